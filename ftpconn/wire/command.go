@@ -1,0 +1,167 @@
+package wire
+
+import (
+	"errors"
+	"io"
+	"strings"
+)
+
+// How much of a long batch is under way at once: replies are read while the
+// rest is written, so that neither side ever waits with full buffers.
+const (
+	windowBytes    = 32 << 10
+	windowCommands = 400
+	maxCommand     = 8 << 10
+)
+
+// Refused says why a command cannot be sent at all, or nil.
+func Refused(cmd string) error {
+	switch {
+	case strings.ContainsAny(cmd, "\r\n\x00"):
+		return errors.New("CR, LF and NUL cannot be sent")
+	case len(cmd) > maxCommand:
+		return errors.New("too long to be sent")
+	}
+	return nil
+}
+
+func refuse(cmds ...string) error {
+	for _, cmd := range cmds {
+		if err := Refused(cmd); err != nil {
+			return &Error{Fault: Unsent, Step: verbOf(cmd), Err: err}
+		}
+	}
+	return nil
+}
+
+func verbOf(cmd string) string {
+	v, _, _ := strings.Cut(cmd, " ")
+	return strings.ToUpper(v)
+}
+
+// Cmd sends one command and reads its one reply. Whatever the reply's code, the
+// error is nil unless the dialogue broke.
+func (c *Conn) Cmd(cmd string) (Reply, error) {
+	if err := refuse(cmd); err != nil {
+		return Reply{}, err
+	}
+	if err := c.check(verbOf(cmd)); err != nil {
+		return Reply{}, err
+	}
+	if err := c.write(cmd); err != nil {
+		return Reply{}, err
+	}
+	return c.readFor(cmd)
+}
+
+// Batch sends commands that do not depend on each other's replies, in as few
+// segments as the server stands, and returns a reply for each. When it fails at
+// the first try of one segment the fault is Surprise; none of the commands may
+// be one that must not be sent twice.
+func (c *Conn) Batch(cmds ...string) ([]Reply, error) {
+	if err := refuse(cmds...); err != nil {
+		return nil, err
+	}
+	if len(cmds) == 0 {
+		return nil, nil
+	}
+	replies := make([]Reply, 0, len(cmds))
+	state := c.cfg.Traits.get(&c.cfg.Traits.segments)
+	if len(cmds) == 1 || state == Off {
+		for _, cmd := range cmds {
+			r, err := c.Cmd(cmd)
+			if err != nil {
+				return replies, err
+			}
+			replies = append(replies, r)
+		}
+		return replies, nil
+	}
+	if err := c.check(verbOf(cmds[0])); err != nil {
+		return nil, err
+	}
+	next, out, bytes := 0, 0, 0 // commands written; unanswered ones and their bytes
+	for len(replies) < len(cmds) {
+		if next < len(cmds) && out <= windowCommands/2 && bytes <= windowBytes/2 {
+			from := next
+			for next < len(cmds) && out < windowCommands && (out == 0 || bytes+len(cmds[next]) < windowBytes) {
+				out++
+				bytes += len(cmds[next])
+				next++
+			}
+			if err := c.write(cmds[from:next]...); err != nil {
+				return replies, c.surprised(state, err)
+			}
+		}
+		i := len(replies)
+		r, err := c.readFor(cmds[i])
+		if err != nil {
+			return replies, c.surprised(state, err)
+		}
+		out--
+		bytes -= len(cmds[i])
+		replies = append(replies, r)
+	}
+	c.cfg.Traits.Segments(Proven)
+	return replies, nil
+}
+
+// surprised turns a fault into Surprise when the trick that was used had never
+// worked before, and gives the trick up.
+func (c *Conn) surprised(was Trait, err error) error {
+	e := FaultOf(err)
+	if e == nil || was != Untried || e.Fault == Stopped || e.Fault == Unsent {
+		return err
+	}
+	if c.cfg.Traits.learn(&c.cfg.Traits.segments, Off) {
+		c.trace("! one segment failed, sending commands singly from now on")
+	}
+	return c.condemn(&Error{Fault: Surprise, Step: e.Step, Sent: e.Sent, Reply: e.Reply, Err: e.Err})
+}
+
+// write sends commands in one segment.
+func (c *Conn) write(cmds ...string) error {
+	var b strings.Builder
+	for _, cmd := range cmds {
+		c.trace("> " + redact(cmd))
+		b.WriteString(cmd)
+		b.WriteString("\r\n")
+	}
+	c.sent += int64(len(cmds))
+	c.arm(c.raw, c.cfg.Timeout)
+	if _, err := io.WriteString(c.raw, b.String()); err != nil {
+		return c.broken(verbOf(cmds[0]), true, err)
+	}
+	return nil
+}
+
+func (c *Conn) readFor(cmd string) (Reply, error) {
+	r, err := c.readReply(verbOf(cmd))
+	if err == nil && r.Class() == 1 && !transfers(cmd) {
+		// A preliminary reply to a plain command: the real one follows.
+		return c.readReply(verbOf(cmd))
+	}
+	return r, err
+}
+
+func transfers(cmd string) bool {
+	switch verbOf(cmd) {
+	case "RETR", "STOR", "APPE", "LIST", "NLST", "MLSD", "STOU":
+		return true
+	}
+	return false
+}
+
+// readReply reads one reply within the timeout. A 421 is an error.
+func (c *Conn) readReply(step string) (Reply, error) {
+	r, err := readReply(c.br, func() { c.arm(c.raw, c.cfg.Timeout) })
+	if err != nil {
+		return r, c.broken(step, true, err)
+	}
+	c.trace("< " + r.String())
+	c.last = r
+	if r.Code == 421 {
+		return r, c.condemn(&Error{Fault: Closing, Step: step, Sent: true, Reply: r})
+	}
+	return r, nil
+}

@@ -1,0 +1,295 @@
+package wire
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Config tells how to reach one server.
+type Config struct {
+	Host    string // as the user named it
+	Port    int
+	Dial    func(ctx context.Context, network, addr string) (net.Conn, error)
+	Timeout time.Duration // for each step without progress
+	Active  bool          // the server makes the data connections
+	Traits  *Traits       // shared by the connections to this server
+	ID      int           // the connection's number in the trace
+	Trace   func(id int, line string)
+}
+
+// Conn is one control connection and the data connection that belongs to it.
+type Conn struct {
+	cfg      Config
+	raw      net.Conn // the control socket
+	br       *bufio.Reader
+	peer     string // host that passive data connections go to
+	greeting Reply
+
+	// Owned by the goroutine that uses the Conn.
+	last     Reply
+	lib      facade
+	prepared net.Conn // data connection made before its command; nil if none
+	ready    time.Time
+	sent     int64 // commands
+
+	mu      sync.Mutex
+	dead    error    // set once: the connection is condemned
+	data    net.Conn // the data socket that an interrupt must reach
+	bound   int      // which binding an interrupt belongs to
+	ctx     context.Context
+	stopped bool
+}
+
+// Dial connects and reads the greeting. A greeting that turns us away (421, 530)
+// is an *Error with its Reply and fault Closing.
+func Dial(ctx context.Context, cfg Config) (*Conn, error) {
+	dctx, cancel := context.WithTimeout(ctx, cfg.Timeout)
+	defer cancel()
+	nc, err := cfg.Dial(dctx, "tcp", net.JoinHostPort(cfg.Host, fmt.Sprint(cfg.Port)))
+	if err != nil {
+		f := Lost
+		switch {
+		case ctx.Err() != nil:
+			f, err = Stopped, ctx.Err()
+		case timedOut(err) || errors.Is(err, context.DeadlineExceeded):
+			f = Stalled
+		}
+		return nil, &Error{Fault: f, Step: "connect", Err: err}
+	}
+	c := &Conn{cfg: cfg, raw: nc, peer: cfg.Host}
+	c.lib.c = c
+	if a, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
+		c.peer = a.IP.String()
+		if a.Zone != "" {
+			c.peer += "%" + a.Zone
+		}
+	}
+	c.secure()
+	defer c.Bind(ctx)()
+	for {
+		r, err := c.readReply("greeting")
+		if err != nil {
+			c.Close()
+			return nil, err
+		}
+		if r.Class() == 1 { // 120: ready in some minutes
+			continue
+		}
+		if !r.OK() {
+			c.Close()
+			return nil, &Error{Fault: Closing, Step: "greeting", Reply: r}
+		}
+		c.greeting = r
+		cfg.Traits.greeting(r.Text())
+		return c, nil
+	}
+}
+
+// secure is the one place where the control socket becomes what we talk
+// through; encryption belongs here.
+func (c *Conn) secure() { c.br = bufio.NewReaderSize(c.raw, maxLine) }
+
+// Greeting is the server's first reply.
+func (c *Conn) Greeting() Reply { return c.greeting }
+
+// Last is the last reply that was read.
+func (c *Conn) Last() Reply { return c.last }
+
+// Sent counts the commands sent so far.
+func (c *Conn) Sent() int64 { return c.sent }
+
+// Bind makes every step end with ctx until the returned function is called.
+// An interrupt in the middle of a dialogue condemns the connection; one that
+// comes after it leaves no trace.
+func (c *Conn) Bind(ctx context.Context) (unbind func()) {
+	c.mu.Lock()
+	c.bound++
+	n := c.bound
+	c.ctx = ctx
+	c.stopped = false
+	c.mu.Unlock()
+	stop := context.AfterFunc(ctx, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.bound != n {
+			return
+		}
+		c.stopped = true
+		past := time.Unix(1, 0)
+		c.raw.SetDeadline(past)
+		if c.data != nil {
+			c.data.SetDeadline(past)
+		}
+	})
+	return func() {
+		stop()
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.bound == n {
+			c.bound++
+			c.ctx, c.stopped = nil, false
+		}
+	}
+}
+
+// arm gives nc the timeout from now on, or none at all once stopped.
+func (c *Conn) arm(nc net.Conn, d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stopped {
+		nc.SetDeadline(time.Unix(1, 0))
+		return
+	}
+	nc.SetDeadline(time.Now().Add(d))
+}
+
+// attach makes nc the data socket that interrupts reach.
+func (c *Conn) attach(nc net.Conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.data = nc
+	if c.stopped && nc != nil {
+		nc.SetDeadline(time.Unix(1, 0))
+	}
+}
+
+// context of the present binding.
+func (c *Conn) context() context.Context {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ctx == nil {
+		return context.Background()
+	}
+	return c.ctx
+}
+
+// Dead returns why the connection takes no more commands, or nil.
+func (c *Conn) Dead() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.dead
+}
+
+// condemn marks the connection unusable; the first reason stays.
+func (c *Conn) condemn(err error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.dead == nil {
+		c.dead = err
+	}
+	return err
+}
+
+// broken turns an I/O error at step into a fault and condemns the connection.
+func (c *Conn) broken(step string, sent bool, err error) error {
+	f := Lost
+	c.mu.Lock()
+	ctx := c.ctx
+	stopped := c.stopped || ctx != nil && ctx.Err() != nil
+	c.mu.Unlock()
+	var m malformed
+	switch {
+	case stopped:
+		f, err = Stopped, ctx.Err()
+	case errors.As(err, &m) || err == errLongLine || err == errLongReply:
+		f = Garbage
+	case timedOut(err):
+		f = Stalled
+	case err == io.EOF:
+		err = errors.New("closed by the server")
+	}
+	return c.condemn(&Error{Fault: f, Step: step, Sent: sent, Err: err})
+}
+
+// check fails when the connection is dead or holds bytes nobody asked for,
+// before a command is sent.
+func (c *Conn) check(step string) error {
+	if err := c.Dead(); err != nil {
+		return &Error{Fault: Lost, Step: step, Err: err}
+	}
+	if c.br.Buffered() > 0 || pending(c.raw) {
+		c.arm(c.raw, time.Second) // what is there is there
+		r, err := readReply(c.br, func() {})
+		switch {
+		case err != nil:
+			return c.broken(step, false, err)
+		case r.Code == 421:
+			c.trace("< " + r.String())
+			return c.condemn(&Error{Fault: Closing, Step: step, Reply: r})
+		}
+		c.trace("< " + r.String() + " [unasked]")
+		return c.condemn(&Error{Fault: Garbage, Step: step, Reply: r, Err: errors.New("a reply nobody asked for")})
+	}
+	return nil
+}
+
+// Alive says whether an idle connection looks usable: neither condemned nor
+// closed by the server, and nothing unasked has come.
+func (c *Conn) Alive() bool { return c.check("idle") == nil }
+
+// pending reports whether bytes or the end of the stream wait in nc.
+func pending(nc net.Conn) bool {
+	sc, ok := nc.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	rc, err := sc.SyscallConn()
+	if err != nil {
+		return true
+	}
+	nc.SetReadDeadline(time.Time{})
+	waiting := false
+	err = rc.Read(func(fd uintptr) bool {
+		var b [1]byte
+		_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		waiting = err != syscall.EAGAIN
+		return true
+	})
+	return waiting || err != nil
+}
+
+// Close ends the connection without a word.
+func (c *Conn) Close() error {
+	c.condemn(&Error{Fault: Lost, Step: "close", Err: net.ErrClosed})
+	c.Drop()
+	c.mu.Lock()
+	d := c.data
+	c.mu.Unlock()
+	if d != nil {
+		d.Close()
+	}
+	return c.raw.Close()
+}
+
+// Quit says QUIT and closes, without waiting for an answer.
+func (c *Conn) Quit() {
+	if c.Dead() == nil {
+		c.trace("> QUIT")
+		c.arm(c.raw, time.Second)
+		io.WriteString(c.raw, "QUIT\r\n")
+	}
+	c.Close()
+}
+
+func (c *Conn) trace(line string) {
+	if c.cfg.Trace != nil {
+		c.cfg.Trace(c.cfg.ID, line)
+	}
+}
+
+// redact blanks what must never be seen.
+func redact(cmd string) string {
+	verb, _, found := strings.Cut(cmd, " ")
+	if found && (strings.EqualFold(verb, "PASS") || strings.EqualFold(verb, "ACCT")) {
+		return verb + " ****"
+	}
+	return cmd
+}

@@ -1,0 +1,200 @@
+package wire
+
+import (
+	"errors"
+	"io"
+	"net"
+	"time"
+)
+
+// Data is the data connection of a transfer that has begun. It ends with
+// exactly one Finish or Abort.
+type Data struct {
+	c      *Conn
+	nc     net.Conn
+	verb   string
+	upload bool
+	eof    bool // a download was read to its end
+	broken error
+	n      int64
+	ended  bool
+}
+
+// secureData is the one place where a data socket becomes what data goes
+// through; encryption belongs here, after the preliminary reply.
+func (c *Conn) secureData(nc net.Conn) net.Conn { return nc }
+
+// Count is the number of bytes moved so far.
+func (d *Data) Count() int64 { return d.n }
+
+// Read returns what comes within the timeout. io.EOF says only that the data
+// connection ended; whether the transfer is complete, Finish tells.
+func (d *Data) Read(p []byte) (int, error) {
+	if d.broken != nil {
+		return 0, d.broken
+	}
+	d.c.arm(d.nc, d.c.cfg.Timeout)
+	n, err := d.nc.Read(p)
+	d.n += int64(n)
+	switch {
+	case err == io.EOF:
+		d.eof = true
+	case err != nil:
+		d.broken = d.c.broken("data of "+d.verb, true, err)
+		err = d.broken
+	}
+	return n, err
+}
+
+// Write sends all of p; the timeout counts from the last byte that went out.
+func (d *Data) Write(p []byte) (int, error) {
+	done := 0
+	for d.broken == nil && done < len(p) {
+		d.c.arm(d.nc, d.c.cfg.Timeout)
+		n, err := d.nc.Write(p[done:])
+		done += n
+		d.n += int64(n)
+		if err != nil && !(n > 0 && timedOut(err) && !d.c.interrupted()) {
+			d.broken = d.dataError(err)
+		}
+	}
+	return done, d.broken
+}
+
+// dataError of an upload leaves the control connection alone: the server's
+// reply says why it stopped reading.
+func (d *Data) dataError(err error) error {
+	f := Lost
+	switch {
+	case d.c.interrupted():
+		f, err = Stopped, d.c.context().Err()
+	case timedOut(err):
+		f = Stalled
+	}
+	return &Error{Fault: f, Step: "data of " + d.verb, Sent: true, Err: err}
+}
+
+const copyBuffer = 256 << 10
+
+// ReadFrom sends all of r. A failure of r itself aborts the transfer, so that
+// the server never takes a part for the whole.
+func (d *Data) ReadFrom(r io.Reader) (total int64, err error) {
+	buf := make([]byte, copyBuffer)
+	for {
+		n, rerr := r.Read(buf)
+		if n > 0 {
+			w, werr := d.Write(buf[:n])
+			total += int64(w)
+			if werr != nil {
+				return total, werr
+			}
+		}
+		if rerr == io.EOF {
+			return total, nil
+		}
+		if rerr == nil && d.c.interrupted() {
+			rerr = d.dataError(nil)
+		}
+		if rerr != nil {
+			d.broken = rerr
+			return total, rerr
+		}
+	}
+}
+
+func (c *Conn) interrupted() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stopped
+}
+
+// Shut closes the data connection as its state demands: an upload that is whole
+// says so and waits until the server has seen it, a download read to its end is
+// closed, everything else is reset.
+func (d *Data) Shut() error {
+	if d.ended {
+		return nil
+	}
+	d.ended = true
+	defer d.c.attach(nil)
+	if !d.upload {
+		if d.eof {
+			return d.nc.Close()
+		}
+		reset(d.nc)
+		return nil
+	}
+	if d.broken != nil {
+		reset(d.nc)
+		return nil
+	}
+	defer d.nc.Close()
+	if cw, ok := d.nc.(interface{ CloseWrite() error }); ok {
+		if err := cw.CloseWrite(); err != nil {
+			d.broken = d.dataError(err)
+			return d.broken
+		}
+		d.c.arm(d.nc, d.c.cfg.Timeout)
+		if _, err := io.Copy(io.Discard, io.LimitReader(d.nc, 1<<20)); err != nil && timedOut(err) {
+			// Some servers answer before they close: the reply decides.
+			if d.c.interrupted() {
+				d.broken = d.dataError(err)
+				return d.broken
+			}
+		}
+	}
+	return nil
+}
+
+// Finish ends the transfer and returns the server's final reply. The transfer
+// is complete only if that is a success and the data connection did not break.
+func (d *Data) Finish() (Reply, error) {
+	clean := d.upload && d.broken == nil || d.eof
+	if err := d.Shut(); err != nil && FaultOf(err) != nil {
+		return Reply{}, d.c.condemn(err)
+	}
+	if !clean {
+		if err := d.c.finishAborted(d.verb); err != nil {
+			return d.c.last, err
+		}
+		if FaultOf(d.broken) != nil && d.c.last.Class() >= 4 {
+			return d.c.last, nil // the server says why it stopped reading
+		}
+		return d.c.last, d.broken
+	}
+	return d.c.readReply(d.verb)
+}
+
+// Abort ends the transfer early and consumes its one reply, whatever that says.
+func (d *Data) Abort() error {
+	if d.ended {
+		return nil
+	}
+	if d.broken == nil {
+		d.broken = errors.New("aborted")
+	}
+	d.eof = false
+	d.Shut()
+	return d.c.finishAborted(d.verb)
+}
+
+// abortWait is how long a server may take to notice a reset data connection.
+const abortWait = 5 * time.Second
+
+// finishAborted consumes the reply to a transfer whose data connection was reset.
+func (c *Conn) finishAborted(verb string) error {
+	if err := c.Dead(); err != nil {
+		return err
+	}
+	wait := min(abortWait, c.cfg.Timeout)
+	r, err := readReply(c.br, func() { c.arm(c.raw, wait) })
+	if err != nil {
+		return c.broken(verb, true, err)
+	}
+	c.trace("< " + r.String() + " [aborted]")
+	c.last = r
+	if r.Code == 421 {
+		return c.condemn(&Error{Fault: Closing, Step: verb, Sent: true, Reply: r})
+	}
+	return nil
+}

@@ -1,0 +1,63 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+)
+
+// Fault says how a dialogue broke. After every fault but Unsent the connection
+// is condemned.
+type Fault uint8
+
+const (
+	Lost     Fault = iota // the peer closed or reset a connection
+	Stalled               // nothing came or went within the timeout
+	Stopped               // the caller's context ended
+	Garbage               // the server said what is no reply, or a reply nobody asked for
+	Closing               // 421: the server gives up this connection
+	Surprise              // one-segment or prepared dialogue failed at its first try; do it again plainly
+	Unsent                // the command cannot be sent (CR, LF, NUL, too long); the connection is fine
+)
+
+var faultNames = [...]string{"connection lost", "timed out", "stopped", "bad answer", "closed by the server",
+	"pipelining refused", "cannot be sent"}
+
+func (f Fault) String() string { return faultNames[f] }
+
+// Error is a broken dialogue.
+type Error struct {
+	Fault Fault
+	Step  string // what was being done: a command without secrets, or "connect", "data connection"
+	Sent  bool   // the command may have reached the server
+	Reply Reply  // the 421, or the first of an unasked reply
+	Err   error
+}
+
+func (e *Error) Error() string {
+	s := e.Step + ": " + e.Fault.String()
+	if e.Reply.Code != 0 {
+		s += fmt.Sprintf(" (%s)", e.Reply)
+	}
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// FaultOf returns the broken dialogue in err, or nil.
+func FaultOf(err error) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return nil
+}
+
+func timedOut(err error) bool {
+	var ne net.Error
+	return errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &ne) && ne.Timeout()
+}

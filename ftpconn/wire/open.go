@@ -1,0 +1,156 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+)
+
+// opening is how a dialogue gets its data connection. cmd is "" when that is
+// settled; otherwise it goes first in the segment, and done takes its reply.
+type opening struct {
+	cmd     string
+	done    func(Reply) error
+	refused Reply
+}
+
+// open finds the way to the data connection: a prepared one, one opened by a
+// command in the verb's own segment, or one opened now.
+func (d *dialogue) open() (opening, error) {
+	c := d.c
+	if c.cfg.Active {
+		return d.openActive()
+	}
+	if nc := c.takePrepared(); nc != nil {
+		d.data, d.early = nc, true
+		return opening{}, nil
+	}
+	tr := c.cfg.Traits
+	cmd, proven := "EPSV", tr.get(&tr.epsv)
+	if proven == Off {
+		cmd, proven = "PASV", tr.get(&tr.pasv)
+	}
+	if proven == Proven && d.segments != Off && !d.t.Alone {
+		return opening{cmd: cmd, done: func(r Reply) (err error) {
+			d.data, err = c.passive(cmd, r)
+			return err
+		}}, nil
+	}
+	nc, refused, err := c.openPassive()
+	d.data = nc
+	return opening{refused: refused}, err
+}
+
+// openPassive asks for a port, EPSV first, and connects to it.
+func (c *Conn) openPassive() (net.Conn, Reply, error) {
+	tr := c.cfg.Traits
+	if tr.get(&tr.epsv) != Off {
+		r, err := c.Cmd("EPSV")
+		if err != nil {
+			return nil, Reply{}, err
+		}
+		if r.Code == 229 {
+			nc, err := c.passive("EPSV", r)
+			return nc, Reply{}, err
+		}
+		if r.Class() != 5 {
+			return nil, r, nil
+		}
+		tr.learn(&tr.epsv, Off)
+	}
+	r, err := c.Cmd("PASV")
+	if err != nil {
+		return nil, Reply{}, err
+	}
+	if !r.OK() {
+		return nil, r, nil
+	}
+	nc, err := c.passive("PASV", r)
+	return nc, Reply{}, err
+}
+
+// passive connects to the port in the reply to EPSV or PASV, always at the
+// control connection's peer: an address in the answer may be private, wrong, or
+// somebody else's.
+func (c *Conn) passive(cmd string, r Reply) (net.Conn, error) {
+	fail := func(err error) error {
+		return c.condemn(&Error{Fault: Garbage, Step: cmd, Sent: true, Reply: r, Err: err})
+	}
+	if !r.OK() {
+		return nil, c.condemn(&Error{Fault: Lost, Step: cmd, Sent: true, Reply: r, Err: errors.New("passive mode was refused after it had worked")})
+	}
+	port, err := parsePort(cmd, r.Text())
+	if err != nil {
+		return nil, fail(err)
+	}
+	nc, err := c.connect(port)
+	if err != nil {
+		return nil, err
+	}
+	tr := c.cfg.Traits
+	if cmd == "EPSV" {
+		tr.learn(&tr.epsv, Proven)
+	} else {
+		tr.learn(&tr.pasv, Proven)
+	}
+	return nc, nil
+}
+
+func (c *Conn) connect(port int) (net.Conn, error) {
+	ctx, cancel := withTimeout(c.context(), c.cfg.Timeout)
+	defer cancel()
+	addr := net.JoinHostPort(c.peer, strconv.Itoa(port))
+	nc, err := c.cfg.Dial(ctx, "tcp", addr)
+	if err != nil {
+		if c.context().Err() == nil && ctx.Err() != nil {
+			err = fmt.Errorf("no way to the server's port %d (a firewall? active mode may work): %w", port, ctx.Err())
+		}
+		return nil, c.broken("data connection", true, err)
+	}
+	c.attach(nc)
+	return nc, nil
+}
+
+func parsePort(cmd, text string) (int, error) {
+	bad := fmt.Errorf("no port in %q", text)
+	port := 0
+	if cmd == "EPSV" { // 229 Entering Extended Passive Mode (|||6446|)
+		i := strings.IndexByte(text, '(')
+		j := strings.LastIndexByte(text, ')')
+		if i < 0 || j < i+2 {
+			return 0, bad
+		}
+		f := strings.Split(text[i+1:j], text[i+1:i+2])
+		if len(f) != 5 {
+			return 0, bad
+		}
+		p, err := strconv.Atoi(f[3])
+		if err != nil {
+			return 0, bad
+		}
+		port = p
+	} else { // 227 Entering Passive Mode (h1,h2,h3,h4,p1,p2), with or without the brackets
+		f := strings.FieldsFunc(text, func(r rune) bool { return r != ',' && (r < '0' || r > '9') })
+		var nums []string
+		for _, s := range f {
+			if n := strings.Split(strings.Trim(s, ","), ","); len(n) == 6 {
+				nums = n
+			}
+		}
+		if nums == nil {
+			return 0, bad
+		}
+		hi, err1 := strconv.ParseUint(nums[4], 10, 8)
+		lo, err2 := strconv.ParseUint(nums[5], 10, 8)
+		if err1 != nil || err2 != nil {
+			return 0, bad
+		}
+		port = int(hi)<<8 | int(lo)
+	}
+	if port < 1 || port > 65535 {
+		return 0, bad
+	}
+	return port, nil
+}

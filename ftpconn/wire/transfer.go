@@ -1,0 +1,281 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+)
+
+// Transfer is a command that moves data.
+type Transfer struct {
+	Verb   string   // "RETR /x", "LIST -a", "STOR /y"
+	Offset int64    // REST before Verb, when > 0; downloads only
+	Ahead  []string // commands answered before Verb, in its segment where that works
+	Upload bool
+	// Alone: Verb is never sent before its data connection stands.
+	Alone bool
+	// Check judges the replies to Ahead; an error ends the transfer before any
+	// of its data is believed, and leaves the connection usable.
+	Check func(ahead []Reply) error
+}
+
+// Outcome is how a transfer began. Data is nil when the server refused it;
+// Refusal is the reply then.
+type Outcome struct {
+	Ahead   []Reply
+	Refusal Reply
+	Data    *Data
+}
+
+// Transfer starts moving data: it opens (or has opened) the data connection,
+// sends Ahead, REST and Verb, and reads their replies up to the preliminary
+// reply of Verb. The caller must bring a non-nil Outcome.Data to its end with
+// Finish or Abort before the next command.
+func (c *Conn) Transfer(t Transfer) (Outcome, error) {
+	cmds := slices.Clone(t.Ahead)
+	rest := -1
+	if t.Offset > 0 && t.Upload {
+		return Outcome{}, &Error{Fault: Unsent, Step: verbOf(t.Verb), Err: errors.New("REST is not for uploads: some servers cut the file there")}
+	}
+	if t.Offset > 0 {
+		rest = len(cmds)
+		cmds = append(cmds, fmt.Sprintf("REST %d", t.Offset))
+	}
+	cmds = append(cmds, t.Verb)
+	if err := refuse(cmds...); err != nil {
+		return Outcome{}, err
+	}
+	if err := c.check(verbOf(t.Verb)); err != nil {
+		return Outcome{}, err
+	}
+	d := &dialogue{c: c, t: t, cmds: cmds, rest: rest}
+	return d.run()
+}
+
+// dialogue is the state of one transfer's beginning.
+type dialogue struct {
+	c    *Conn
+	t    Transfer
+	cmds []string // Ahead, REST, Verb
+	rest int      // index of REST in cmds, or -1
+
+	replies   []Reply
+	data      net.Conn     // passive: connected before the verb's reply is read
+	ln        net.Listener // active: where the server connects to
+	segments  Trait        // as it was when the dialogue began; Off: not used
+	early     bool         // the data connection was prepared
+	joined    bool         // several commands went in one segment
+	preparedT Trait
+}
+
+func (d *dialogue) run() (Outcome, error) {
+	c := d.c
+	d.segments = c.cfg.Traits.get(&c.cfg.Traits.segments)
+	d.preparedT = c.cfg.Traits.get(&c.cfg.Traits.prepared)
+	out, err := d.begin()
+	if err == nil && out.Data == nil && d.odd(out.Refusal.Code) {
+		// Such a refusal may be of the trick and not of the command.
+		err = c.condemn(&Error{Fault: Lost, Step: verbOf(d.t.Verb), Sent: true, Reply: out.Refusal})
+		err = d.surprised(err)
+	} else if err != nil {
+		err = d.surprised(err)
+	}
+	if err != nil || out.Data == nil {
+		d.drop()
+	}
+	return out, err
+}
+
+// odd says that a refusal may be owed to a trick not yet proven.
+func (d *dialogue) odd(code int) bool {
+	switch code {
+	case 425, 426, 500, 501, 503:
+		return d.untried()
+	}
+	return false
+}
+
+func (d *dialogue) untried() bool {
+	return d.early && d.preparedT == Untried || d.joined && d.segments == Untried
+}
+
+// surprised gives up the trick that failed at its first try.
+func (d *dialogue) surprised(err error) error {
+	e := FaultOf(err)
+	if e == nil || !d.untried() || e.Fault == Stopped || e.Fault == Unsent {
+		return err
+	}
+	if d.early && d.preparedT == Untried {
+		d.c.cfg.Traits.Prepared(Off)
+		d.c.trace("! prepared data connection failed, not used from now on")
+		return d.c.condemn(&Error{Fault: Surprise, Step: e.Step, Sent: e.Sent, Reply: e.Reply, Err: e.Err})
+	}
+	return d.c.surprised(d.segments, err)
+}
+
+// begin sends the commands and reads the replies, in one segment or singly.
+func (d *dialogue) begin() (Outcome, error) {
+	c := d.c
+	opening, err := d.open()
+	if err != nil {
+		return Outcome{}, err
+	}
+	if opening.refused.Code != 0 {
+		return Outcome{Refusal: opening.refused}, nil
+	}
+	if d.segments == Off {
+		return d.singly()
+	}
+	d.joined = opening.cmd != "" || len(d.cmds) > 1
+	if opening.cmd == "" {
+		if err := c.write(d.cmds...); err != nil {
+			return Outcome{}, err
+		}
+		return d.answers(0)
+	}
+	if err := c.write(append([]string{opening.cmd}, d.cmds...)...); err != nil {
+		return Outcome{}, err
+	}
+	r, err := c.readFor(opening.cmd)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if err := opening.done(r); err != nil {
+		// The verb is under way without its data connection; nobody can say
+		// what the server does now.
+		return Outcome{}, c.condemn(err)
+	}
+	return d.answers(0)
+}
+
+// singly sends each command after the reply to the one before.
+func (d *dialogue) singly() (Outcome, error) {
+	for i, cmd := range d.cmds {
+		if i == len(d.t.Ahead) { // REST and the verb share a segment only in answers
+			if err := d.judge(); err != nil {
+				return Outcome{Ahead: d.replies}, err
+			}
+		}
+		if err := d.c.write(cmd); err != nil {
+			return Outcome{}, err
+		}
+		if i == len(d.cmds)-1 {
+			return d.answers(i)
+		}
+		r, err := d.c.readFor(cmd)
+		if err != nil {
+			return Outcome{}, err
+		}
+		d.replies = append(d.replies, r)
+		if i == d.rest && r.Code != 350 {
+			return Outcome{Ahead: d.replies[:len(d.t.Ahead)], Refusal: r}, nil
+		}
+	}
+	panic("unreachable")
+}
+
+// judge asks the caller's Check once, when all of Ahead is answered.
+func (d *dialogue) judge() error {
+	if d.t.Check == nil || len(d.replies) < len(d.t.Ahead) {
+		return nil
+	}
+	return d.t.Check(d.replies[:len(d.t.Ahead)])
+}
+
+// answers reads the replies from the from'th command on; all of them were sent.
+func (d *dialogue) answers(from int) (Outcome, error) {
+	c := d.c
+	var verdict error
+	restRefused := Reply{}
+	for i := from; i < len(d.cmds)-1; i++ {
+		r, err := c.readFor(d.cmds[i])
+		if err != nil {
+			return Outcome{}, err
+		}
+		d.replies = append(d.replies, r)
+		if i == d.rest && r.Code != 350 {
+			// The transfer would start at the beginning: nothing of it may be seen.
+			restRefused = r
+			d.drop()
+		}
+	}
+	if from == 0 {
+		verdict = d.judge()
+	}
+	out := Outcome{Ahead: d.replies[:len(d.t.Ahead)]}
+	r, err := c.readReply(verbOf(d.t.Verb))
+	if err != nil {
+		return out, err
+	}
+	switch {
+	case r.Class() != 1:
+		if r.OK() || r.Class() == 3 {
+			return out, c.condemn(&Error{Fault: Garbage, Step: verbOf(d.t.Verb), Sent: true, Reply: r,
+				Err: errors.New("no data connection was announced")})
+		}
+		if verdict != nil {
+			return out, verdict
+		}
+		out.Refusal = r
+		if restRefused.Code != 0 {
+			out.Refusal = restRefused
+		}
+		return out, nil
+	case restRefused.Code != 0 || verdict != nil:
+		d.killed()
+		if err := c.finishAborted(verbOf(d.t.Verb)); err != nil {
+			return out, err
+		}
+		out.Refusal = restRefused
+		return out, verdict
+	}
+	if d.ln != nil {
+		if d.data, err = c.accept(d.ln); err != nil {
+			return out, err
+		}
+	}
+	c.attach(d.data)
+	out.Data = &Data{c: c, nc: c.secureData(d.data), upload: d.t.Upload, verb: verbOf(d.t.Verb)}
+	d.ln, d.data = nil, nil
+	if d.joined {
+		c.cfg.Traits.Segments(Proven)
+	}
+	if d.early {
+		c.cfg.Traits.Prepared(Proven)
+	}
+	return out, nil
+}
+
+// killed ends a transfer that began but must not be.
+func (d *dialogue) killed() {
+	if d.ln != nil {
+		// The server may connect at any moment or be connected already.
+		if nc, err := d.c.accept(d.ln); err == nil {
+			d.data = nc
+		}
+	}
+	d.drop()
+}
+
+// drop resets whatever part of a data connection there is.
+func (d *dialogue) drop() {
+	if d.data != nil {
+		reset(d.data)
+		d.data = nil
+	}
+	if d.ln != nil {
+		d.ln.Close()
+		d.ln = nil
+	}
+	d.c.attach(nil)
+}
+
+// reset closes with RST, which every server takes as the end of a transfer; an
+// ordinary close kills some servers' control connection.
+func reset(nc net.Conn) {
+	if l, ok := nc.(interface{ SetLinger(int) error }); ok {
+		l.SetLinger(0)
+	}
+	nc.Close()
+}
