@@ -1,0 +1,131 @@
+package mounts
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Prepare checks that dir can be mounted on and returns its resolved path. A
+// dead ftpfs mount there is removed first. Unless nonempty is set, a directory
+// with something in it and a directory that is a mount point are refused:
+// mounting would hide them. Errors are complete sentences about dir.
+func Prepare(dir string, nonempty bool) (string, error) {
+	if strings.HasPrefix(dir, "/dev/fd/") { // mount(8) with dropped privileges hands over an open /dev/fuse
+		return "", fmt.Errorf("%s: a handed-over /dev/fuse is not supported; mount without drop_privileges", dir)
+	}
+	point, err := ResolveMountpoint(dir)
+	if err != nil {
+		return "", fmt.Errorf("mount point %s: %w", dir, err)
+	}
+	all, err := All()
+	if err != nil {
+		return "", err
+	}
+	for at, ok := At(all, point); ok && at.Type != "autofs"; at, ok = At(all, point) {
+		dead := Dead(point)
+		switch {
+		case at.Ours() && dead:
+			if err := Detach(point); err != nil {
+				return "", fmt.Errorf("%s holds a dead ftpfs mount that cannot be removed: %w", dir, err)
+			}
+		case at.Ours():
+			return "", fmt.Errorf("%s is already mounted (%s)", dir, at.Source)
+		case dead:
+			return "", fmt.Errorf("%s holds a dead mount (%s); unmount it first", dir, at.Describe())
+		case nonempty:
+			return point, directory(dir, point, nonempty)
+		default:
+			return "", fmt.Errorf("%s is already a mount point (%s)", dir, at.Describe())
+		}
+		before := at.ID
+		if all, err = All(); err != nil {
+			return "", err
+		}
+		if now, ok := At(all, point); ok && now.ID == before {
+			return "", fmt.Errorf("%s holds a dead ftpfs mount that does not go away", dir)
+		}
+	}
+	at, auto := At(all, point)
+	return point, directory(dir, point, nonempty || auto && at.Type == "autofs")
+}
+
+func directory(name, point string, nonempty bool) error {
+	err, slow := bounded(func() error {
+		fi, err := os.Stat(point)
+		switch {
+		case errors.Is(err, os.ErrNotExist):
+			return fmt.Errorf("mount point %s does not exist", name)
+		case errors.Is(err, syscall.ENOTDIR):
+			return fmt.Errorf("mount point %s: something above it is not a directory", name)
+		case err != nil:
+			return fmt.Errorf("mount point %s: %w", name, cause(err))
+		case !fi.IsDir():
+			return fmt.Errorf("mount point %s is not a directory", name)
+		case nonempty:
+			return nil
+		}
+		f, err := os.Open(point)
+		if err != nil {
+			return fmt.Errorf("mount point %s: %w", name, cause(err))
+		}
+		defer f.Close()
+		if _, err := f.Readdirnames(1); err == nil {
+			return fmt.Errorf("mount point %s is not empty; mounting would hide what is in it (-o nonempty mounts all the same)", name)
+		} else if !errors.Is(err, io.EOF) {
+			return fmt.Errorf("mount point %s: %w", name, cause(err))
+		}
+		return nil
+	})
+	if slow != nil {
+		return fmt.Errorf("mount point %s: %w", name, slow)
+	}
+	return err
+}
+
+func cause(err error) error {
+	var p *os.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}
+
+// Detach removes a mount from the tree at once; programs that still use it keep
+// it until they let go. A plain user needs fusermount3 for it.
+func Detach(point string) error { return unmount(point, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW, "-uz") }
+
+// Unmount removes a mount that nobody uses (EBUSY otherwise).
+func Unmount(point string) error { return unmount(point, unix.UMOUNT_NOFOLLOW, "-u") }
+
+func unmount(point string, flags int, helper string) error {
+	err := unix.Unmount(point, flags)
+	if err == nil || !errors.Is(err, unix.EPERM) {
+		return err
+	}
+	for _, name := range []string{"fusermount3", "fusermount"} {
+		path, lookErr := exec.LookPath(name)
+		if lookErr != nil {
+			continue
+		}
+		out, runErr := exec.Command(path, helper, "--", point).CombinedOutput()
+		if runErr == nil {
+			return nil
+		}
+		text := strings.TrimSpace(string(out))
+		if strings.Contains(strings.ToLower(text), "busy") { // fusermount has one exit code for all
+			return unix.EBUSY
+		}
+		if text != "" {
+			return errors.New(text)
+		}
+		return runErr
+	}
+	return err
+}

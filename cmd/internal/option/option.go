@@ -1,0 +1,196 @@
+// Package option reads -o: a comma-separated list of the names people know from
+// curlftpfs, sshfs, mount.cifs and rclone, in which _ and - are alike. It owns
+// the table of names and what each value may be, and nothing of what they do.
+// No option is taken and then ignored: a name either acts, or belongs to
+// mount(8), or asks for what ftpfs always does, or is refused with a line that
+// says what to write instead.
+package option
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/agnivade/levenshtein"
+)
+
+// Options is what -o said. Pointers are nil and sizes 0 where nothing was said
+// and the mount chooses.
+type Options struct {
+	CacheDir     string        `json:"cache_dir,omitempty"`
+	CacheSize    int64         `json:"cache_size,omitempty"`
+	SpoolSize    int64         `json:"spool_size,omitempty"`
+	DirCacheTime time.Duration `json:"dir_cache_time"`
+	SyncClose    bool          `json:"sync_close,omitempty"`
+	FsyncServer  bool          `json:"fsync_server,omitempty"`
+
+	MaxConns int           `json:"max_conns,omitempty"`
+	Timeout  time.Duration `json:"timeout"`
+	Active   bool          `json:"active,omitempty"`
+	Port     int           `json:"port,omitempty"`
+	TraceFTP bool          `json:"trace_ftp,omitempty"`
+
+	AllowOther bool    `json:"allow_other,omitempty"`
+	UID        *uint32 `json:"uid,omitempty"`
+	GID        *uint32 `json:"gid,omitempty"`
+	Umask      *uint32 `json:"umask,omitempty"`
+	ReadOnly   bool    `json:"ro,omitempty"`
+	NoExec     bool    `json:"noexec,omitempty"`
+	NoAtime    bool    `json:"noatime,omitempty"`
+	NonEmpty   bool    `json:"nonempty,omitempty"`
+	NoFail     bool    `json:"nofail,omitempty"`
+	FsName     string  `json:"fsname,omitempty"`
+
+	LogLevel slog.Level `json:"log_level"`
+
+	Credentials string `json:"-"` // a file; read before anything is handed on
+	User        string `json:"-"`
+	Password    string `json:"-"`
+	HasPassword bool   `json:"-"`
+}
+
+// Defaults are the options of a mount that was given none.
+func Defaults() Options {
+	return Options{DirCacheTime: 10 * time.Second, Timeout: 30 * time.Second, LogLevel: slog.LevelInfo}
+}
+
+// Unknown is a name that is not in the table.
+type Unknown struct{ Name, Nearest string }
+
+func (e *Unknown) Error() string {
+	return fmt.Sprintf("unknown option %q; did you mean %q?", e.Name, e.Nearest)
+}
+
+// Parse adds the options in list to o; of two that say the same, the last
+// counts. Errors never show a password.
+func (o *Options) Parse(list string) error { return o.parse(list, nil) }
+
+// ParseSloppy is Parse for mount -s: unknown options are handed to skipped
+// instead of being an error. Options that are known, but cannot be obeyed by
+// this version, are still errors: they ask for safety that would be missing.
+func (o *Options) ParseSloppy(list string, skipped func(*Unknown)) error {
+	return o.parse(list, skipped)
+}
+
+func (o *Options) parse(list string, skipped func(*Unknown)) error {
+	for _, item := range split(list) {
+		if item == "" {
+			continue
+		}
+		err := o.one(item)
+		var unknown *Unknown
+		if errors.As(err, &unknown) && o.HasPassword {
+			// What follows may be the rest of a password.
+			return errors.New("unknown option after a password; a comma within a password is written \\,")
+		}
+		if skipped != nil && errors.As(err, &unknown) {
+			skipped(unknown)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o *Options) one(item string) error {
+	key, value, hasValue := strings.Cut(item, "=")
+	if strings.HasPrefix(key, "x-") || strings.HasPrefix(key, "X-") {
+		return nil // for systemd, autofs and people
+	}
+	key = strings.ReplaceAll(key, "-", "_")
+	if slices.Contains(mountWords, key) && !hasValue || key == "comment" {
+		if key == "nofail" {
+			o.NoFail = true
+		}
+		return nil
+	}
+	d := find(key)
+	switch {
+	case d == nil:
+		if hint, ok := hints[key]; ok {
+			return fmt.Errorf("option %q is not one of ftpfs; %s", key, hint)
+		}
+		return &Unknown{Name: key, Nearest: nearest(key)}
+	case d.later:
+		return fmt.Errorf("option %q is not available in this version", key)
+	case d.arg != "" && !hasValue:
+		return fmt.Errorf("option %q needs a value: %s=%s", key, key, d.arg)
+	}
+	if err := d.set(o, value, hasValue); err != nil {
+		return fmt.Errorf("option %s: %w", key, err)
+	}
+	return nil
+}
+
+// split cuts at commas; "\," is a comma within a value and "\\" a backslash.
+// A backslash before anything else stands for itself.
+func split(list string) []string {
+	var items []string
+	var b strings.Builder
+	for i := 0; i < len(list); i++ {
+		switch c := list[i]; {
+		case c == '\\' && i+1 < len(list) && (list[i+1] == ',' || list[i+1] == '\\'):
+			i++
+			b.WriteByte(list[i])
+		case c == ',':
+			items = append(items, b.String())
+			b.Reset()
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return append(items, b.String())
+}
+
+// Names of all options that act in this version, without aliases, sorted.
+func Names() []string {
+	var names []string
+	for _, d := range table {
+		if !d.later && !d.settled {
+			names = append(names, d.name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func find(key string) *def {
+	for i := range table {
+		if table[i].name == key || slices.Contains(table[i].aliases, key) {
+			return &table[i]
+		}
+	}
+	return nil
+}
+
+func nearest(key string) string {
+	best, dist := "", 1<<30
+	consider := func(name string) {
+		d := levenshtein.ComputeDistance(key, name)
+		if strings.HasPrefix(name, key) && len(key) >= 3 { // cache_t → cache_timeout
+			d = min(d, 2)
+		}
+		if d < dist {
+			best, dist = name, d
+		}
+	}
+	for _, d := range table {
+		if d.later {
+			continue
+		}
+		consider(d.name)
+	}
+	for _, d := range table {
+		if !d.later {
+			for _, a := range d.aliases {
+				consider(a)
+			}
+		}
+	}
+	return best
+}

@@ -1,0 +1,191 @@
+package option
+
+import (
+	"encoding/json"
+	"log/slog"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+func id(n uint32) *uint32 { return &n }
+
+func TestParse(t *testing.T) {
+	for _, c := range []struct {
+		list string
+		want func(*Options)
+	}{
+		{"", func(*Options) {}},
+		{",,", func(*Options) {}},
+		{"cache_dir=/a\\,b,ro", func(o *Options) { o.CacheDir = "/a,b"; o.ReadOnly = true }},
+		{`cache_dir=/a\\,ro`, func(o *Options) { o.CacheDir = `/a\`; o.ReadOnly = true }},
+		{`cache_dir=/a\b`, func(o *Options) { o.CacheDir = `/a\b` }},
+		{"dir-cache-time=5,max-conns=3,sync-close", func(o *Options) {
+			o.DirCacheTime, o.MaxConns, o.SyncClose = 5*time.Second, 3, true
+		}},
+		{"dir_cache_time=5m", func(o *Options) { o.DirCacheTime = 5 * time.Minute }},
+		{"dir_cache_time=0", func(o *Options) { o.DirCacheTime = 0 }},
+		{"cache=no", func(o *Options) { o.DirCacheTime = 0 }},
+		{"cache=yes", func(*Options) {}},
+		{"cache_timeout=7", func(o *Options) { o.DirCacheTime = 7 * time.Second }},
+		{"fsync=server", func(o *Options) { o.FsyncServer = true }},
+		{"fsync=server,fsync=local", func(*Options) {}},
+		{"uid=7,gid=8,umask=027,allow_other", func(o *Options) {
+			o.UID, o.GID, o.Umask, o.AllowOther = id(7), id(8), id(0o27), true
+		}},
+		{"uid=root,gid=root", func(o *Options) { o.UID, o.GID = id(0), id(0) }},
+		{"cache_size=10G,spool_size=512M", func(o *Options) { o.CacheSize, o.SpoolSize = 10<<30, 512<<20 }},
+		{"cache_size=2097152,vfs-cache-max-size=1GiB", func(o *Options) { o.CacheSize = 1 << 30 }},
+		{"timeout=2.5", func(o *Options) { o.Timeout = 2500 * time.Millisecond }},
+		{"log_level=WARN,trace_ftp", func(o *Options) { o.LogLevel, o.TraceFTP = slog.LevelWarn, true }},
+		{"active,port=2121,nonempty", func(o *Options) { o.Active, o.Port, o.NonEmpty = true, 2121, true }},
+		{"nomulticonn", func(o *Options) { o.MaxConns = 1 }},
+		{"user=me", func(o *Options) { o.User = "me" }},
+		{"user=me:p:w", func(o *Options) { o.User, o.Password, o.HasPassword = "me", "p:w", true }},
+		{"username=me,password=a\\,b", func(o *Options) { o.User, o.Password, o.HasPassword = "me", "a,b", true }},
+		{"credentials=/etc/c", func(o *Options) { o.Credentials = "/etc/c" }},
+		{"cred=/etc/c", func(o *Options) { o.Credentials = "/etc/c" }},
+		{"_netdev,noauto,auto,user,users,nouser,defaults,rw,dev,suid,exec,relatime,async", func(*Options) {}},
+		{"x-systemd.automount,x-foo=1,X-bar,comment=hello there", func(*Options) {}},
+		{"nofail", func(o *Options) { o.NoFail = true }},
+		{"ro,rw", func(*Options) {}},
+		{"rw,ro", func(o *Options) { o.ReadOnly = true }},
+		{"allow_other=no", func(*Options) {}},
+		{"noexec,noatime,nodev,nosuid", func(o *Options) { o.NoExec, o.NoAtime = true, true }},
+		{"enable_epsv,utf8,default_permissions,reconnect,tls=off", func(*Options) {}},
+	} {
+		got, want := Defaults(), Defaults()
+		c.want(&want)
+		if err := got.Parse(c.list); err != nil {
+			t.Errorf("Parse(%q): %v", c.list, err)
+		} else if !reflect.DeepEqual(got, want) {
+			t.Errorf("Parse(%q)\n got %+v\nwant %+v", c.list, got, want)
+		}
+	}
+}
+
+func TestParseRefuses(t *testing.T) {
+	for _, c := range []struct{ list, want string }{
+		{"dir_cachetime=3", `did you mean "dir_cache_time"?`},
+		{"cachedir=/x", `did you mean "cache_dir"?`},
+		{"allow_others", `did you mean "allow_other"?`},
+		{"max_con=2", `did you mean "max_conns"?`},
+		{"sync_closed", `did you mean "sync_close"?`},
+		{"credential=/x", `did you mean "credentials"?`},
+		{"tiemout=3", `did you mean "timeout"?`},
+		{"=x", "unknown option"},
+		{"tls=explicit", "TLS"},
+		{"tls=try", "not available in this version"},
+		{"tls", "needs a value"},
+		{"ssl", "not available in this version"},
+		{"no-verify-peer", "not available in this version"},
+		{"cacert=/x", "not available in this version"},
+		{"pin_sha256=00", "not available in this version"},
+		{"codepage=cp1251", "not available in this version"},
+		{"timezone=auto", "not available in this version"},
+		{"bwlimit=1M", "not available in this version"},
+		{"metrics=:9", "not available in this version"},
+		{"connect_timeout=3", "timeout=SECONDS"},
+		{"pass=geheim", "credentials=FILE"},
+		{"cache_dir", "needs a value"},
+		{"cache_dir=", "empty"},
+		{"fsync=maybe", "neither local nor server"},
+		{"uid=no-such-user-here", "no user"},
+		{"uid=-1", "no user"},
+		{"umask=999", "octal"},
+		{"umask=7777", "octal"},
+		{"max_conns=0", "from 1"},
+		{"timeout=0", "more than zero"},
+		{"timeout=-1", "seconds"},
+		{"timeout=NaN", "seconds"},
+		{"dir_cache_time=soon", "seconds"},
+		{"cache_size=much", "not a size"},
+		{"cache_size=0", "less than 1M"},
+		{"vfs_cache_max_size=5000000", "no unit"},
+		{"port=70000", "65535"},
+		{"log_level=chatty", "none of"},
+		{"sync_close=perhaps", "neither yes nor no"},
+		{"reconnect=no", "not possible"},
+		{"user=:geheim", "no name"},
+		{"user=a:geheim\n", "line ends"},
+		{"password=geheim\r", "line ends"},
+		{"debug=3", "no value"},
+		{"password=x,geheim", "written \\,"},
+	} {
+		o := Defaults()
+		err := o.Parse(c.list)
+		if err == nil {
+			t.Errorf("Parse(%q) succeeded: %+v; want an error with %q", c.list, o, c.want)
+			continue
+		}
+		if !strings.Contains(err.Error(), c.want) {
+			t.Errorf("Parse(%q): %q does not say %q", c.list, err, c.want)
+		}
+		if strings.Contains(err.Error(), "geheim") || strings.ContainsAny(err.Error(), "\n\r") {
+			t.Errorf("Parse(%q): %q shows the password or has several lines", c.list, err)
+		}
+	}
+}
+
+func TestSloppySkipsOnlyTheUnknown(t *testing.T) {
+	o := Defaults()
+	var skipped []string
+	note := func(u *Unknown) { skipped = append(skipped, u.Name) }
+	if err := o.ParseSloppy("foo,ro,bar=1", note); err != nil || !o.ReadOnly || strings.Join(skipped, " ") != "foo bar" {
+		t.Errorf("sloppy: %v, ro %v, skipped %v", err, o.ReadOnly, skipped)
+	}
+	if err := o.ParseSloppy("tls=explicit", note); err == nil {
+		t.Error("sloppy took tls=explicit, and would send passwords in the clear")
+	}
+}
+
+func TestSecretsStayOutOfJSON(t *testing.T) {
+	o := Defaults()
+	if err := o.Parse("user=me:geheim,credentials=/etc/geheim"); err != nil {
+		t.Fatal(err)
+	}
+	b, err := json.Marshal(o)
+	if err != nil || strings.Contains(string(b), "geheim") {
+		t.Errorf("%s, %v", b, err)
+	}
+}
+
+func TestTableIsSound(t *testing.T) {
+	seen := map[string]bool{}
+	for _, d := range table {
+		for _, n := range append([]string{d.name}, d.aliases...) {
+			if seen[n] {
+				t.Errorf("%s stands twice", n)
+			}
+			seen[n] = true
+			if _, ok := hints[n]; ok {
+				t.Errorf("%s is an option and a hint", n)
+			}
+			if strings.Contains(n, "-") {
+				t.Errorf("%s cannot be found: - is read as _", n)
+			}
+		}
+		if !d.later && d.set == nil {
+			t.Errorf("%s is taken and ignored", d.name)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, s := range []string{"ro,uid=0", `a\,b,c=\\`, "user=a:b", "cache_size=1.5G", "x-y=z", "dir-cache-time=1h"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		o := Defaults()
+		if err := o.Parse(s); err != nil {
+			return
+		}
+		if o.Timeout <= 0 || o.DirCacheTime < 0 || o.CacheSize < 0 || o.SpoolSize < 0 || o.MaxConns < 0 {
+			t.Fatalf("Parse(%q) let %+v through", s, o)
+		}
+		if strings.ContainsAny(o.User+o.Password+o.CacheDir, "\r\n\x00") {
+			t.Fatalf("Parse(%q) let a control character through", s)
+		}
+	})
+}

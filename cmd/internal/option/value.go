@@ -1,0 +1,128 @@
+package option
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"os/user"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/docker/go-units"
+)
+
+func yes(v string) (bool, error) {
+	switch strings.ToLower(v) {
+	case "yes", "true", "on", "1":
+		return true, nil
+	case "no", "false", "off", "0":
+		return false, nil
+	}
+	return false, fmt.Errorf("%q is neither yes nor no", v)
+}
+
+func bare(given bool) error {
+	if given {
+		return errors.New("it takes no value")
+	}
+	return nil
+}
+
+// noControl does not show v, which may be a password.
+func noControl(v string) error {
+	if strings.ContainsAny(v, "\r\n\x00") {
+		return errors.New("line ends and NUL cannot stand in it")
+	}
+	return nil
+}
+
+func text(v string, to *string) error {
+	if v == "" {
+		return errors.New("it is empty")
+	}
+	*to = v
+	return noControl(v)
+}
+
+func number(v string, low, high int, to *int) error {
+	n, err := strconv.Atoi(v)
+	if err != nil || n < low || n > high {
+		return fmt.Errorf("%q is not a number from %d to %d", v, low, high)
+	}
+	*to = n
+	return nil
+}
+
+// seconds reads a number of seconds, also broken ("0.5"), or a duration with
+// units as rclone writes them ("5m", "1h30m").
+func seconds(v string, to *time.Duration) error {
+	if f, err := strconv.ParseFloat(v, 64); err == nil {
+		if !(f >= 0 && f <= math.MaxInt32) {
+			return fmt.Errorf("%q is not a number of seconds", v)
+		}
+		*to = time.Duration(f * float64(time.Second))
+		return nil
+	}
+	d, err := time.ParseDuration(v)
+	if err != nil || d < 0 {
+		return fmt.Errorf("%q is not a number of seconds", v)
+	}
+	*to = d
+	return nil
+}
+
+const minSize = 1 << 20
+
+// size reads bytes with an optional unit; K, M, G and T are powers of 1,024.
+func size(v string, needUnit bool, to *int64) error {
+	n, err := units.RAMInBytes(v)
+	if err != nil || n < 0 {
+		return fmt.Errorf("%q is not a size; write for example 500M or 10G", v)
+	}
+	if needUnit && strings.Trim(v, "0123456789.") == "" {
+		return fmt.Errorf("%q has no unit; write for example 500M or 10G", v)
+	}
+	if n < minSize {
+		return fmt.Errorf("%q is less than 1M", v)
+	}
+	*to = n
+	return nil
+}
+
+// userID takes a number or a name, as mount.cifs does.
+func userID(v string, to **uint32) error {
+	if u, err := strconv.ParseUint(v, 10, 32); err == nil && u != math.MaxUint32 {
+		id := uint32(u)
+		*to = &id
+		return nil
+	}
+	u, err := user.Lookup(v)
+	if err != nil {
+		return fmt.Errorf("there is no user %q", v)
+	}
+	return userID(u.Uid, to)
+}
+
+func groupID(v string, to **uint32) error {
+	if g, err := strconv.ParseUint(v, 10, 32); err == nil && g != math.MaxUint32 {
+		id := uint32(g)
+		*to = &id
+		return nil
+	}
+	g, err := user.LookupGroup(v)
+	if err != nil {
+		return fmt.Errorf("there is no group %q", v)
+	}
+	return groupID(g.Gid, to)
+}
+
+func octal(v string, to **uint32) error {
+	m, err := strconv.ParseUint(v, 8, 32)
+	if err != nil || m > 0o777 {
+		return fmt.Errorf("%q is not an octal mask such as 022", v)
+	}
+	mask := uint32(m)
+	*to = &mask
+	return nil
+}
