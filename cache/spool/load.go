@@ -1,0 +1,340 @@
+package spool
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strconv"
+	"sync"
+)
+
+// leftover is what rec/ and data/ hold of one id at start.
+type leftover struct {
+	id                              uint64
+	json, safe, gone, tmp, haveData bool
+}
+
+// Load reads what earlier runs left, records in the order of their sequence
+// numbers. It may be called once, and again if it failed; Put, Create and NewID
+// may run meanwhile for new ids.
+//
+// A record counts when it was put during this boot, or is known to have been on
+// disk, or claims no content. One that does not count, cannot be read, or claims
+// more than its data file holds goes into quarantine with its data; so does the
+// older of two for one path, and data of unknown name. Load fails only when ctx
+// ends, or when the machine is short of something; what it has not seen stays.
+func (s *Spool) Load(ctx context.Context) ([]Record, []Intent, error) {
+	intents, err := s.loadIntents(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("spool: load: %w", err)
+	}
+	left, err := s.leftovers()
+	if err != nil {
+		return nil, nil, fmt.Errorf("spool: load: %w", err)
+	}
+	found := make([]*Record, len(left))
+	var (
+		mu      sync.Mutex // guards next, stuck, failure
+		next    int
+		stuck   bool
+		failure error
+		workers sync.WaitGroup
+	)
+	for range 4 {
+		workers.Go(func() {
+			for {
+				mu.Lock()
+				i := next
+				next++
+				if failure == nil {
+					failure = ctx.Err()
+				}
+				end := failure != nil || i >= len(left)
+				mu.Unlock()
+				if end {
+					return
+				}
+				r, err := s.restore(left[i])
+				found[i] = r
+				if err != nil {
+					mu.Lock()
+					if transient(err) {
+						failure = err
+					}
+					stuck = true
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	workers.Wait()
+	if failure != nil {
+		return nil, nil, fmt.Errorf("spool: load: %w", failure)
+	}
+	recs, err := s.newest(found)
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range recs {
+		s.next = max(s.next, recs[i].Seq) // only if the file synced was lost
+	}
+	// While something that does not count could not be moved away, the mark
+	// must not come to cover it.
+	s.loaded = !stuck && err == nil
+	if len(s.pending) > 0 {
+		s.rouse()
+	}
+	return recs, intents, nil
+}
+
+// newest returns what was found, sorted by sequence number, with only the newest
+// of several for one path.
+func (s *Spool) newest(found []*Record) ([]Record, error) {
+	recs := make([]Record, 0, len(found))
+	for _, r := range found {
+		if r != nil {
+			recs = append(recs, *r)
+		}
+	}
+	slices.SortFunc(recs, func(a, b Record) int { return cmp.Compare(a.Seq, b.Seq) })
+	by := make(map[string]uint64, len(recs)) // path to id
+	for _, r := range recs {
+		by[r.Path] = r.ID
+	}
+	var failed error
+	recs = slices.DeleteFunc(recs, func(r Record) bool {
+		if by[r.Path] == r.ID {
+			return false
+		}
+		failed = errors.Join(failed, s.putAside(r.ID, r.Path, fmt.Errorf("record %d is newer and has the same path", by[r.Path])))
+		return true
+	})
+	return recs, failed
+}
+
+// leftovers lists what is there of ids from before Open.
+func (s *Spool) leftovers() ([]leftover, error) {
+	byID := map[uint64]*leftover{}
+	get := func(id uint64) *leftover {
+		l := byID[id]
+		if l == nil {
+			l = &leftover{id: id}
+			byID[id] = l
+		}
+		return l
+	}
+	for _, dir := range []string{"data", "rec"} {
+		names, err := s.fs.ReadDir(s.path(dir))
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range names {
+			id, ext, ok := number(name)
+			if ok && id > s.old {
+				continue
+			}
+			switch {
+			case ok && dir == "data" && ext == "":
+				get(id).haveData = true
+			case ok && dir == "rec" && ext == ".json":
+				get(id).json = true
+			case ok && dir == "rec" && ext == ".safe":
+				get(id).safe = true
+			case ok && dir == "rec" && ext == ".gone":
+				get(id).gone = true
+			case ok && dir == "rec" && ext == ".tmp":
+				get(id).tmp = true
+			default:
+				s.log.Warn("left alone a file that is not the spool's", "file", s.path(dir, name))
+			}
+		}
+	}
+	all := make([]leftover, 0, len(byID))
+	for _, l := range byID {
+		all = append(all, *l)
+	}
+	slices.SortFunc(all, func(a, b leftover) int { return cmp.Compare(a.id, b.id) })
+	return all, nil
+}
+
+// reading is one record file as found.
+type reading struct {
+	rec Record
+	proof
+	err error // why it does not count; nil: it does
+}
+
+func (s *Spool) read(id uint64, ext string) (reading, error) {
+	b, err := s.fs.ReadFile(s.rec(id, ext))
+	if transient(err) {
+		return reading{}, err
+	}
+	var got reading
+	if err == nil {
+		got.rec, got.proof, err = decodeRecord(b, id)
+	}
+	switch {
+	case err != nil:
+		got.err = fmt.Errorf("the record cannot be read: %w", err)
+	case !s.counts(&got):
+		got.err = errors.New("not known to have been on disk when the machine stopped")
+	}
+	return got, nil
+}
+
+// counts says whether the record may be believed, data included.
+func (s *Spool) counts(got *reading) bool {
+	return s.sameBoot(got) || s.durable(got) || got.rec.bare()
+}
+
+func (s *Spool) sameBoot(got *reading) bool { return s.boot != "" && got.Boot == s.boot }
+
+func (s *Spool) durable(got *reading) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.durableLocked(got.rec.ID, state{seq: got.rec.Seq, synced: got.Synced})
+}
+
+// restore settles what is left of one id. It returns nil when nothing is owed or
+// nothing can be believed. An error means that something is where it should not be
+// any more; it was logged.
+func (s *Spool) restore(l leftover) (*Record, error) {
+	defer s.lockID(l.id)()
+	if err := s.usable(); err != nil {
+		return nil, err
+	}
+	if l.tmp { // its Put never returned
+		if err := s.removeAny(s.rec(l.id, ".tmp")); err != nil {
+			s.log.Warn("cannot remove a leftover", "err", err)
+		}
+	}
+	switch {
+	case l.gone && l.json: // a Drop failed, and the file was put again
+		if err := s.removeAny(s.rec(l.id, ".gone")); err != nil {
+			s.log.Warn("cannot remove a leftover", "err", err)
+		}
+	case l.gone: // a Drop was interrupted
+		err := errors.Join(s.removeAny(s.rec(l.id, ".safe")), s.sweep(l.id))
+		if err != nil {
+			s.log.Error("cannot finish dropping a file", "file", l.id, "err", err)
+		}
+		return nil, err
+	case !l.json && !l.safe && l.haveData:
+		return nil, s.orphan(l.id)
+	case !l.json && !l.safe:
+		return nil, nil
+	}
+	r, st, durable, err := s.choose(l)
+	if r == nil || err != nil {
+		return nil, err
+	}
+	if !r.Dir {
+		ok, err := s.checkData(r)
+		if !ok || err != nil {
+			return nil, err
+		}
+	}
+	r.Interrupted = r.Interrupted || r.Open
+	r.Open = false
+	s.mu.Lock()
+	s.files[r.ID] = st
+	if !durable {
+		s.pending[r.ID] = r.Seq
+	}
+	s.mu.Unlock()
+	return r, nil
+}
+
+// choose picks the record to believe: N.json, or N.safe when that does not count.
+// It returns nil when neither does, and has quarantined them then.
+func (s *Spool) choose(l leftover) (*Record, state, bool, error) {
+	var cur, old reading
+	cur.err = errors.New("missing")
+	old.err = cur.err
+	var err error
+	if l.json {
+		if cur, err = s.read(l.id, ".json"); err != nil {
+			return nil, state{}, false, err
+		}
+	}
+	if cur.err == nil {
+		return &cur.rec, state{cur.rec.Seq, cur.Synced, l.safe}, s.durable(&cur), nil
+	}
+	if l.safe {
+		if old, err = s.read(l.id, ".safe"); err != nil {
+			return nil, state{}, false, err
+		}
+	}
+	if old.err != nil {
+		return nil, state{}, false, s.putAside(l.id, cmp.Or(cur.rec.Path, old.rec.Path), cur.err)
+	}
+	id := strconv.FormatUint(l.id, 10)
+	if l.json {
+		why := fmt.Errorf("%w; an older record of the file took its place", cur.err)
+		if err := s.quarantine(id, cur.rec.Path, why, []part{{s.rec(l.id, ".json"), ".json"}}); err != nil {
+			return nil, state{}, false, err
+		}
+	}
+	if err := s.fs.Rename(s.rec(l.id, ".safe"), s.rec(l.id, ".json")); err != nil {
+		s.log.Error("cannot restore the older record of a file; it stays in the spool and is not sent", "file", old.rec.Path, "err", err)
+		return nil, state{}, false, err
+	}
+	// What was written after the old record may be in the data file, unless the
+	// daemon merely died between the two renames of a Put.
+	if l.json || !s.sameBoot(&old) {
+		old.rec.Interrupted = true
+	}
+	return &old.rec, state{old.rec.Seq, old.Synced, false}, s.durable(&old), nil
+}
+
+// checkData says whether the data file holds as much as r claims, and quarantines
+// both if not. Content of which nothing is dirty is the server's: it is only
+// forgotten.
+func (s *Spool) checkData(r *Record) (bool, error) {
+	size, err := s.fs.Size(s.data(r.ID))
+	missing := errors.Is(err, fs.ErrNotExist)
+	if err != nil && !missing {
+		if !transient(err) {
+			err = s.putAside(r.ID, r.Path, fmt.Errorf("its data cannot be read: %w", err))
+		}
+		return false, err
+	}
+	if !missing && size >= r.Have.End() {
+		return true, nil
+	}
+	if !r.bare() && (r.Base == nil || !r.Dirty.Empty()) {
+		why := fmt.Errorf("the data file has %d bytes, the record claims %d", size, r.Have.End())
+		if missing {
+			why = errors.New("the data file is missing")
+		}
+		return false, s.putAside(r.ID, r.Path, why)
+	}
+	r.Have.Truncate(0)
+	f, err := s.fs.OpenFile(s.data(r.ID), os.O_RDWR|os.O_CREATE)
+	if err != nil {
+		s.log.Error("cannot make a data file; the record stays in the spool and is not sent", "file", r.Path, "err", err)
+		return false, err
+	}
+	return true, f.Close()
+}
+
+// orphan settles data without a record. A Drop does not leave any, so that this
+// was written by someone who was told it is safe only if the record was lost
+// since: keep it, unless it is empty.
+func (s *Spool) orphan(id uint64) error {
+	if size, err := s.fs.Size(s.data(id)); err == nil && size == 0 {
+		return s.removeAny(s.data(id))
+	}
+	return s.putAside(id, "", errors.New("data without a record"))
+}
+
+// putAside quarantines all there is of id.
+func (s *Spool) putAside(id uint64, mountPath string, why error) error {
+	s.forget(id)
+	return s.quarantine(strconv.FormatUint(id, 10), mountPath, why, []part{
+		{s.data(id), ".data"}, {s.rec(id, ".safe"), ".older.json"}, {s.rec(id, ".json"), ".json"}})
+}

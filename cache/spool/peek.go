@@ -1,0 +1,62 @@
+package spool
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// Peek counts what the spool in dir owes, without locking or changing it: files
+// and directories with a record, the bytes of them that are dirty, and how many
+// are parked. What cannot be read counts as owed with 0 bytes, and a spool in use
+// is seen as it passes. It fails when dir cannot be read; fs.ErrNotExist: there is
+// no spool.
+func Peek(dir string) (owed int, bytes int64, parked int, err error) {
+	names, err := readNames(filepath.Join(dir, "rec"))
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		id, ext, ok := number(name)
+		if !ok || ext != ".json" && ext != ".safe" {
+			continue
+		}
+		if ext == ".safe" {
+			if _, ok := slices.BinarySearch(names, name[:len(name)-len(ext)]+".json"); ok {
+				continue
+			}
+		}
+		b, err := os.ReadFile(filepath.Join(dir, "rec", name))
+		if os.IsNotExist(err) { // settled meanwhile
+			continue
+		}
+		owed++
+		if err != nil {
+			continue
+		}
+		if r, _, err := decodeRecord(b, id); err == nil {
+			bytes += r.Dirty.Len()
+			if r.Parked {
+				parked++
+			}
+		}
+	}
+	return owed, bytes, parked, nil
+}
+
+// readNames lists a directory of the spool; one that was not made yet is empty, if
+// the spool's own directory is there.
+func readNames(dir string) ([]string, error) {
+	names, err := osFS{}.ReadDir(dir)
+	if os.IsNotExist(err) {
+		if fi, serr := os.Stat(filepath.Dir(dir)); serr != nil {
+			return nil, serr
+		} else if !fi.IsDir() {
+			return nil, &fs.PathError{Op: "readdir", Path: dir, Err: fs.ErrInvalid}
+		}
+		return nil, nil
+	}
+	return names, err
+}

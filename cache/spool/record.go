@@ -1,0 +1,74 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"ftpfs/cache/ranges"
+	"ftpfs/cache/remote"
+)
+
+// Record is what is known of one owed file, or of a directory whose attributes
+// are owed.
+type Record struct {
+	ID   uint64 // names the data file; never used twice in the life of the spool
+	Seq  uint64 // set by Put, rising over the life of the spool
+	Path string // mount path, raw bytes
+	Dir  bool   // attributes owed for a directory; there is no data file
+
+	Base        *remote.Version // server version the content is based on; nil: born here
+	Size        int64
+	Have, Dirty ranges.Set
+	Open        bool // a writer had not closed yet
+	Interrupted bool // set by Load for records that were Open; kept by Put
+
+	MTime *time.Time
+	Mode  *uint32
+
+	Created   time.Time
+	Attempts  int
+	LastError string
+	Parked    bool
+
+	Temp, Backup string          // names on the server in use (mount paths)
+	Sent         *remote.Version // size and time intended on the server, so that replay recognises its own publication
+}
+
+// Intent is a rename on the server, recorded before it is sent.
+type Intent struct {
+	Seq      uint64 // set by PutIntent, from the same numbers as a Record's
+	From, To string // mount paths
+	Dir      bool
+	At       time.Time
+}
+
+// valid refuses what could not be loaded again.
+func (r *Record) valid() error {
+	switch {
+	case r.ID == 0:
+		return errors.New("record without an id")
+	case !strings.HasPrefix(r.Path, "/"):
+		return fmt.Errorf("record %d: %q is not a mount path", r.ID, r.Path)
+	case r.Size < 0:
+		return fmt.Errorf("record %d: size %d", r.ID, r.Size)
+	}
+	return nil
+}
+
+// bare says that no byte of content hangs on the record: it is worth as much as
+// its checksum.
+func (r *Record) bare() bool { return r.Dir || r.Have.Empty() && r.Dirty.Empty() }
+
+// sameContent says that r claims the content that old claims, both being closed.
+// By the owner's rule (doc.go) the data file did not change in between.
+func (r *Record) sameContent(old *Record) bool {
+	return !r.Open && !old.Open && r.Size == old.Size && r.Have.Equal(old.Have) && r.Dirty.Equal(old.Dirty)
+}
+
+// proof is what a record on disk says about its own durability.
+type proof struct {
+	Boot   string // boot during which it was put
+	Synced bool   // record and data were on disk when it was written
+}
