@@ -1,0 +1,67 @@
+package mem
+
+import (
+	"context"
+
+	"ftpfs/cache/remote"
+)
+
+// Publish implements remote.Store.
+func (s *Store) Publish(ctx context.Context, tmp string, p remote.Publish) (remote.Published, error) {
+	var out remote.Published
+	err := s.do(ctx, OpPublish, p.Path, func(d *Disk) error {
+		n, err := d.find(tmp, false)
+		if err != nil {
+			return err
+		}
+		if n.kind == remote.Dir {
+			return &remote.Error{Kind: remote.IsDir}
+		}
+		if err := s.compare(d, p); err != nil {
+			return err
+		}
+		if int64(len(n.data)) != p.Size {
+			return &remote.Error{Kind: remote.ShortWrite}
+		}
+		if err := d.move(tmp, p.Path, s.opts.NoReplace); err != nil {
+			return err
+		}
+		out.TimeSet, out.ModeSet = s.setAttr(n, remote.Attr{MTime: p.MTime, Mode: p.Mode})
+		out.TimeSet = out.TimeSet && p.MTime != nil
+		out.ModeSet = out.ModeSet && p.Mode != nil
+		out.Entry = n.entry(s.opts)
+		if out.TimeSet {
+			out.Entry.MTime = n.mtime
+		}
+		return nil
+	})
+	if err != nil {
+		return remote.Published{}, err
+	}
+	return out, nil
+}
+
+// compare checks the target against what may be replaced.
+func (s *Store) compare(d *Disk, p remote.Publish) error {
+	target, err := d.find(p.Path, false)
+	switch {
+	case remote.Is(err, remote.NotExist):
+		if p.Expect != nil && !p.Force {
+			return &remote.Error{Kind: remote.Changed, Text: "it is gone"}
+		}
+		return nil
+	case err != nil:
+		return err
+	case target.kind == remote.Dir:
+		return &remote.Error{Kind: remote.IsDir}
+	case p.Force:
+		return nil
+	case p.Expect == nil:
+		return &remote.Error{Kind: remote.Changed, Text: "it is there now"}
+	}
+	e := target.entry(s.opts)
+	if e.Version().Differs(*p.Expect) {
+		return &remote.Error{Kind: remote.Changed}
+	}
+	return nil
+}
