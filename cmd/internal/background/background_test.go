@@ -1,0 +1,64 @@
+package background
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+type payload struct{ Play, Secret, Dir string }
+
+// The test binary plays the daemon.
+func TestMain(m *testing.M) {
+	var p payload
+	d, started, err := Started(&p)
+	if !started {
+		os.Exit(m.Run())
+	}
+	if err != nil {
+		d.Fail(2, err.Error())
+		os.Exit(2)
+	}
+	cmdline, _ := os.ReadFile("/proc/self/cmdline")
+	environ, _ := os.ReadFile("/proc/self/environ")
+	switch p.Play {
+	case "ready":
+		if bytes.Contains(append(cmdline, environ...), []byte(p.Secret)) {
+			d.Fail(9, "the secret shows")
+			os.Exit(9)
+		}
+		before, _ := os.Getwd()
+		d.Ready("mounted", filepath.Join(p.Dir, "crash"))
+		fmt.Fprintln(os.Stderr, "panic:", before)
+		if wd, _ := os.Getwd(); wd != "/" {
+			os.Exit(7)
+		}
+		os.WriteFile(filepath.Join(p.Dir, "done"), nil, 0o600)
+	case "fail":
+		d.Fail(32, "wrong password")
+		os.Exit(32)
+	case "die":
+		os.Exit(5)
+	}
+}
+
+func TestStart(t *testing.T) {
+	dir := t.TempDir()
+	for _, c := range []struct {
+		play      string
+		want      Report
+		wantError string
+	}{
+		{"ready", Report{Text: "mounted"}, ""},
+		{"fail", Report{Code: 32, Text: "wrong password"}, ""},
+		{"die", Report{}, "exit status 5"},
+	} {
+		got, err := Start([]string{"ftp://host", "/mnt"}, payload{c.play, "geheim", dir})
+		if got != c.want || c.wantError == "" && err != nil || c.wantError != "" && (err == nil || !strings.Contains(err.Error(), c.wantError)) {
+			t.Errorf("%s: got %+v, %v", c.play, got, err)
+		}
+	}
+}

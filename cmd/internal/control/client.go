@@ -1,0 +1,112 @@
+package control
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Answer is an error that the daemon gave, as against one of reaching it.
+type Answer struct{ Text string }
+
+func (a *Answer) Error() string { return a.Text }
+
+// ErrGone says that nobody listens: the daemon is dead.
+var ErrGone = errors.New("its daemon does not answer; it is dead, or belongs to another version")
+
+// Call sends r to the socket at path and waits for the end: result is filled, or
+// an *Answer or another error returned. progress (may be nil) sees each progress
+// line. The end of ctx closes the connection, which ends the request there. The
+// listener must be root, this user, or one of trusted: a mount may name any path
+// as its socket.
+func Call(ctx context.Context, path string, r Request, progress func(json.RawMessage), result any, trusted ...int) error {
+	var d net.Dialer
+	d.Timeout = 10 * time.Second
+	conn, err := d.DialContext(ctx, "unix", path)
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, os.ErrNotExist):
+		return ErrGone
+	case errors.Is(err, os.ErrPermission):
+		return errors.New("the mount belongs to another user; try as that user or as root")
+	case err != nil:
+		return err
+	}
+	defer conn.Close()
+	uid, err := peerUID(conn.(*net.UnixConn))
+	if err != nil {
+		return err
+	}
+	if uid != 0 && uid != os.Geteuid() && !slices.Contains(trusted, uid) {
+		return fmt.Errorf("control socket %s belongs to uid %d; not trusted", path, uid)
+	}
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+
+	r.encodePath()
+	b, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	if _, err := conn.Write(append(b, '\n')); err != nil {
+		return failed(ctx, err)
+	}
+	in := bufio.NewReader(conn)
+	for {
+		line, err := in.ReadBytes('\n')
+		if err != nil {
+			return failed(ctx, err)
+		}
+		var f frame
+		if err := json.Unmarshal(line, &f); err != nil {
+			return fmt.Errorf("bad answer from the daemon: %w", err)
+		}
+		switch {
+		case f.Error != "":
+			return &Answer{f.Error}
+		case f.Progress != nil:
+			if progress != nil {
+				progress(f.Progress)
+			}
+		case f.Result != nil:
+			if result == nil {
+				return nil
+			}
+			return json.Unmarshal(f.Result, result)
+		}
+	}
+}
+
+func failed(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return fmt.Errorf("the daemon hung up before answering: %w", err)
+}
+
+// peerUID is the user at the other end, by the kernel's word.
+func peerUID(c *net.UnixConn) (int, error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	var cred *unix.Ucred
+	var credErr error
+	if err := raw.Control(func(fd uintptr) {
+		cred, credErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	}); err != nil {
+		return -1, err
+	}
+	if credErr != nil {
+		return -1, os.NewSyscallError("SO_PEERCRED", credErr)
+	}
+	return int(cred.Uid), nil
+}

@@ -1,0 +1,72 @@
+// Package logfile is where a daemon in the background logs: one file in the
+// mount's state directory, bounded in size, its predecessor kept beside it.
+package logfile
+
+import (
+	"io"
+	"os"
+	"sync"
+)
+
+// File is a log file that begins anew when it has grown to its limit. Writes are
+// whole lines; a disk that is full loses lines, never blocks or fails the writer.
+type File struct {
+	path  string // immutable
+	limit int64  // bytes
+
+	mu   sync.Mutex
+	f    *os.File // nil when it could not be opened
+	size int64
+}
+
+var _ io.WriteCloser = (*File)(nil)
+
+// Open appends to path, mode 0600, and lets it grow to limit bytes; what was
+// before is then at path + ".1".
+func Open(path string, limit int64) (*File, error) {
+	l := &File{path: path, limit: limit}
+	return l, l.openLocked(os.O_APPEND)
+}
+
+func (l *File) openLocked(flag int) error {
+	f, err := os.OpenFile(l.path, os.O_WRONLY|os.O_CREATE|flag, 0o600)
+	if err != nil {
+		return err
+	}
+	fi, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return err
+	}
+	l.f, l.size = f, fi.Size()
+	return nil
+}
+
+// Write appends p. It always succeeds: there is nobody to tell.
+func (l *File) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.f != nil && l.size > 0 && l.size+int64(len(p)) > l.limit {
+		l.f.Close()
+		l.f = nil
+		_ = os.Rename(l.path, l.path+".1")
+	}
+	if l.f == nil && l.openLocked(os.O_APPEND) != nil {
+		return len(p), nil
+	}
+	n, _ := l.f.Write(p)
+	l.size += int64(n)
+	return len(p), nil
+}
+
+// Close the file; later writes open it again.
+func (l *File) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.f == nil {
+		return nil
+	}
+	err := l.f.Close()
+	l.f = nil
+	return err
+}

@@ -1,0 +1,43 @@
+package logfile
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestBounded(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	l, err := Open(path, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := strings.Repeat("x", 39) + "\n"
+	for range 5 {
+		if n, err := l.Write([]byte(line)); n != 40 || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	now, _ := os.ReadFile(path)
+	before, _ := os.ReadFile(path + ".1")
+	if len(now) != 40 || len(before) != 80 {
+		t.Errorf("after 5 lines of 40 with a limit of 100: %d bytes now, %d before; want 40 and 80", len(now), len(before))
+	}
+	again, err := Open(path, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	again.Write([]byte(line))
+	if now, _ := os.ReadFile(path); len(now) != 80 {
+		t.Errorf("opening again lost what was there: %d bytes", len(now))
+	}
+	fi, err := os.Stat(path)
+	if err != nil || fi.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v; want mode 0600", fi, err)
+	}
+}
