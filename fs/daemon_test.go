@@ -1,0 +1,272 @@
+package fs
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	iofs "io/fs"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ftpfs/cache"
+	"ftpfs/cache/remote/mem"
+)
+
+// A mount is served by another process than the one that uses it: this test binary
+// run again, told what to do in its environment.
+const roleEnv = "FTPFS_FS_TEST_ROLE"
+
+func TestMain(m *testing.M) {
+	if role := os.Getenv(roleEnv); role != "" {
+		os.Exit(roles[role]())
+	}
+	os.Exit(m.Run())
+}
+
+var roles = map[string]func() int{"daemon": daemonMain, "opener": openerMain}
+
+// order is what a daemon is told to mount.
+type order struct {
+	Dir     string // its own state and the mountpoint, Dir/mnt
+	Uid     int    // who serves; root mounts directly, others by fusermount3
+	Config  Config
+	Timeout time.Duration
+}
+
+// sample is what the server holds. It does not answer for what is below /slow.
+func sample(d *mem.Disk) error {
+	when := time.Unix(1_600_000_000, 0)
+	return errors.Join(
+		d.Mkdir("/slow"), d.Mkdir("/slow/dir"), d.WriteFile("/slow/file", []byte("late")),
+		d.WriteFile("/plain", []byte("plain text")), d.Chmod("/plain", 0o640), d.Chtimes("/plain", when),
+		d.WriteFile("/setid", []byte("#!/bin/sh\n")), d.Chmod("/setid", 0o755|iofs.ModeSetuid|iofs.ModeSetgid),
+		d.Symlink("plain", "/link"), d.Mknod("/fifo"),
+	)
+}
+
+// daemon is a running one.
+type daemon struct {
+	t   *testing.T
+	mnt string
+	cmd *exec.Cmd
+	in  io.WriteCloser
+	out chan string // its lines
+}
+
+// daemonMain mounts, says so, and obeys lines on its standard input.
+func daemonMain() int {
+	var o order
+	if err := json.Unmarshal([]byte(os.Getenv("FTPFS_FS_TEST_ORDER")), &o); err != nil {
+		fmt.Println("error:", err)
+		return 1
+	}
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	store := mem.New(mem.Options{})
+	if err := sample(store.Disk()); err != nil {
+		fmt.Println("error:", err)
+		return 1
+	}
+	slow := store.Hold(func(op, path string) bool { return strings.HasPrefix(path, "/slow/") && op != mem.OpRead })
+	asked := make(chan struct{})
+	defer close(asked)
+	go func() {
+		for {
+			select {
+			case path := <-slow.Arrived():
+				fmt.Println("asked for", path)
+			case <-asked:
+				return
+			}
+		}
+	}()
+	release := sync.OnceFunc(slow.Release)
+	tree, err := cache.New(cache.Config{
+		CacheDir: filepath.Join(o.Dir, "cache"), StateDir: filepath.Join(o.Dir, "state"),
+		DirCacheTime: time.Minute, CacheSize: 64 << 20, SpoolSize: 256 << 20, MaxEntries: 100_000,
+		Timeout: max(o.Timeout, 30*time.Second), Log: log,
+	}, store)
+	if err != nil {
+		fmt.Println("error:", err)
+		return 1
+	}
+	cfg := o.Config
+	cfg.Log = log
+	s, err := Mount(cfg, tree, filepath.Join(o.Dir, "mnt"))
+	if err != nil {
+		fmt.Println("error:", err)
+		return 1
+	}
+	fmt.Println("mounted", s.Mountpoint())
+	go func() {
+		for in := bufio.NewScanner(os.Stdin); in.Scan(); {
+			switch in.Text() {
+			case "release":
+				release()
+				fmt.Println("released")
+			case "unmount":
+				fmt.Println("unmount:", errors.Is(s.Unmount(), syscall.EBUSY))
+			case "lazy":
+				fmt.Println("lazy:", s.UnmountLazy())
+			}
+		}
+		release()
+		s.UnmountLazy() // the test is over, whatever it left open
+	}()
+	s.Wait()
+	release()
+	ctx, stop := context.WithCancel(context.Background())
+	stop()
+	fmt.Println("ended:", tree.Close(ctx))
+	return 0
+}
+
+// start mounts and waits until the mount is usable; the mount and the process are
+// gone when the test ends.
+func start(t *testing.T, o order) *daemon {
+	t.Helper()
+	d, line := tryStart(t, o)
+	if !strings.HasPrefix(line, "mounted ") {
+		t.Fatalf("daemon: %s", line)
+	}
+	return d
+}
+
+func tryStart(t *testing.T, o order) (*daemon, string) {
+	t.Helper()
+	if _, err := os.Stat("/dev/fuse"); err != nil {
+		t.Skip("FUSE is missing:", err)
+	}
+	if o.Dir == "" {
+		dir, err := os.MkdirTemp("", "ftpfs-fs-test-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { os.RemoveAll(dir) })
+		o.Dir = dir
+	}
+	mnt := filepath.Join(o.Dir, "mnt")
+	for _, dir := range []string{o.Dir, mnt} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chown(dir, o.Uid, o.Uid); err != nil && o.Uid != os.Getuid() {
+			t.Skip("needs root: ", err)
+		}
+	}
+	text, err := json.Marshal(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// /proc/self/exe would be nobody's to execute in a private build directory.
+	cmd := exec.Command(testBinary(t, o.Dir, o.Uid != 0))
+	cmd.Env = append(os.Environ(), roleEnv+"=daemon", "FTPFS_FS_TEST_ORDER="+string(text))
+	cmd.Dir = "/"
+	var errs strings.Builder
+	cmd.Stderr = &errs
+	if o.Uid != 0 {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(o.Uid), Gid: uint32(o.Uid)}}
+	}
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	d := &daemon{t: t, mnt: mnt, cmd: cmd, in: in, out: make(chan string, 100)}
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		defer close(d.out)
+		for s := bufio.NewScanner(out); s.Scan(); {
+			d.out <- s.Text()
+		}
+	}()
+	t.Cleanup(func() {
+		in.Close()
+		timer := time.AfterFunc(30*time.Second, func() {
+			t.Errorf("the daemon did not end; its goroutines follow")
+			cmd.Process.Signal(syscall.SIGQUIT)
+			unix.Unmount(mnt, unix.MNT_DETACH)
+		})
+		for range d.out {
+		}
+		<-read
+		err := cmd.Wait()
+		timer.Stop()
+		if err != nil {
+			t.Errorf("daemon: %v", err)
+		}
+		if e, ok := findMount(mnt, ""); ok {
+			t.Errorf("left mounted: %+v", e)
+			unix.Unmount(mnt, unix.MNT_DETACH)
+		}
+		if t.Failed() || strings.Contains(errs.String(), "DATA RACE") {
+			t.Errorf("daemon's log:\n%s", errs.String())
+		}
+	})
+	return d, d.line()
+}
+
+// testBinary is a copy of this binary that another user can reach.
+func testBinary(t *testing.T, dir string, public bool) string {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !public {
+		return self
+	}
+	data, err := os.ReadFile(self)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bin := filepath.Join(dir, "daemon")
+	if err := os.WriteFile(bin, data, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return bin
+}
+
+// line is the daemon's next line; "" when it has ended.
+func (d *daemon) line() string { return <-d.out }
+
+// expect waits for a line.
+func (d *daemon) expect(want string) {
+	d.t.Helper()
+	for l := range d.out {
+		if l == want {
+			return
+		}
+		d.t.Logf("daemon: %s", l)
+	}
+	d.t.Fatalf("the daemon ended without %q", want)
+}
+
+func (d *daemon) tell(line string) {
+	d.t.Helper()
+	if _, err := io.WriteString(d.in, line+"\n"); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+func (d *daemon) path(name string) string { return filepath.Join(d.mnt, name) }

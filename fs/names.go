@@ -1,0 +1,105 @@
+package fs
+
+import (
+	"context"
+	"syscall"
+
+	gofs "github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
+
+	"ftpfs/cache"
+)
+
+func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out *fuse.EntryOut) (*gofs.Inode, gofs.FileHandle, uint32, syscall.Errno) {
+	if len(name) > maxName {
+		return nil, nil, 0, syscall.ENAMETOOLONG
+	}
+	c := begin(ctx)
+	defer c.end()
+	child, h, a, err := n.m.tree.Create(c, n.n, name, mode&0o7777, flags&syscall.O_EXCL != 0, openFlags(flags))
+	if err != nil {
+		return nil, nil, 0, n.m.errno(c, "create", err)
+	}
+	inode := n.m.answer(ctx, n, child, &a, out)
+	fh, kernelFlags := n.m.opened(child, h, flags)
+	return inode, fh, kernelFlags, 0
+}
+
+// Mknod makes a regular file as create and close do; nothing else exists over FTP.
+func (n *node) Mknod(ctx context.Context, name string, mode, _ uint32, out *fuse.EntryOut) (*gofs.Inode, syscall.Errno) {
+	if t := mode & syscall.S_IFMT; t != 0 && t != syscall.S_IFREG {
+		return nil, syscall.EPERM
+	}
+	if len(name) > maxName {
+		return nil, syscall.ENAMETOOLONG
+	}
+	c := begin(ctx)
+	defer c.end()
+	child, h, a, err := n.m.tree.Create(c, n.n, name, mode&0o7777, true, cache.OpenFlags{Write: true})
+	if err != nil {
+		return nil, n.m.errno(c, "create", err)
+	}
+	err = h.Flush(c)
+	h.Release()
+	if err != nil {
+		n.m.tree.Forget(child)
+		return nil, n.m.errno(c, "create", err)
+	}
+	return n.m.answer(ctx, n, child, &a, out), 0
+}
+
+func (n *node) Mkdir(ctx context.Context, name string, mode uint32, out *fuse.EntryOut) (*gofs.Inode, syscall.Errno) {
+	if len(name) > maxName {
+		return nil, syscall.ENAMETOOLONG
+	}
+	c := begin(ctx)
+	defer c.end()
+	child, a, err := n.m.tree.Mkdir(c, n.n, name, mode&0o7777)
+	if err != nil {
+		return nil, n.m.errno(c, "mkdir", err)
+	}
+	return n.m.answer(ctx, n, child, &a, out), 0
+}
+
+func (n *node) Rmdir(ctx context.Context, name string) syscall.Errno {
+	c := begin(ctx)
+	defer c.end()
+	return n.m.errno(c, "rmdir", n.m.tree.Rmdir(c, n.n, name))
+}
+
+func (n *node) Unlink(ctx context.Context, name string) syscall.Errno {
+	c := begin(ctx)
+	defer c.end()
+	return n.m.errno(c, "unlink", n.m.tree.Unlink(c, n.n, name))
+}
+
+// Rename replaces unless RENAME_NOREPLACE is given (coreutils' mv gives it). The
+// other flags, EXCHANGE among them, have no equal over FTP.
+func (n *node) Rename(ctx context.Context, name string, newParent gofs.InodeEmbedder, newName string, flags uint32) syscall.Errno {
+	if flags&^unix.RENAME_NOREPLACE != 0 {
+		return syscall.EINVAL
+	}
+	if len(newName) > maxName {
+		return syscall.ENAMETOOLONG
+	}
+	to, ok := newParent.(*node)
+	if !ok {
+		return syscall.EXDEV
+	}
+	c := begin(ctx)
+	defer c.end()
+	err := n.m.tree.Rename(c, n.n, name, to.n, newName, flags&unix.RENAME_NOREPLACE != 0)
+	return n.m.errno(c, "rename", err)
+}
+
+// Link is EPERM, what link(2) says of a file system without hard links: git, cp
+// and rsync know it and copy instead.
+func (n *node) Link(context.Context, gofs.InodeEmbedder, string, *fuse.EntryOut) (*gofs.Inode, syscall.Errno) {
+	return nil, syscall.EPERM
+}
+
+// Symlink is EPERM, what symlink(2) says of a file system without symlinks.
+func (n *node) Symlink(context.Context, string, string, *fuse.EntryOut) (*gofs.Inode, syscall.Errno) {
+	return nil, syscall.EPERM
+}
