@@ -1,0 +1,165 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path"
+	"strings"
+	"time"
+
+	"ftpfs/cache/remote"
+	"ftpfs/cache/spool"
+)
+
+// errConflict: ours was published beside theirs.
+var errConflict = errors.New("kept beside the server's own change")
+
+// theirs is called when the target is not the version that may be replaced. If it
+// is what we ourselves published in an attempt whose answer was lost, it is ours to
+// replace; if it is gone, ours takes its place; else both are kept: theirs under the
+// name, ours beside it.
+func (s *shipment) theirs(temp string, p remote.Publish, earlier *remote.Version) (remote.Published, error) {
+	t := s.tree
+	now, err := t.store.Stat(t.ctx, p.Path)
+	switch {
+	case remote.Is(err, remote.NotExist):
+		p.Expect = nil
+		return t.store.Publish(t.ctx, temp, p)
+	case err != nil:
+		return remote.Published{}, err
+	case now.Type != remote.File:
+		return remote.Published{}, &parkError{&remote.Error{Op: "publish", Path: p.Path, Kind: remote.IsDir, Text: "something that is not a file has taken its name"}}
+	}
+	v := now.Version()
+	if earlier != nil && v.Size == earlier.Size && v.MGrain > 0 && !v.Differs(*earlier) {
+		p.Expect = &v
+		return t.store.Publish(t.ctx, temp, p)
+	}
+	dir, name := path.Split(p.Path)
+	beside := remote.Publish{Size: p.Size, MTime: p.MTime, Mode: p.Mode}
+	for n := range 100 {
+		beside.Path = dir + conflictName(name, time.Now(), n)
+		done, err := t.store.Publish(t.ctx, temp, beside)
+		if err == nil {
+			t.cfg.Log.Warn("a file was changed on the server and here: both are kept, ours under another name", "theirs", p.Path, "ours", beside.Path)
+			s.keptBeside(now, path.Base(beside.Path), done)
+			return done, errConflict
+		}
+		if !remote.Is(err, remote.Changed) && !remote.Is(err, remote.Exist) {
+			return done, err
+		}
+	}
+	return remote.Published{}, &remote.Error{Op: "publish", Path: p.Path, Kind: remote.Temporary, Text: "no free name for a conflict copy"}
+}
+
+// conflictName tells whose the copy is and when it was made, and keeps the suffix
+// by which programs know the kind of file. It has at most 255 bytes.
+func conflictName(name string, now time.Time, n int) string {
+	host, err := os.Hostname()
+	if err != nil || strings.ContainsAny(host, "/\r\n") {
+		host = "ftpfs"
+	}
+	mark := ".conflict-" + host + "-" + now.Format("20060102-150405")
+	if n > 0 {
+		mark += "-" + string(rune('a'+n%26))
+	}
+	ext := path.Ext(name)
+	if len(ext) > 20 || ext == name {
+		ext = ""
+	}
+	stem := strings.TrimSuffix(name, ext)
+	if over := len(stem) + len(mark) + len(ext) - 255; over > 0 {
+		stem = strings.ToValidUTF8(stem[:max(1, len(stem)-over)], "")
+	}
+	return stem + mark + ext
+}
+
+// keptBeside makes the file clean, as theirs, and its copy known.
+func (s *shipment) keptBeside(theirs remote.Entry, name string, ours remote.Published) {
+	t, f := s.tree, s.file
+	e := packEntry(&theirs)
+	o := packEntry(&ours.Entry)
+	o.typ = remote.File
+	t.mu.Lock()
+	f.temp, f.sent = "", nil
+	t.doneTempLocked(s.temp)
+	t.mu.Unlock()
+	err := f.dropRecord(func() {
+		dir := f.node.parent
+		t.noteLocked(dir, f.node.name, e)
+		t.noteLocked(dir, name, o)
+		t.conflicts++
+		if f.cur != nil {
+			f.staleLocked()
+		}
+		t.dirDoneLocked(dir)
+	})
+	if err != nil {
+		t.cfg.Log.Warn("cannot drop the record of a file kept beside the server's", "err", err)
+	}
+}
+
+// replaceByBackup renames from over to on a server that cannot replace: the old file
+// steps aside, and back if the rest fails. For a moment the name is absent.
+func (t *Tree) replaceByBackup(ctx context.Context, from, to string) error {
+	return t.withBackup(ctx, to, func() error { return t.store.Rename(ctx, from, to) })
+}
+
+func (t *Tree) publishByBackup(ctx context.Context, temp string, p remote.Publish) (done remote.Published, err error) {
+	p.Expect = nil // it was as expected, and steps aside
+	err = t.withBackup(ctx, p.Path, func() (err error) {
+		done, err = t.store.Publish(ctx, temp, p)
+		return err
+	})
+	return done, err
+}
+
+func (t *Tree) withBackup(ctx context.Context, to string, replace func() error) error {
+	t.mu.Lock()
+	backup := join(path.Dir(to), t.newTemp('o'))
+	t.mu.Unlock()
+	intent := spool.Intent{From: to, To: backup, At: time.Now()}
+	if err := t.spool.PutIntent(&intent); err != nil {
+		return err
+	}
+	err := t.store.Rename(ctx, to, backup)
+	if err == nil {
+		if err = replace(); err == nil {
+			err = t.store.Remove(ctx, backup)
+			if err == nil || remote.Is(err, remote.NotExist) {
+				return t.spool.DropIntent(intent.Seq)
+			}
+			t.cfg.Log.Warn("the old version of a replaced file is left on the server", "path", backup, "err", err)
+			return nil // the intent stays: the next start removes it
+		}
+		if back := t.store.Rename(ctx, backup, to); back != nil {
+			t.cfg.Log.Error("a file could not be replaced nor put back; it is on the server under another name, and put back at the next start",
+				"path", to, "now", backup, "err", back)
+			return err // the intent stays
+		}
+	} else if remote.KindOf(err).Offline() {
+		return err // the intent stays: nobody knows whether it stepped aside
+	}
+	if drop := t.spool.DropIntent(intent.Seq); drop != nil {
+		t.cfg.Log.Warn("cannot drop the record of a finished rename", "err", drop)
+	}
+	return err
+}
+
+// settleBackup finishes, at start, a replacement that was broken off.
+func (t *Tree) settleBackup(to, backup string) error {
+	_, err := t.store.Stat(t.ctx, backup)
+	if remote.Is(err, remote.NotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	switch _, err = t.store.Stat(t.ctx, to); {
+	case err == nil:
+		return t.store.Remove(t.ctx, backup)
+	case remote.Is(err, remote.NotExist):
+		return t.store.Rename(t.ctx, backup, to)
+	}
+	return err
+}

@@ -1,0 +1,347 @@
+package cache
+
+import (
+	"context"
+	"os"
+	"sync"
+
+	"ftpfs/cache/ranges"
+	"ftpfs/cache/remote"
+)
+
+// content is the bytes of one file, as far as they are held: a sparse file on disk
+// and the ranges of it that count. Below base they come from the server's version
+// ver or were written here; from base to size they were written here, or are holes.
+//
+// A content belongs to one version. When the server's file changes, the File gets
+// another content and this one turns stale: handles read on in it only what is held.
+type content struct {
+	tree *Tree  // immutable
+	file *File  // immutable
+	id   uint64 // immutable: the kernel's pages are good while the file's content has this id
+
+	io sync.RWMutex // order: see doc.go
+	f  *os.File     // guarded by io
+
+	mu      sync.Mutex // guards what follows
+	path    string     // of f, while clean; "" when in the spool or unlinked
+	ver     remote.Version
+	base    int64 // bytes of ver that may still be wanted; -1: the server did not say
+	size    int64 // -1: unknown until a stream found the end
+	have    ranges.Set
+	dirty   ranges.Set
+	spooled bool  // f is in the spool
+	held    int64 // bytes counted against the cache's bound
+	stale   bool
+	closed  bool
+	users   int // handles; guarded by tree.mu
+	streams []*stream
+	wake    chan struct{} // closed and replaced when ranges or streams change
+	ahead   int64         // how far to read ahead of the last reader
+	last    int64         // where the last read ended
+}
+
+// newContent is empty, for the server's version ver.
+func newContent(f *File, ver remote.Version) *content {
+	t := f.node.tree
+	return &content{tree: t, file: f, id: t.contentIDs.Add(1), ver: ver, base: ver.Size, size: ver.Size,
+		wake: make(chan struct{}), ahead: minAhead}
+}
+
+func (c *content) version() remote.Version {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ver
+}
+
+// learn takes in a more exact description of the same version.
+func (c *content) learn(v remote.Version) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ver.Size < 0 {
+		c.ver.Size = v.Size
+	}
+	if v.MGrain > 0 && (c.ver.MGrain == 0 || v.MGrain < c.ver.MGrain) {
+		c.ver.MTime, c.ver.MGrain = v.MTime, v.MGrain
+	}
+	if c.ver.Unique == "" {
+		c.ver.Unique = v.Unique
+	}
+}
+
+// broadcastLocked wakes everybody who waits for a change.
+func (c *content) broadcastLocked() {
+	close(c.wake)
+	c.wake = make(chan struct{})
+}
+
+// missingLocked is the first part of [off, end) that must still be fetched.
+func (c *content) missingLocked(off, end int64) (ranges.Range, bool) {
+	if c.base >= 0 {
+		end = min(end, c.base)
+	}
+	if c.size >= 0 {
+		end = min(end, c.size)
+	}
+	if off >= end {
+		return ranges.Range{}, false
+	}
+	return c.have.NextMissing(off, end)
+}
+
+// wholeLocked says whether nothing need be fetched any more.
+func (c *content) wholeLocked() bool {
+	if c.size < 0 {
+		return false
+	}
+	_, missing := c.missingLocked(0, c.size)
+	return !missing
+}
+
+// ensureFile opens the sparse file in the cache directory if there is none yet.
+func (c *content) ensureFile() error {
+	c.io.RLock()
+	ok := c.f != nil
+	c.io.RUnlock()
+	if ok {
+		return nil
+	}
+	c.io.Lock()
+	defer c.io.Unlock()
+	if c.f != nil {
+		return nil
+	}
+	f, err := os.CreateTemp(c.tree.cfg.CacheDir, "c")
+	if err != nil {
+		return err
+	}
+	c.f = f
+	c.mu.Lock()
+	c.path = f.Name()
+	c.mu.Unlock()
+	return nil
+}
+
+// fill stores p, fetched from the server for offset off, where nothing newer is
+// held. It fails with the local disk's error.
+func (c *content) fill(off int64, p []byte) error {
+	c.io.RLock()
+	defer c.io.RUnlock()
+	if c.f == nil {
+		return os.ErrClosed
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	end := off + int64(len(p))
+	for at := off; ; {
+		r, ok := c.missingLocked(at, end)
+		if !ok {
+			break
+		}
+		if _, err := c.f.WriteAt(p[r.Off-off:r.End-off], r.Off); err != nil {
+			return err
+		}
+		c.have.Add(r.Off, r.End)
+		if !c.spooled {
+			c.held += r.End - r.Off
+			c.tree.disk.held.Add(r.End - r.Off)
+		}
+		at = r.End
+	}
+	c.broadcastLocked()
+	return nil
+}
+
+// writeAt stores p, written by a user.
+func (c *content) writeAt(p []byte, off int64) (int, error) {
+	c.io.RLock()
+	defer c.io.RUnlock()
+	if c.f == nil {
+		return 0, os.ErrClosed
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n, err := c.f.WriteAt(p, off)
+	if n > 0 {
+		end := off + int64(n)
+		c.have.Add(off, end)
+		c.dirty.Add(off, end)
+		c.size = max(c.size, end)
+	}
+	return n, err
+}
+
+// cut forgets what lies beyond size, in memory alone; undo takes that back as long
+// as nothing else was done to the content.
+func (c *content) cut(size int64) (undo func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	have, dirty, base, was := c.have.Clone(), c.dirty.Clone(), c.base, c.size
+	if size < c.size || c.size < 0 {
+		c.have.Truncate(size)
+		c.dirty.Truncate(size)
+		if c.base > size || c.base < 0 {
+			c.base = size
+		}
+		for _, s := range c.streams {
+			if s.pos >= size {
+				s.cancel()
+			}
+		}
+	}
+	c.size = size
+	c.broadcastLocked()
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.have, c.dirty, c.base, c.size = have, dirty, base, was
+	}
+}
+
+// resize gives the file on disk the size: what it grows by is a hole of zeros.
+func (c *content) resize(size int64) error {
+	c.io.RLock()
+	defer c.io.RUnlock()
+	if c.f == nil {
+		return os.ErrClosed
+	}
+	return c.f.Truncate(size)
+}
+
+// readHeld reads what is held of [off, off+len(p)), and says whether that is all
+// there is of it.
+func (c *content) readHeld(p []byte, off int64) (n int, all bool, err error) {
+	c.io.RLock()
+	defer c.io.RUnlock()
+	c.mu.Lock()
+	end := off + int64(len(p))
+	if c.size >= 0 {
+		end = min(end, c.size)
+	}
+	if off >= end {
+		known := c.size >= 0
+		c.mu.Unlock()
+		return 0, known, nil
+	}
+	upTo := end
+	r, missing := c.missingLocked(off, end)
+	if missing {
+		upTo = r.Off
+	}
+	if c.size < 0 {
+		missing = true
+	}
+	c.mu.Unlock()
+	if c.f == nil {
+		if missing && upTo <= off {
+			return 0, false, nil
+		}
+		return 0, false, os.ErrClosed
+	}
+	if upTo <= off {
+		return 0, false, nil
+	}
+	n, err = c.f.ReadAt(p[:upTo-off], off)
+	if n == int(upTo-off) {
+		err = nil
+	} else if err == nil {
+		err = errShort
+	}
+	return n, !missing || n == len(p), err
+}
+
+// close lets go of the file and what it holds on disk. The content is not used again.
+func (c *content) close() {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return
+	}
+	c.closed = true
+	for _, s := range c.streams {
+		s.cancel()
+	}
+	path := c.path
+	c.tree.disk.held.Add(-c.held)
+	c.held, c.path = 0, ""
+	c.have = ranges.Set{}
+	c.broadcastLocked()
+	c.mu.Unlock()
+	c.io.Lock()
+	f := c.f
+	c.f = nil
+	c.io.Unlock()
+	if path != "" {
+		os.Remove(path)
+	}
+	if f != nil {
+		f.Close()
+	}
+}
+
+// retire marks the content as of an old version: nothing is fetched for it any more.
+func (c *content) retire() {
+	c.mu.Lock()
+	c.stale = true
+	for _, s := range c.streams {
+		s.cancel()
+	}
+	c.broadcastLocked()
+	c.mu.Unlock()
+}
+
+// fetchAll waits until the whole file is held.
+func (c *content) fetchAll(ctx context.Context) error {
+	for {
+		c.mu.Lock()
+		off := c.have.Covered(0)
+		if r, missing := c.missingLocked(0, 1<<62); missing {
+			off = r.Off
+		}
+		if c.wholeLocked() {
+			c.mu.Unlock()
+			return nil
+		}
+		c.mu.Unlock()
+		if err := c.want(ctx, off, off+1, 1<<62); err != nil {
+			return err
+		}
+	}
+}
+
+// dropBehind frees what lies well behind the streams of a file that is larger than
+// the cache has room for. It returns the bytes freed.
+func (c *content) dropBehind(keep int64) int64 {
+	c.io.Lock()
+	defer c.io.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.spooled || c.closed || c.f == nil {
+		return 0
+	}
+	var freed int64
+	for _, r := range c.have.Ranges() {
+		for _, cut := range cutOut(r, c.last-keep, c.last+keep) {
+			if punchHole(c.f, cut.Off, cut.End-cut.Off) != nil {
+				return freed
+			}
+			c.have.Remove(cut.Off, cut.End)
+			freed += cut.End - cut.Off
+		}
+	}
+	c.held -= freed
+	c.tree.disk.held.Add(-freed)
+	return freed
+}
+
+// cutOut is r without [from, to).
+func cutOut(r ranges.Range, from, to int64) []ranges.Range {
+	var out []ranges.Range
+	if e := min(r.End, from); e > r.Off {
+		out = append(out, ranges.Range{Off: r.Off, End: e})
+	}
+	if o := max(r.Off, to); r.End > o {
+		out = append(out, ranges.Range{Off: o, End: r.End})
+	}
+	return out
+}

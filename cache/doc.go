@@ -1,0 +1,41 @@
+// Package cache decides: what is known of the server (names and attributes), what
+// is held of it (content), and what is owed to it (uploads), behind one type, Tree,
+// that knows neither the kernel nor the wire. It speaks to the server through
+// remote.Store only and keeps what is owed in a spool on local disk.
+//
+// # What is where
+//
+//	tree.go      the Tree: start, end, background work
+//	node.go      inodes: names, parents, references, stable inode numbers
+//	entry.go     what is known of one name, packed
+//	listing.go   one directory's listing, and the LRU over all of them
+//	refresh.go   asking the server: one fetch for everybody, changes during it kept
+//	lookup.go    lookup, getattr, readlink
+//	readdir.go   a directory as of one opendir
+//	setattr.go   truncate, utimens, chmod
+//	names.go     mkdir, rmdir, unlink
+//	rename.go    rename, local or on the server; backup.go where it cannot replace
+//	file.go      one regular file: clean, dirty, uploading, parked
+//	content.go   its bytes: a sparse file and the ranges held
+//	stream.go    fetching them, in streams that are joined and not restarted
+//	handle.go    open, create, flush, fsync, release; io.go read and write
+//	record.go    a file's spool record; replay.go reading them back at start
+//	publish.go   upload, check, rename over; conflict.go when theirs changed
+//	space.go     the bounds on disk: writes wait for spool, clean content is evicted
+//	sync.go      waiting for all to be on the server; status.go; settle.go
+//
+// # Locks
+//
+// From outer to inner, each may be taken while holding those before it:
+//
+//	gate       publications share it, a rename of a directory has it alone
+//	file.pub   one publication or namespace change of one file at a time
+//	file.rec   the file's spool record, held over local disk writes
+//	tree.mu    names, attributes, states: memory only, held for moments
+//	content.io content's file descriptor: shared to read and write it, alone to
+//	           replace it or to drop bytes that a reader might have been promised
+//	content.mu ranges and streams
+//
+// gate and file.pub are the only ones held across a call to the network; waiting
+// for them ends with a context. tree.mu and below are never held over one.
+package cache

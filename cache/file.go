@@ -1,0 +1,246 @@
+package cache
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"ftpfs/cache/remote"
+	"ftpfs/cache/spool"
+)
+
+// File is the state of one regular file, shared by all its handles. It is clean
+// (the server's content is the truth, cur holds some of it) or owed: then cur,
+// size, mtime and mode are the truth and a record in the spool says so. An owed
+// file is open, waiting, uploading or parked; any write makes gen grow, and an
+// upload counts only if gen is what it was when it began.
+type File struct {
+	node *Node         // immutable
+	pub  chan struct{} // holds one token: order: see doc.go
+
+	rec sync.RWMutex // shared by writes, exclusive to save the record; order: see doc.go
+
+	// guarded by tree.mu
+	handles     int
+	writers     int      // of handles
+	cur         *content // nil: nothing held
+	owed        bool
+	id          uint64 // of the record, if owed
+	size        int64
+	mtime       time.Time
+	mode        *uint32         // to be set on the server
+	base        *remote.Version // what may be replaced on the server; nil: born here
+	gen         uint64          // counts changes of content
+	changes     uint64          // and of attributes too
+	saved       uint64          // changes in the record
+	temp        string          // path of an upload that may lie on the server
+	sent        *remote.Version // what a publication without an answer would have left there
+	savedOpen   bool            // the record says that a writer has not closed yet
+	created     time.Time
+	reserved    int64 // bytes of spool space
+	parked      error // refused for good
+	interrupted bool  // was open for writing when the daemon died
+	failed      error // of the last attempt
+	attempts    int
+	published   uint64 // gen that reached the server
+	hurry       bool   // somebody waits for it: publish also while open
+	uploading   context.CancelFunc
+	sentBytes   atomic.Int64
+}
+
+// fileLocked returns n's File, made if there is none.
+func (n *Node) fileLocked() *File {
+	if n.file == nil {
+		n.file = &File{node: n, pub: make(chan struct{}, 1)}
+		n.file.pub <- struct{}{}
+	}
+	return n.file
+}
+
+// freeze keeps f from being published, renamed or removed until thaw.
+func (f *File) freeze(ctx context.Context) error {
+	select {
+	case <-f.pub:
+		return nil
+	default:
+	}
+	select {
+	case <-f.pub:
+		return nil
+	case <-ctx.Done():
+		return canceled("wait for", f.node, ctx)
+	}
+}
+
+func (f *File) thaw() { f.pub <- struct{}{} }
+
+func (f *File) neededLocked() bool {
+	return f.handles > 0 || f.owed || f.cur != nil || f.uploading != nil || len(f.pub) == 0
+}
+
+func (f *File) path() string {
+	f.node.tree.mu.Lock()
+	defer f.node.tree.mu.Unlock()
+	return f.node.pathLocked()
+}
+
+// contentLocked returns what is held of f, an empty content of the version known if
+// nothing is.
+func (f *File) contentLocked() *content {
+	if f.cur == nil {
+		f.cur = newContent(f, f.node.ent.version())
+	}
+	return f.cur
+}
+
+func (f *File) attrLocked(a *Attr) {
+	if f.owed || f.node.removed && f.cur != nil {
+		a.Size, a.MTime = f.size, f.mtime
+		a.Valid = max(f.node.tree.cfg.DirCacheTime, time.Second)
+		if f.mode != nil {
+			a.Mode, a.HasMode = *f.mode, true
+		}
+		return
+	}
+	if f.cur != nil && a.Size < 0 {
+		f.cur.mu.Lock()
+		a.Size = f.cur.size
+		f.cur.mu.Unlock()
+	}
+}
+
+// touchedLocked counts a change of what f holds.
+func (f *File) touchedLocked() {
+	f.gen++
+	f.changes++
+	f.failed, f.parked, f.interrupted = nil, nil, false
+	if f.uploading != nil {
+		f.uploading() // it sends what is no longer true
+	}
+}
+
+// staleLocked takes in that the server's file is no longer the one that cur is of.
+func (f *File) staleLocked() {
+	c := f.cur
+	if c == nil || f.owed {
+		return
+	}
+	f.cur = nil
+	t := f.node.tree
+	t.disk.forgetLocked(f)
+	c.retire()
+	if c.users == 0 {
+		t.spawn(c.close)
+	}
+}
+
+// dropContentLocked lets go of what is held of a clean file that nobody has open.
+func (f *File) dropContentLocked() {
+	c := f.cur
+	f.cur = nil
+	f.node.tree.disk.forgetLocked(f)
+	f.node.tree.spawn(c.close)
+}
+
+// remoteChanged is called when a transfer found that the server's file is not, or
+// no longer, the version c is of.
+func (f *File) remoteChanged(c *content) {
+	t := f.node.tree
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c.mu.Lock()
+	untouched := c.have.Empty()
+	c.mu.Unlock()
+	if f.cur == c && !f.owed && !untouched {
+		f.staleLocked()
+	}
+	f.node.at = time.Time{}
+	if p := f.node.parent; p != nil && p.list != nil {
+		p.list.fetched = time.Time{}
+	}
+}
+
+// learnVersion takes in an entry that a rebased content now is of.
+func (f *File) learnVersion(e entry) {
+	t := f.node.tree
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if n := f.node; !n.removed && n.parent != nil && !f.owed {
+		e.inherit(&n.ent)
+		t.noteLocked(n.parent, n.name, e)
+	}
+}
+
+// owedNowLocked counts f among the owed files.
+func (f *File) owedNowLocked() {
+	if !f.owed {
+		f.owed = true
+		f.created = time.Now()
+		f.node.parent.owed++
+		f.node.tree.owed[f] = struct{}{}
+	}
+}
+
+// cleanNowLocked ends that.
+func (f *File) cleanNowLocked() {
+	t := f.node.tree
+	if f.owed {
+		f.owed = false
+		f.node.parent.owed--
+		delete(t.owed, f)
+		t.space.release(f.reserved)
+		f.reserved = 0
+	}
+	f.parked, f.failed, f.interrupted, f.attempts, f.mode, f.base, f.hurry = nil, nil, false, 0, nil, nil, false
+	t.changedLocked()
+}
+
+// save writes the record of an owed file; f.rec is held exclusively. open says that
+// a writer has not closed yet; durable that a power cut must not undo it.
+func (f *File) save(open, durable bool) error {
+	t := f.node.tree
+	t.mu.Lock()
+	if f.node.removed || !f.owed {
+		t.mu.Unlock()
+		return nil
+	}
+	c, changes := f.cur, f.changes
+	r := spool.Record{ID: f.id, Path: f.node.pathLocked(), Base: f.base, Size: f.size, Open: open, Mode: f.mode,
+		Interrupted: f.interrupted,
+		Created:     f.created, Attempts: f.attempts, Parked: f.parked != nil, Temp: f.temp, Sent: f.sent}
+	mtime := f.mtime
+	r.MTime = &mtime
+	if err := f.lastErrorLocked(); err != nil {
+		r.LastError = err.Error()
+	}
+	t.mu.Unlock()
+	c.mu.Lock()
+	r.Have, r.Dirty = c.have.Clone(), c.dirty.Clone()
+	if c.base >= 0 && c.base < r.Size {
+		r.Have.Add(c.base, r.Size) // what lies beyond the base was written, or is a hole
+	}
+	c.mu.Unlock()
+	var err error
+	if durable {
+		c.io.RLock()
+		err = t.spool.Sync(&r, c.f)
+		c.io.RUnlock()
+	} else {
+		err = t.spool.Put(&r)
+	}
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	f.saved, f.savedOpen = changes, open
+	t.mu.Unlock()
+	return nil
+}
+
+func (f *File) lastErrorLocked() error {
+	if f.parked != nil {
+		return f.parked
+	}
+	return f.failed
+}

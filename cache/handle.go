@@ -1,0 +1,229 @@
+package cache
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"ftpfs/cache/remote"
+)
+
+// OpenFlags say what an open file will be used for.
+type OpenFlags struct {
+	Read, Write, Append, Truncate bool
+}
+
+// Handle is one open file. Its methods may be called by several goroutines.
+type Handle struct {
+	tree *Tree     // immutable
+	file *File     // immutable
+	fl   OpenFlags // immutable
+	keep bool      // immutable
+
+	c        *content // guarded by tree.mu: what was current at open
+	wrote    bool     // guarded by tree.mu
+	released bool     // guarded by tree.mu
+}
+
+// Open opens a regular file. If what is known of it is older than DirCacheTime the
+// server is asked first.
+func (t *Tree) Open(ctx context.Context, n *Node, fl OpenFlags) (*Handle, error) {
+	if fl.Write && t.cfg.ReadOnly {
+		return nil, errReadOnly("open", n)
+	}
+	if n.typ != remote.File {
+		return nil, &remote.Error{Op: "open", Path: t.PathOf(n), Kind: remote.Unsupported, Text: "not a regular file"}
+	}
+	if _, err := t.GetAttr(ctx, n); err != nil {
+		return nil, err
+	}
+	h := &Handle{tree: t, file: t.openFile(n, fl), fl: fl}
+	t.mu.Lock()
+	h.c = h.file.contentLocked()
+	h.c.users++
+	h.keep = n.seen == h.c.id
+	n.seen = h.c.id
+	t.disk.forgetLocked(h.file)
+	t.mu.Unlock()
+	if fl.Truncate {
+		if err := h.Truncate(ctx, 0); err != nil {
+			h.Release()
+			return nil, err
+		}
+	}
+	return h, nil
+}
+
+func (t *Tree) openFile(n *Node, fl OpenFlags) *File {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f := n.fileLocked()
+	f.handles++
+	if fl.Write {
+		f.writers++
+	}
+	return f
+}
+
+// Create makes and opens a new file; with excl false an existing one is opened. It
+// costs nothing on the server until the file is closed.
+func (t *Tree) Create(ctx context.Context, dir *Node, name string, mode uint32, excl bool, fl OpenFlags) (*Node, *Handle, Attr, error) {
+	if t.cfg.ReadOnly {
+		return nil, nil, Attr{}, errReadOnly("create", dir)
+	}
+	if err := checkName("create", t.PathOf(dir), name); err != nil {
+		return nil, nil, Attr{}, err
+	}
+	n, _, err := t.Lookup(ctx, dir, name)
+	if err == nil {
+		if excl {
+			t.Forget(n)
+			return nil, nil, Attr{}, &remote.Error{Op: "create", Path: join(t.PathOf(dir), name), Kind: remote.Exist}
+		}
+		h, err := t.Open(ctx, n, fl)
+		if err != nil {
+			t.Forget(n)
+			return nil, nil, Attr{}, err
+		}
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		return n, h, t.attrLocked(n), nil
+	}
+	if !remote.Is(err, remote.NotExist) {
+		return nil, nil, Attr{}, err
+	}
+	now := entry{typ: remote.File, mode: uint16(mode & 0o7777), flags: hasMode, mtime: time.Now().Unix(), grain: grainSecond}
+	if n, err = t.bear(dir, name, mode&0o7777, now); err != nil {
+		return nil, nil, Attr{}, err
+	}
+	h := &Handle{tree: t, file: t.openFile(n, fl), fl: fl}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	h.c, h.wrote = h.file.cur, true
+	h.c.users++
+	n.seen = h.c.id
+	t.touchDirLocked(dir)
+	return n, h, t.attrLocked(n), nil
+}
+
+// KeepCache says that the content is the same as at the previous open, so that the
+// kernel's pages are good.
+func (h *Handle) KeepCache() bool { return h.keep }
+
+// Flush is called at each close(2) of a descriptor: what was written is in the
+// spool, with a record that a restart will publish from.
+func (h *Handle) Flush(ctx context.Context) error {
+	t, f := h.tree, h.file
+	t.mu.Lock()
+	wrote, gen := h.wrote && f.owed, f.gen
+	t.mu.Unlock()
+	if !h.fl.Write || !wrote {
+		return nil
+	}
+	if err := f.saveClosed(); err != nil {
+		return fmt.Errorf("keep %s in the spool: %w", t.PathOf(f.node), err)
+	}
+	if t.cfg.SyncClose {
+		return t.publishNow(ctx, f, gen)
+	}
+	return nil
+}
+
+// saveClosed brings the record up to date, as of a file whose writers have closed.
+func (f *File) saveClosed() error {
+	t := f.node.tree
+	f.rec.Lock()
+	defer f.rec.Unlock()
+	t.mu.Lock()
+	same := f.saved == f.changes && !f.savedOpen
+	t.mu.Unlock()
+	if same {
+		return nil
+	}
+	return f.save(false, false)
+}
+
+// Fsync makes what was written durable: in the spool, or on the server if the mount
+// was told so.
+func (h *Handle) Fsync(ctx context.Context) error {
+	t, f := h.tree, h.file
+	t.mu.Lock()
+	owed, gen, open := f.owed, f.gen, f.savedOpen
+	t.mu.Unlock()
+	if !owed {
+		return nil
+	}
+	f.rec.Lock()
+	err := f.save(open, true)
+	f.rec.Unlock()
+	if err != nil {
+		return fmt.Errorf("fsync %s: %w", t.PathOf(f.node), err)
+	}
+	if t.cfg.FsyncServer {
+		return t.publishNow(ctx, f, gen)
+	}
+	return nil
+}
+
+// Release ends the handle. After a file's last writer it is published, a moment
+// later, so that temporary names are usually gone by then.
+func (h *Handle) Release() {
+	t, f := h.tree, h.file
+	t.mu.Lock()
+	if h.released {
+		t.mu.Unlock()
+		return
+	}
+	h.released = true
+	f.handles--
+	if h.fl.Write {
+		f.writers--
+	}
+	last := h.fl.Write && f.writers == 0 && f.owed
+	if h.c.users--; h.c != f.cur && h.c.users == 0 {
+		t.spawn(h.c.close)
+	}
+	if f.handles == 0 && f.cur != nil && !f.owed {
+		if f.node.removed {
+			f.dropContentLocked()
+		} else {
+			t.disk.restLocked(f)
+		}
+	}
+	t.releaseLocked(f.node)
+	t.mu.Unlock()
+	if last {
+		if err := f.saveClosed(); err != nil {
+			t.cfg.Log.Error("cannot update the spool's record; the file stays owed", "path", t.PathOf(f.node), "err", err)
+		}
+		t.schedule(f, t.cfg.PublishDelay)
+	}
+	t.disk.trim()
+}
+
+// checkName refuses names that cannot be sent to any server, or that are ours.
+func checkName(op, dir, name string) error {
+	switch {
+	case strings.ContainsAny(name, "\r\n\x00"):
+		return &remote.Error{Op: op, Path: fmt.Sprintf("%q", join(dir, name)), Kind: remote.BadName, Text: "FTP cannot carry a line break in a name"}
+	case isTemp(name):
+		return &remote.Error{Op: op, Path: join(dir, name), Kind: remote.BadName, Text: "reserved for uploads under way"}
+	}
+	return nil
+}
+
+// touchDirLocked gives dir the present time as its own, as the server will have.
+func (t *Tree) touchDirLocked(dir *Node) {
+	if dir.ent.grain == grainNone && dir.parent != nil {
+		return
+	}
+	dir.ent.mtime, dir.ent.grain = time.Now().Unix(), grainSecond
+	dir.ent.flags &^= shownSet
+	t.forgetDirTimeLocked(dir)
+	if p := dir.parent; p != nil && p.list != nil {
+		if _, ok := p.list.ents[dir.name]; ok {
+			p.list.ents[dir.name] = dir.ent
+		}
+	}
+}

@@ -1,0 +1,202 @@
+package cache
+
+import (
+	"context"
+	"time"
+
+)
+
+// ReadAt reads what this mount wrote, or else what the server has. It returns fewer
+// bytes than asked for only at the end of the file, then with a nil error.
+func (h *Handle) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
+	c := h.content()
+	read := 0
+	for {
+		n, all, err := c.readHeld(p[read:], off+int64(read))
+		read += n
+		if err != nil {
+			return read, err
+		}
+		if all || read == len(p) {
+			c.readOn(off, off+int64(read))
+			return read, nil
+		}
+		limit := c.readOn(off, off+int64(len(p)))
+		if err := c.want(ctx, off+int64(read), off+int64(len(p)), limit); err != nil {
+			return read, err
+		}
+	}
+}
+
+// content is what the handle reads: what was current when it was opened.
+func (h *Handle) content() *content {
+	h.tree.mu.Lock()
+	defer h.tree.mu.Unlock()
+	return h.c
+}
+
+// readOn takes note of a read of [off, end) and returns how far to fetch: not far
+// for a reader that jumps, further and further for one that reads on.
+func (c *content) readOn(off, end int64) int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case end == c.last:
+	case off >= c.last-joinGap && off <= c.last+joinGap:
+		c.ahead = min(c.ahead*2, maxAhead)
+	default:
+		c.ahead = minAhead
+	}
+	c.last = end
+	limit := end + c.ahead
+	if c.size >= 0 && c.size <= wholeBelow {
+		limit = c.size
+	}
+	for _, s := range c.streams {
+		if s.pos <= limit && s.pos >= off && s.limit < limit {
+			s.limit = limit
+			if s.idle {
+				c.broadcastLocked()
+			}
+		}
+	}
+	return limit
+}
+
+// WriteAt accepts p only after room for it was reserved in the spool, so that a
+// later upload cannot fail for lack of local disk. It waits for room, within the
+// mount's timeout, and then fails with NoSpace.
+func (h *Handle) WriteAt(ctx context.Context, p []byte, off int64) (int, error) {
+	t, f := h.tree, h.file
+	if !h.fl.Write {
+		return 0, errReadOnly("write", f.node)
+	}
+	c := h.content()
+	c.mu.Lock()
+	if c.stale {
+		c.mu.Unlock()
+		return 0, errStale("write", f.node)
+	}
+	room := int64(0)
+	for at := off; at < off+int64(len(p)); {
+		r, missing := c.have.NextMissing(at, off+int64(len(p)))
+		if !missing {
+			break
+		}
+		room += r.End - max(r.Off, min(max(c.base, 0), r.End))
+		at = r.End
+	}
+	c.mu.Unlock()
+	if err := t.space.reserve(ctx, room); err != nil {
+		return 0, err
+	}
+	if err := f.beginWrite(ctx, c); err != nil {
+		t.space.release(room)
+		return 0, err
+	}
+	defer f.rec.RUnlock()
+	n, err := c.writeAt(p, off)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if f.owed {
+		f.reserved += room
+	} else {
+		t.space.release(room) // unlinked: its bytes are nobody's but the handle's
+	}
+	if n > 0 {
+		h.wrote = true
+		f.size = max(f.size, off+int64(n))
+		f.mtime = wholeSecond(time.Now())
+		f.touchedLocked()
+	}
+	return n, err
+}
+
+// beginWrite returns with f.rec held shared and a record on disk that says a writer
+// is at work, so that a crash from here on publishes nothing half.
+func (f *File) beginWrite(ctx context.Context, c *content) error {
+	t := f.node.tree
+	for {
+		f.rec.RLock()
+		t.mu.Lock()
+		owed, open, removed := f.owed, f.savedOpen, f.node.removed
+		t.mu.Unlock()
+		if owed && open || removed {
+			if err := c.ensureFile(); err != nil {
+				f.rec.RUnlock()
+				return err
+			}
+			return nil
+		}
+		f.rec.RUnlock()
+		if !owed {
+			if err := f.owe(ctx, c, false); err != nil {
+				return err
+			}
+			c.mu.Lock()
+			part := !c.wholeLocked()
+			c.mu.Unlock()
+			if part { // the rest of the base, while it is still what it was
+				t.spawn(func() { c.fetchAll(t.ctx) })
+			}
+			continue
+		}
+		f.rec.Lock()
+		err := f.save(true, false)
+		f.rec.Unlock()
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// Truncate sets the size: it cuts, or adds a hole that reads as zeros.
+func (h *Handle) Truncate(ctx context.Context, size int64) error {
+	t, f := h.tree, h.file
+	c := h.content()
+	c.mu.Lock()
+	stale := c.stale
+	c.mu.Unlock()
+	if stale {
+		return errStale("truncate", f.node)
+	}
+	t.mu.Lock()
+	owed, removed := f.owed, f.node.removed
+	t.mu.Unlock()
+	if !owed && !removed && size == 0 {
+		if err := f.owe(ctx, c, true); err != nil {
+			return err
+		}
+	}
+	if err := f.beginWrite(ctx, c); err != nil {
+		return err
+	}
+	f.rec.RUnlock()
+	f.rec.Lock()
+	defer f.rec.Unlock()
+	undo := c.cut(size)
+	t.mu.Lock()
+	was, mtime := f.size, f.mtime
+	h.wrote = true
+	f.size, f.mtime = size, wholeSecond(time.Now())
+	f.touchedLocked()
+	t.mu.Unlock()
+	// The record must not claim what is about to be cut off, and a crash from here
+	// on must find a writer at work.
+	err := f.save(true, false)
+	if err == nil {
+		err = c.resize(size)
+	}
+	if err != nil {
+		undo()
+		t.mu.Lock()
+		f.size, f.mtime = was, mtime
+		f.touchedLocked()
+		t.mu.Unlock()
+	}
+	return err
+}
+
+// wholeSecond is what a server can keep of a time, from the start, so that nothing
+// changes at publication.
+func wholeSecond(t time.Time) time.Time { return t.Truncate(time.Second) }

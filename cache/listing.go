@@ -1,0 +1,60 @@
+package cache
+
+import (
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2/simplelru"
+)
+
+// listing is one directory's complete content as the server told it at time
+// fetched, with our own changes since. Guarded by tree.mu.
+type listing struct {
+	ents    map[string]entry
+	fetched time.Time
+}
+
+// listings is the LRU of all known listings, weighted by their entries. The node
+// holds its listing, so that it moves with the directory. Guarded by tree.mu.
+type listings struct {
+	order   *lru.LRU[*Node, int] // weight at the last count
+	entries int
+	max     int
+	dropped func(*Node) // the node's listing was evicted
+}
+
+// weight of a listing: an empty directory costs something too.
+func (l *listing) weight() int { return len(l.ents) + 4 }
+
+func newListings(max int, dropped func(*Node)) *listings {
+	order, err := lru.NewLRU[*Node, int](1<<31-1, nil)
+	if err != nil {
+		panic(err) // the size is positive
+	}
+	return &listings{order: order, max: max, dropped: dropped}
+}
+
+// touchLocked counts n's listing as just used, and at its present weight, and
+// evicts the longest unused ones while there are too many entries.
+func (ls *listings) touchLocked(n *Node) {
+	old, _ := ls.order.Get(n)
+	w := n.list.weight()
+	if w != old {
+		ls.order.Add(n, w)
+		ls.entries += w - old
+	}
+	for ls.entries > ls.max && ls.order.Len() > 1 {
+		victim, w, _ := ls.order.RemoveOldest()
+		ls.entries -= w
+		victim.list = nil
+		ls.dropped(victim)
+	}
+}
+
+// dropLocked forgets n's listing.
+func (ls *listings) dropLocked(n *Node) {
+	if w, ok := ls.order.Peek(n); ok {
+		ls.order.Remove(n)
+		ls.entries -= w
+	}
+	n.list = nil
+}

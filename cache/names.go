@@ -1,0 +1,260 @@
+package cache
+
+import (
+	"context"
+	"time"
+
+	"ftpfs/cache/remote"
+)
+
+// Changes of names are write-through: they fail at once when the server refuses or
+// is down. The step on the server is never broken off midway; a caller who is
+// interrupted leaves, and the step goes on with its bookkeeping.
+
+// do runs a step that must not be broken off.
+func (t *Tree) do(ctx context.Context, op string, n *Node, step func(ctx context.Context) error) error {
+	done := make(chan error, 1)
+	if !t.spawn(func() { done <- step(t.ctx) }) {
+		return &remote.Error{Op: op, Path: t.PathOf(n), Kind: remote.Canceled, Text: "unmounting"}
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return canceled(op, n, ctx)
+	}
+}
+
+// Mkdir makes a directory, at once.
+func (t *Tree) Mkdir(ctx context.Context, dir *Node, name string, mode uint32) (*Node, Attr, error) {
+	if t.cfg.ReadOnly {
+		return nil, Attr{}, errReadOnly("mkdir", dir)
+	}
+	if err := checkName("mkdir", t.PathOf(dir), name); err != nil {
+		return nil, Attr{}, err
+	}
+	if n, _, err := t.Lookup(ctx, dir, name); err == nil {
+		t.Forget(n)
+		return nil, Attr{}, &remote.Error{Op: "mkdir", Path: join(t.PathOf(dir), name), Kind: remote.Exist}
+	} else if !remote.Is(err, remote.NotExist) {
+		return nil, Attr{}, err
+	}
+	var n *Node
+	err := t.do(ctx, "mkdir", dir, func(ctx context.Context) error {
+		path := join(t.PathOf(dir), name)
+		if err := t.store.Mkdir(ctx, path); err != nil {
+			t.doubtAfter(err, dir)
+			return err
+		}
+		e := entry{typ: remote.Dir, mtime: time.Now().Unix(), grain: grainSecond}
+		e.showMode(mode)
+		if mode&0o7777 != 0o755 {
+			if err := t.store.SetAttr(ctx, path, remote.Attr{Mode: &mode}); err != nil {
+				t.once("mkdir-mode", "the server cannot set a new directory's mode; it is kept here while the mount lives", err)
+			}
+		}
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.noteLocked(dir, name, e)
+		t.touchDirLocked(dir)
+		n = t.nodeLocked(dir, name, e, time.Now())
+		n.list = &listing{ents: map[string]entry{}, fetched: time.Now()}
+		t.lists.touchLocked(n)
+		n.refs++
+		return nil
+	})
+	if err != nil {
+		return nil, Attr{}, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return n, t.attrLocked(n), nil
+}
+
+// doubtAfter makes the next question about dir go to the server, if err leaves it
+// open what the server did.
+func (t *Tree) doubtAfter(err error, dirs ...*Node) {
+	switch k := remote.KindOf(err); {
+	case k.Offline(), k == remote.Exist, k == remote.NotExist, k == remote.Protocol, k == remote.NotEmpty, k == remote.Canceled:
+		t.mu.Lock()
+		for _, d := range dirs {
+			t.doubtLocked(d)
+		}
+		t.mu.Unlock()
+	}
+}
+
+// Rmdir removes an empty directory, at once. One in which a file is owed is not empty.
+func (t *Tree) Rmdir(ctx context.Context, dir *Node, name string) error {
+	if t.cfg.ReadOnly {
+		return errReadOnly("rmdir", dir)
+	}
+	n, _, err := t.Lookup(ctx, dir, name)
+	if err != nil {
+		return err
+	}
+	defer t.Forget(n)
+	if n.typ != remote.Dir {
+		return &remote.Error{Op: "rmdir", Path: t.PathOf(n), Kind: remote.NotDir}
+	}
+	return t.do(ctx, "rmdir", n, func(ctx context.Context) error { return t.rmdir(ctx, dir, n, name) })
+}
+
+func (t *Tree) rmdir(ctx context.Context, dir, n *Node, name string) error {
+	path := t.PathOf(n)
+	if t.owesBelow(n) {
+		return &remote.Error{Op: "rmdir", Path: path, Kind: remote.NotEmpty, Text: "files in it are still on their way to the server"}
+	}
+	err := t.store.Rmdir(ctx, path)
+	if remote.Is(err, remote.NotEmpty) && t.sweepNow(ctx, path) {
+		err = t.store.Rmdir(ctx, path) // only our own leftovers were in it
+	}
+	if err != nil {
+		t.doubtAfter(err, dir, n)
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.forgetDirTimeLocked(n)
+	t.noteGoneLocked(dir, name)
+	t.detachLocked(n)
+	t.touchDirLocked(dir)
+	return nil
+}
+
+// owesBelow says whether a file is owed at or below n; a directory's own time does
+// not count.
+func (t *Tree) owesBelow(n *Node) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	found := false
+	n.eachOwedLocked(func(*File) { found = true })
+	return found
+}
+
+// Unlink removes a file or symlink: locally if it never reached the server.
+func (t *Tree) Unlink(ctx context.Context, dir *Node, name string) error {
+	if t.cfg.ReadOnly {
+		return errReadOnly("remove", dir)
+	}
+	n, _, err := t.Lookup(ctx, dir, name)
+	if err != nil {
+		return err
+	}
+	defer t.Forget(n)
+	if n.typ == remote.Dir {
+		return &remote.Error{Op: "remove", Path: t.PathOf(n), Kind: remote.IsDir}
+	}
+	return t.do(ctx, "remove", n, func(ctx context.Context) error { return t.unlink(ctx, dir, n, name) })
+}
+
+func (t *Tree) unlink(ctx context.Context, dir, n *Node, name string) error {
+	t.mu.Lock()
+	f := n.file
+	t.mu.Unlock()
+	if f != nil {
+		if err := t.freezeFor(ctx, f); err != nil {
+			return err
+		}
+		defer f.thaw()
+		if f.neverSent() {
+			return t.unlinkUnsent(f, dir, name)
+		}
+		if err := f.keepForHandles(ctx); err != nil {
+			return err
+		}
+	}
+	if err := t.store.Remove(ctx, t.PathOf(n)); err != nil {
+		t.doubtAfter(err, dir)
+		if !remote.Is(err, remote.NotExist) || f == nil || !f.isOwed() {
+			return err
+		}
+	}
+	if f != nil && f.isOwed() {
+		if err := f.dropRecord(func() { t.noteGoneLocked(dir, name); t.detachLocked(n) }); err != nil {
+			return err
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.noteGoneLocked(dir, name)
+	t.detachLocked(n)
+	t.touchDirLocked(dir)
+	return nil
+}
+
+func (t *Tree) unlinkUnsent(f *File, dir *Node, name string) error {
+	err := f.dropRecord(func() {
+		t.noteGoneLocked(dir, name)
+		t.detachLocked(f.node)
+		t.touchDirLocked(dir)
+	})
+	t.removeTemp(f)
+	return err
+}
+
+// neverSent says that the server cannot know f: there is nothing to remove or to
+// rename there.
+func (f *File) neverSent() bool {
+	f.node.tree.mu.Lock()
+	defer f.node.tree.mu.Unlock()
+	return f.owed && f.base == nil && f.sent == nil
+}
+
+func (f *File) isOwed() bool {
+	f.node.tree.mu.Lock()
+	defer f.node.tree.mu.Unlock()
+	return f.owed
+}
+
+// dropRecord ends what is owed of f. now is called with tree.mu held, in the same
+// moment. What handles have open stays readable.
+func (f *File) dropRecord(now func()) error {
+	t := f.node.tree
+	f.rec.Lock()
+	defer f.rec.Unlock()
+	t.mu.Lock()
+	id, cancel := f.id, f.uploading
+	if cancel != nil {
+		cancel()
+	}
+	f.cleanNowLocked()
+	c := f.cur
+	now()
+	if f.handles == 0 && f.cur == c && c != nil {
+		f.cur = nil
+		t.spawn(c.close)
+	}
+	t.releaseLocked(f.node)
+	t.mu.Unlock()
+	t.queue.Cancel(f)
+	return t.spool.Drop(id)
+}
+
+// keepForHandles makes sure that whoever has f open can go on reading it after its
+// name is gone.
+func (f *File) keepForHandles(ctx context.Context) error {
+	t := f.node.tree
+	t.mu.Lock()
+	c := f.cur
+	open := f.handles > 0 && c != nil
+	if open && !f.owed {
+		f.size, f.mtime = f.node.ent.size, f.node.ent.time()
+	}
+	t.mu.Unlock()
+	if !open {
+		return nil
+	}
+	if err := c.fetchAll(ctx); err != nil && !remote.Is(err, remote.Changed) && !remote.Is(err, remote.NotExist) {
+		return err
+	}
+	return nil
+}
+
+// freezeFor freezes f for a change of its name. A publication under way is waited
+// for, but not for ever.
+func (t *Tree) freezeFor(ctx context.Context, f *File) error {
+	ctx, cancel := context.WithTimeout(ctx, t.cfg.Timeout)
+	defer cancel()
+	return f.freeze(ctx)
+}

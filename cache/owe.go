@@ -1,0 +1,191 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"syscall"
+
+	"ftpfs/cache/ranges"
+	"ftpfs/cache/remote"
+)
+
+// owe makes a clean file an owed one, before the first change to it: room for all
+// of it is reserved, its content moves into the spool, and a record says that a
+// writer is at work. With empty, the old content will not be wanted. Files that
+// were unlinked while open owe nothing.
+func (f *File) owe(ctx context.Context, c *content, empty bool) error {
+	t := f.node.tree
+	c.mu.Lock()
+	unknown := c.size < 0
+	c.mu.Unlock()
+	if unknown && !empty {
+		if err := c.fetchAll(ctx); err != nil {
+			return err
+		}
+	}
+	c.mu.Lock()
+	room := max(c.base, 0)
+	c.mu.Unlock()
+	if empty {
+		room = 0
+	}
+	if err := t.space.reserve(ctx, room); err != nil {
+		return err
+	}
+	f.rec.Lock()
+	defer f.rec.Unlock()
+	t.mu.Lock()
+	if f.owed || f.node.removed || f.cur != c {
+		done := f.owed || f.node.removed
+		t.mu.Unlock()
+		t.space.release(room)
+		if !done {
+			return errStale("write", f.node)
+		}
+		return nil
+	}
+	t.mu.Unlock()
+	id := t.spool.NewID()
+	if err := c.moveToSpool(id, empty); err != nil {
+		t.space.release(room)
+		return err
+	}
+	c.mu.Lock()
+	ver, size := c.ver, c.size
+	c.mu.Unlock()
+	t.mu.Lock()
+	f.owedNowLocked()
+	f.id, f.reserved, f.base = id, room, &ver
+	f.size, f.mtime, f.mode = size, f.node.ent.time(), f.keptModeLocked()
+	t.disk.forgetLocked(f)
+	t.mu.Unlock()
+	if err := f.save(true, false); err != nil {
+		t.mu.Lock()
+		f.cleanNowLocked()
+		f.cur = nil
+		t.mu.Unlock()
+		c.retire()
+		t.spool.Drop(id)
+		return err
+	}
+	return nil
+}
+
+// keptModeLocked is the mode that a replacement must be given again.
+func (f *File) keptModeLocked() *uint32 {
+	if f.node.ent.flags&hasMode == 0 {
+		return nil
+	}
+	m := uint32(f.node.ent.mode)
+	return &m
+}
+
+// moveToSpool makes the content's file the spool's data file id.
+func (c *content) moveToSpool(id uint64, empty bool) error {
+	t := c.tree
+	c.io.Lock()
+	defer c.io.Unlock()
+	c.mu.Lock()
+	path := c.path
+	have := c.have.Clone()
+	c.mu.Unlock()
+	old := c.f
+	adopted := false
+	if old != nil && path != "" && !empty {
+		switch err := t.spool.Adopt(id, path); {
+		case err == nil:
+			adopted = true
+		case !errors.Is(err, syscall.EXDEV):
+			return err
+		}
+	}
+	if !adopted {
+		f, err := t.spool.Create(id)
+		if err != nil {
+			return err
+		}
+		if old != nil && !empty {
+			if err := copyRanges(f, old, have); err != nil {
+				f.Close()
+				t.spool.Drop(id)
+				return err
+			}
+		}
+		c.f = f
+		if old != nil {
+			old.Close()
+			os.Remove(path)
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.path, c.spooled = "", true
+	t.disk.held.Add(-c.held)
+	c.held = 0
+	if empty {
+		for _, s := range c.streams {
+			s.cancel()
+		}
+		c.have, c.dirty = ranges.Set{}, ranges.Set{}
+		c.base, c.size = 0, 0
+		c.broadcastLocked()
+	}
+	if c.size > 0 {
+		return c.f.Truncate(c.size)
+	}
+	return nil
+}
+
+func copyRanges(to, from *os.File, have ranges.Set) error {
+	for _, r := range have.Ranges() {
+		if _, err := io.Copy(io.NewOffsetWriter(to, r.Off), io.NewSectionReader(from, r.Off, r.End-r.Off)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bear makes a new, empty, owed file of name in dir, open for writing, and returns
+// it with a reference to its node.
+func (t *Tree) bear(dir *Node, name string, mode uint32, now entry) (*Node, error) {
+	id := t.spool.NewID()
+	data, err := t.spool.Create(id)
+	if err != nil {
+		return nil, err
+	}
+	t.mu.Lock()
+	if dir.removed || dir.kids[name] != nil {
+		gone := dir.removed
+		t.mu.Unlock()
+		data.Close()
+		t.spool.Drop(id)
+		if gone {
+			return nil, errGone("create", dir)
+		}
+		return nil, &remote.Error{Op: "create", Path: join(dir.pathLocked(), name), Kind: remote.Exist}
+	}
+	n := t.nodeLocked(dir, name, now, now.time())
+	n.refs++
+	f := n.fileLocked()
+	f.owedNowLocked()
+	f.id, f.mtime, f.mode, f.base = id, now.time(), &mode, nil
+	f.gen, f.changes = 1, 1
+	f.cur = newContent(f, remote.Version{})
+	f.cur.f, f.cur.spooled = data, true
+	t.mu.Unlock()
+	f.rec.Lock()
+	err = f.save(true, false)
+	f.rec.Unlock()
+	if err != nil {
+		t.mu.Lock()
+		f.cleanNowLocked()
+		t.detachLocked(n)
+		t.unrefLocked(n)
+		t.mu.Unlock()
+		t.spool.Drop(id)
+		return nil, err
+	}
+	return n, nil
+}

@@ -1,0 +1,290 @@
+package cache
+
+import (
+	"context"
+	"time"
+
+	"ftpfs/cache/remote"
+)
+
+// fetch is one listing under way, for everybody who waits for it. What we change
+// in the directory meanwhile is noted, and laid over the answer: the server may
+// have listed before or after, but our change is confirmed. Guarded by tree.mu,
+// save done.
+type fetch struct {
+	done    chan struct{} // closed when err is set and the listing is in place
+	err     error
+	changes map[string]change
+}
+
+// change of one name: present as ent, or gone.
+type change struct {
+	ent  entry
+	gone bool
+}
+
+// fresh is how much longer knowledge from time at may be answered; at most zero
+// when it may not.
+func (t *Tree) fresh(at time.Time) time.Duration {
+	if at.IsZero() {
+		return 0
+	}
+	age := time.Since(at)
+	if age < 0 {
+		return 0 // the clock went backwards: ask
+	}
+	return t.cfg.DirCacheTime - age
+}
+
+// noteLocked records what we did to a name, once the server confirmed it: in the
+// listing, in a listing under way, and in the live node.
+func (t *Tree) noteLocked(dir *Node, name string, e entry) {
+	if dir.list != nil {
+		dir.list.ents[name] = e
+		t.lists.touchLocked(dir)
+	}
+	if dir.fetch != nil {
+		dir.fetch.changes[name] = change{ent: e}
+	}
+	if k := dir.kids[name]; k != nil && k.typ == e.typ {
+		k.ent, k.at = e, time.Now()
+	}
+}
+
+func (t *Tree) noteGoneLocked(dir *Node, name string) {
+	if dir.list != nil {
+		delete(dir.list.ents, name)
+		t.lists.touchLocked(dir)
+	}
+	if dir.fetch != nil {
+		dir.fetch.changes[name] = change{gone: true}
+	}
+}
+
+// doubtLocked makes the next question about dir go to the server.
+func (t *Tree) doubtLocked(dir *Node) {
+	if dir.list != nil {
+		dir.list.fetched = time.Time{}
+	}
+	for _, k := range dir.kids {
+		k.at = time.Time{}
+	}
+}
+
+// list makes sure that dir's listing is fresh, asking the server once for all who
+// want it. It ends early with ctx; the listing itself goes on for the others.
+func (t *Tree) list(ctx context.Context, dir *Node) error {
+	t.mu.Lock()
+	if dir.removed {
+		t.mu.Unlock()
+		return errGone("list", dir)
+	}
+	if dir.list != nil && t.fresh(dir.list.fetched) > 0 {
+		t.lists.touchLocked(dir)
+		t.mu.Unlock()
+		return nil
+	}
+	f := dir.fetch
+	if f == nil {
+		f = &fetch{done: make(chan struct{}), changes: map[string]change{}}
+		dir.fetch = f
+		path := dir.pathLocked()
+		t.spawn(func() { t.fetchListing(dir, f, path) })
+	}
+	t.mu.Unlock()
+	select {
+	case <-f.done:
+		return f.err
+	case <-ctx.Done():
+		return canceled("list", dir, ctx)
+	}
+}
+
+func (t *Tree) fetchListing(dir *Node, f *fetch, path string) {
+	began := time.Now()
+	ents, err := t.store.List(t.ctx, path)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	dir.fetch = nil
+	switch {
+	case dir.removed:
+		err = errGone("list", dir)
+	case err == nil && dir.pathLocked() != path:
+		// Renamed while we asked: the answer may be of another directory.
+		err = &remote.Error{Op: "list", Path: path, Kind: remote.Temporary, Text: "renamed meanwhile"}
+	case err == nil:
+		t.installLocked(dir, f, ents, began)
+	case remote.Is(err, remote.NotExist) && dir.parent != nil:
+		t.vanishedLocked(dir)
+	}
+	f.err = err
+	close(f.done)
+	t.releaseLocked(dir)
+}
+
+// installLocked makes ents, listed from time began on, what is known of dir.
+func (t *Tree) installLocked(dir *Node, f *fetch, ents []remote.Entry, began time.Time) {
+	l := &listing{ents: make(map[string]entry, len(ents)), fetched: began}
+	var stray []string
+	for i := range ents {
+		r := &ents[i]
+		if isTemp(r.Name) {
+			if t.strayTemp(r.Name) {
+				stray = append(stray, r.Name)
+			}
+			continue
+		}
+		e := packEntry(r)
+		if dir.list != nil {
+			if old, ok := dir.list.ents[r.Name]; ok {
+				e.inherit(&old)
+			}
+		}
+		if k := dir.kids[r.Name]; k != nil {
+			e.inherit(&k.ent)
+		}
+		l.ents[r.Name] = e
+	}
+	for name, c := range f.changes {
+		if c.gone {
+			delete(l.ents, name)
+		} else {
+			l.ents[name] = c.ent
+		}
+	}
+	dir.list, dir.asked = l, false
+	t.lists.touchLocked(dir)
+	for name, k := range dir.kids {
+		if e, ok := l.ents[name]; ok {
+			t.learnLocked(k, e, began)
+		} else {
+			t.vanishedLocked(k)
+		}
+	}
+	if len(stray) > 0 {
+		t.sweepLater(dir.pathLocked(), stray)
+	}
+}
+
+// learnLocked takes in what the server says of a live node.
+func (t *Tree) learnLocked(n *Node, e entry, at time.Time) {
+	if n.typ != e.typ {
+		if !n.anyOwedLocked() {
+			t.detachLocked(n)
+		}
+		return
+	}
+	n.ent, n.at = e, at
+	if f := n.file; f != nil && !f.owed && f.cur != nil {
+		if f.cur.version().Differs(e.version()) {
+			f.staleLocked()
+		} else {
+			f.cur.learn(e.version())
+		}
+	}
+}
+
+// vanishedLocked takes in that the server has no such name. What is owed stays:
+// it will be there again.
+func (t *Tree) vanishedLocked(n *Node) {
+	if !n.anyOwedLocked() {
+		t.detachLocked(n)
+	}
+}
+
+// ask asks the server about one name in a directory whose listing is unknown or
+// old: the name alone at first where that is cheap, the whole listing at the
+// second question. It returns the node with a reference for the caller. NotExist
+// is returned only when it is certain.
+func (t *Tree) ask(ctx context.Context, dir *Node, name string) (*Node, error) {
+	t.mu.Lock()
+	single := !dir.asked && dir.fetch == nil && t.store.Caps().CheapStat
+	dir.asked = true
+	path := join(dir.pathLocked(), name)
+	t.mu.Unlock()
+	if single {
+		return t.askOne(ctx, dir, name, path)
+	}
+	if err := t.list(ctx, dir); err != nil {
+		return nil, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if n, known := t.knownLocked(dir, name, true); n != nil {
+		return n, nil
+	} else if !known {
+		return nil, &remote.Error{Op: "stat", Path: path, Kind: remote.Temporary, Text: "the directory changed meanwhile"}
+	}
+	return nil, &remote.Error{Op: "stat", Path: path, Kind: remote.NotExist}
+}
+
+func (t *Tree) askOne(ctx context.Context, dir *Node, name, path string) (*Node, error) {
+	began := time.Now()
+	r, err := t.store.Stat(ctx, path)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if dir.removed || join(dir.pathLocked(), name) != path {
+		return nil, errGone("stat", dir)
+	}
+	k := dir.kids[name]
+	if k != nil && (k.owedLocked() || k.at.After(began)) {
+		k.refs++ // our own change came in between
+		return k, nil
+	}
+	switch {
+	case err == nil:
+		e := packEntry(&r)
+		if k != nil {
+			e.inherit(&k.ent)
+			t.learnLocked(k, e, began)
+		}
+		if dir.list != nil {
+			if old, ok := dir.list.ents[name]; ok {
+				e.inherit(&old)
+			}
+			dir.list.ents[name] = e
+			t.lists.touchLocked(dir)
+		}
+		n := t.nodeLocked(dir, name, e, began)
+		n.refs++
+		return n, nil
+	case remote.Is(err, remote.NotExist):
+		if dir.list != nil {
+			delete(dir.list.ents, name)
+			t.lists.touchLocked(dir)
+		}
+		if k != nil {
+			t.vanishedLocked(k)
+			if k = dir.kids[name]; k != nil { // something is owed below it
+				k.refs++
+				return k, nil
+			}
+		}
+	}
+	return nil, err
+}
+
+// knownLocked answers from memory: the node with a reference, or nil and whether
+// its absence is known. Old knowledge counts only if old is true.
+func (t *Tree) knownLocked(dir *Node, name string, old bool) (n *Node, known bool) {
+	k := dir.kids[name]
+	if k != nil && (k.owedLocked() || old || t.fresh(k.at) > 0) {
+		k.refs++
+		return k, true
+	}
+	if dir.list == nil || !old && t.fresh(dir.list.fetched) <= 0 {
+		return nil, false
+	}
+	t.lists.touchLocked(dir)
+	e, ok := dir.list.ents[name]
+	if !ok {
+		if k != nil && k.anyOwedLocked() { // gone from the server, with files of ours still to come
+			k.refs++
+			return k, true
+		}
+		return nil, true
+	}
+	n = t.nodeLocked(dir, name, e, dir.list.fetched)
+	n.refs++
+	return n, true
+}

@@ -1,0 +1,316 @@
+package cache
+
+import (
+	"context"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"ftpfs/cache/remote"
+	"ftpfs/cache/spool"
+)
+
+const gateAll = 1 << 20 // of the gate's weight: more than publications under way
+
+func newGate() *semaphore.Weighted { return semaphore.NewWeighted(gateAll) }
+
+// move is one rename under way.
+type move struct {
+	tree     *Tree
+	src, dst *Node // dst: what newName was; nil if nothing
+	from, to *Node // directories
+	name     string
+	newName  string
+	release  func() // ends the freeze
+}
+
+// Rename moves name in from to newName in to. A file that never reached the server
+// is renamed here alone, and replaces what is at newName when it is published.
+func (t *Tree) Rename(ctx context.Context, from *Node, name string, to *Node, newName string, noReplace bool) error {
+	if t.cfg.ReadOnly {
+		return errReadOnly("rename", from)
+	}
+	if err := checkName("rename", t.PathOf(to), newName); err != nil {
+		return err
+	}
+	src, _, err := t.Lookup(ctx, from, name)
+	if err != nil {
+		return err
+	}
+	defer t.Forget(src)
+	dst, _, err := t.Lookup(ctx, to, newName)
+	switch {
+	case err == nil:
+		defer t.Forget(dst)
+	case !remote.Is(err, remote.NotExist):
+		return err
+	}
+	m := &move{tree: t, src: src, dst: dst, from: from, to: to, name: name, newName: newName}
+	if src == dst {
+		return nil
+	}
+	if err := m.allowed(ctx, noReplace); err != nil {
+		return err
+	}
+	return t.do(ctx, "rename", src, m.run)
+}
+
+func (m *move) allowed(ctx context.Context, noReplace bool) error {
+	if m.dst == nil {
+		return nil
+	}
+	path := m.tree.PathOf(m.dst)
+	switch {
+	case noReplace:
+		return &remote.Error{Op: "rename", Path: path, Kind: remote.Exist}
+	case m.dst.typ == remote.Dir && m.src.typ != remote.Dir:
+		return &remote.Error{Op: "rename", Path: path, Kind: remote.IsDir}
+	case m.dst.typ != remote.Dir && m.src.typ == remote.Dir:
+		return &remote.Error{Op: "rename", Path: path, Kind: remote.NotDir}
+	case m.dst.typ == remote.Dir:
+		d, err := m.tree.OpenDir(ctx, m.dst)
+		if err != nil {
+			return err
+		}
+		if d.Len() > 0 || m.tree.owesBelow(m.dst) {
+			return &remote.Error{Op: "rename", Path: path, Kind: remote.NotEmpty}
+		}
+	}
+	return nil
+}
+
+// freeze stops publications that the rename could cross: of the two files, or, for a
+// directory, all for a moment.
+func (m *move) freeze(ctx context.Context) error {
+	t := m.tree
+	ctx, cancel := context.WithTimeout(ctx, t.cfg.Timeout)
+	defer cancel()
+	if m.src.typ == remote.Dir {
+		if err := t.gate.Acquire(ctx, gateAll); err != nil {
+			return canceled("rename", m.src, ctx)
+		}
+		m.release = func() { t.gate.Release(gateAll) }
+		return nil
+	}
+	var files []*File
+	t.mu.Lock()
+	for _, n := range []*Node{m.src, m.dst} {
+		if n != nil && n.typ == remote.File {
+			files = append(files, n.fileLocked())
+		}
+	}
+	t.mu.Unlock()
+	if len(files) == 2 && files[1].node.ino < files[0].node.ino {
+		files[0], files[1] = files[1], files[0] // one order for all
+	}
+	for i, f := range files {
+		if err := f.freeze(ctx); err != nil {
+			for _, g := range files[:i] {
+				g.thaw()
+			}
+			return err
+		}
+	}
+	m.release = func() {
+		for _, f := range files {
+			f.thaw()
+		}
+		t.mu.Lock()
+		for _, f := range files {
+			t.releaseLocked(f.node)
+		}
+		t.mu.Unlock()
+	}
+	return nil
+}
+
+func (m *move) run(ctx context.Context) error {
+	if err := m.freeze(ctx); err != nil {
+		return err
+	}
+	if m.dst != nil && m.dst.typ == remote.File {
+		if err := m.dst.file.keepForHandles(ctx); err != nil {
+			m.release()
+			return err
+		}
+	}
+	if m.src.file != nil && m.src.file.neverSent() {
+		defer m.release()
+		return m.local()
+	}
+	return m.onServer(ctx)
+}
+
+// local renames a file that the server does not know. It adopts the version of what
+// it replaces as its base.
+func (m *move) local() error {
+	t, f := m.tree, m.src.file
+	var old *File
+	f.rec.Lock()
+	defer f.rec.Unlock()
+	t.mu.Lock()
+	base := f.base
+	if m.dst != nil {
+		if old = m.dst.file; old != nil && old.owed {
+			f.base = old.base
+			if old.sent != nil && old.base == nil {
+				f.base = old.sent
+			}
+		} else {
+			old = nil
+			v := m.dst.ent.version()
+			f.base = &v
+		}
+		if m.dst.ent.flags&hasMode != 0 && f.mode == nil {
+			mode := uint32(m.dst.ent.mode)
+			f.mode = &mode
+		}
+	}
+	t.moveLocked(m.src, m.to, m.newName)
+	open := f.savedOpen
+	t.mu.Unlock()
+	if err := f.save(open, false); err != nil {
+		t.mu.Lock()
+		t.moveLocked(m.src, m.from, m.name)
+		if m.dst != nil {
+			t.attachLocked(m.dst)
+		}
+		f.base = base
+		t.mu.Unlock()
+		return err
+	}
+	if old != nil {
+		if err := old.dropRecord(func() { t.detachLocked(m.dst) }); err != nil {
+			t.cfg.Log.Warn("cannot drop the record of a replaced file; the newer one wins", "err", err)
+		}
+		t.removeTemp(old)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if m.dst != nil {
+		t.detachLocked(m.dst)
+	}
+	t.touchDirLocked(m.from)
+	t.touchDirLocked(m.to)
+	return nil
+}
+
+// onServer records the intent where records depend on it, renames, and relinks.
+func (m *move) onServer(ctx context.Context) error {
+	t := m.tree
+	t.mu.Lock()
+	from, to := m.src.pathLocked(), join(m.to.pathLocked(), m.newName)
+	owes := m.src.anyOwedLocked() || m.dst != nil && m.dst.anyOwedLocked()
+	t.mu.Unlock()
+	intent := spool.Intent{From: from, To: to, Dir: m.src.typ == remote.Dir, At: time.Now()}
+	if owes {
+		if err := t.spool.PutIntent(&intent); err != nil {
+			m.release()
+			return err
+		}
+	}
+	if m.dst != nil && m.dst.typ == remote.Dir {
+		if err := t.store.Rmdir(ctx, to); err != nil && !remote.Is(err, remote.NotExist) {
+			m.ended(&intent, owes)
+			t.doubtAfter(err, m.to)
+			return err
+		}
+	}
+	err := t.store.Rename(ctx, from, to)
+	if remote.Is(err, remote.NoReplace) {
+		err = t.replaceByBackup(ctx, from, to)
+	}
+	switch {
+	case err == nil:
+		m.relink()
+	case owes && (remote.KindOf(err).Offline() || remote.Is(err, remote.Canceled)):
+		// Nobody knows whether it happened. Nothing below is published before we do.
+		if t.spawn(func() {
+			if done, known := t.settleRename(from, to); known {
+				if done {
+					m.relink()
+				}
+				m.ended(&intent, true)
+			}
+		}) {
+			t.doubtAfter(err, m.from, m.to)
+			return err
+		}
+	default:
+		t.doubtAfter(err, m.from, m.to)
+	}
+	m.ended(&intent, owes)
+	return err
+}
+
+func (m *move) ended(intent *spool.Intent, recorded bool) {
+	if recorded {
+		if err := m.tree.spool.DropIntent(intent.Seq); err != nil {
+			m.tree.cfg.Log.Warn("cannot drop the record of a finished rename", "err", err)
+		}
+	}
+	m.release()
+}
+
+// relink takes in that the server has renamed.
+func (m *move) relink() {
+	t := m.tree
+	var saves []*File
+	var dropped *File
+	t.mu.Lock()
+	if m.dst != nil {
+		if f := m.dst.file; f != nil && f.owed {
+			dropped = f
+		}
+		if dropped == nil {
+			t.detachLocked(m.dst)
+		}
+	}
+	t.noteGoneLocked(m.from, m.name)
+	t.moveLocked(m.src, m.to, m.newName)
+	t.noteLocked(m.to, m.newName, m.src.ent)
+	t.touchDirLocked(m.from)
+	t.touchDirLocked(m.to)
+	m.src.eachOwedLocked(func(f *File) { saves = append(saves, f) })
+	t.mu.Unlock()
+	for _, f := range saves {
+		f.rec.Lock()
+		t.mu.Lock()
+		open := f.savedOpen
+		t.mu.Unlock()
+		if err := f.save(open, false); err != nil {
+			t.cfg.Log.Error("cannot record a file's new name; it stays recorded under the old one", "path", f.path(), "err", err)
+		}
+		f.rec.Unlock()
+	}
+	t.saveDirTimes(m.src)
+	if dropped != nil {
+		if err := dropped.dropRecord(func() { t.detachLocked(m.dst) }); err != nil {
+			t.cfg.Log.Warn("cannot drop the record of a replaced file", "err", err)
+		}
+	}
+}
+
+// settleRename looks, until the server answers, whether a rename happened.
+func (t *Tree) settleRename(from, to string) (done, known bool) {
+	wait := time.Second
+	for {
+		_, err := t.store.Stat(t.ctx, from)
+		if err == nil {
+			return false, true
+		}
+		if remote.Is(err, remote.NotExist) {
+			if _, err = t.store.Stat(t.ctx, to); err == nil {
+				return true, true
+			} else if remote.Is(err, remote.NotExist) {
+				return false, true // both gone: someone else; what is owed keeps its old name
+			}
+		}
+		select {
+		case <-t.ctx.Done():
+			return false, false
+		case <-time.After(wait):
+		}
+		wait = min(wait*2, 30*time.Second)
+	}
+}

@@ -1,0 +1,227 @@
+package cache
+
+import (
+	"errors"
+	"os"
+	"path"
+	"strings"
+	"time"
+
+	"ftpfs/cache/ranges"
+	"ftpfs/cache/remote"
+	"ftpfs/cache/spool"
+)
+
+// load reads the spool back and puts what is owed into the tree. Renames whose
+// outcome is unknown are settled before anything is published.
+func (t *Tree) load() {
+	recs, intents, err := t.spool.Load(t.ctx)
+	if err != nil {
+		t.cfg.Log.Error("cannot read the spool; what it owes stays there", "err", err)
+	}
+	t.mu.Lock()
+	t.loadErr = err
+	t.mu.Unlock()
+	var files []*File
+	for i := range recs {
+		f, err := t.restore(&recs[i])
+		if err != nil {
+			t.cfg.Log.Error("cannot take up an owed file; it stays in the spool", "path", recs[i].Path, "err", err)
+			continue
+		}
+		if f != nil {
+			files = append(files, f)
+		}
+	}
+	gated := len(intents) > 0 && t.gate.TryAcquire(gateAll)
+	close(t.loaded)
+	if len(files) > 0 {
+		t.cfg.Log.Info("taking up what is owed to the server", "files", len(files))
+	}
+	for i := range intents {
+		if !t.settleIntent(&intents[i]) {
+			return // unmounting: the gate stays shut
+		}
+	}
+	if gated {
+		t.gate.Release(gateAll)
+	}
+	now := time.Now()
+	for _, f := range files {
+		t.queue.Schedule(f, now)
+	}
+	t.mu.Lock()
+	for n := range t.owedDirs {
+		t.dirDoneLocked(n)
+	}
+	t.mu.Unlock()
+}
+
+// restore puts one record's file into the tree.
+func (t *Tree) restore(r *spool.Record) (*File, error) {
+	if r.Dir {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		n := t.nodeAtLocked(r.Path, remote.Dir)
+		if n == nil || r.MTime == nil {
+			return nil, errors.New("its path is not a directory's")
+		}
+		n.owesAt, n.owesID = r.MTime, r.ID
+		t.owedDirs[n] = struct{}{}
+		return nil, nil
+	}
+	data, err := t.spool.OpenData(r.ID)
+	if err != nil {
+		return nil, err
+	}
+	st, err := data.Stat()
+	if err != nil {
+		return nil, errors.Join(err, data.Close())
+	}
+	size, have := r.Size, r.Have
+	if r.Interrupted && r.Base == nil && st.Size() > size {
+		size = st.Size() // written since the record's last update
+		have.Add(0, size)
+	}
+	if size > st.Size() {
+		if err := data.Truncate(size); err != nil {
+			return nil, errors.Join(err, data.Close())
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := t.nodeAtLocked(r.Path, remote.File)
+	if n == nil || n.owedLocked() {
+		return nil, errors.Join(errors.New("its path is taken by another owed file"), data.Close())
+	}
+	f := n.fileLocked()
+	f.owedNowLocked()
+	f.id, f.size, f.mode, f.base, f.created = r.ID, size, r.Mode, r.Base, r.Created
+	f.attempts, f.sent, f.interrupted = r.Attempts, r.Sent, r.Interrupted
+	f.mtime = wholeSecond(st.ModTime())
+	if r.MTime != nil {
+		f.mtime = *r.MTime
+	}
+	if r.LastError != "" {
+		f.failed = errors.New(r.LastError)
+	}
+	if r.Parked {
+		f.parked = f.failed
+		if f.parked == nil {
+			f.parked = errors.New("refused by the server")
+		}
+	}
+	f.gen, f.changes, f.saved, f.savedOpen = 1, 1, 1, r.Open && !r.Interrupted
+	f.cur = t.restoredContent(f, r, data, size, have)
+	f.reserved = have.Len()
+	if r.Base != nil {
+		f.reserved = max(f.reserved, min(r.Base.Size, size))
+	}
+	t.space.take(f.reserved)
+	if n.ent.mtime == 0 {
+		n.ent.mtime, n.ent.grain, n.ent.size = f.mtime.Unix(), grainNone, size
+	}
+	return f, nil
+}
+
+func (t *Tree) restoredContent(f *File, r *spool.Record, data *os.File, size int64, have ranges.Set) *content {
+	v := remote.Version{Size: 0}
+	if r.Base != nil {
+		v = *r.Base
+	}
+	c := newContent(f, v)
+	c.f, c.spooled, c.size = data, true, size
+	c.have, c.dirty = have, r.Dirty
+	if r.Base != nil {
+		c.base = min(r.Base.Size, size)
+	}
+	return c
+}
+
+// nodeAtLocked makes the nodes along a mount path. The directories are as the
+// server last had them; whether they still are turns out when somebody asks.
+func (t *Tree) nodeAtLocked(p string, typ remote.EntryType) *Node {
+	n := t.root
+	parts := strings.Split(strings.TrimPrefix(p, "/"), "/")
+	for i, name := range parts {
+		e := entry{typ: remote.Dir, size: -1}
+		if i == len(parts)-1 {
+			e.typ = typ
+		}
+		if k := n.kids[name]; k != nil && k.typ != e.typ {
+			return nil
+		}
+		n = t.nodeLocked(n, name, e, time.Time{})
+	}
+	return n
+}
+
+// settleIntent finds out whether a rename that was under way happened, and brings
+// the records in line. False: the tree is closing.
+func (t *Tree) settleIntent(in *spool.Intent) bool {
+	if isTemp(path.Base(in.To)) {
+		for wait := time.Second; ; wait = min(2*wait, 30*time.Second) {
+			err := t.settleBackup(in.From, in.To)
+			if err == nil {
+				break
+			}
+			t.cfg.Log.Warn("cannot settle a replacement that was broken off; it will be tried again", "path", in.From, "old version", in.To, "err", err)
+			select {
+			case <-t.ctx.Done():
+				return false
+			case <-time.After(wait):
+			}
+		}
+	} else {
+		done, known := t.settleRename(in.From, in.To)
+		if !known {
+			return false
+		}
+		if done {
+			t.renamed(in)
+		}
+	}
+	if err := t.spool.DropIntent(in.Seq); err != nil {
+		t.cfg.Log.Warn("cannot drop the record of a settled rename", "err", err)
+	}
+	return true
+}
+
+// renamed gives what is owed at or below in.From its new path.
+func (t *Tree) renamed(in *spool.Intent) {
+	t.mu.Lock()
+	typ := remote.File
+	if in.Dir {
+		typ = remote.Dir
+	}
+	src := t.findLocked(in.From)
+	if src == nil || src.typ != typ {
+		t.mu.Unlock()
+		return // what was owed there is not any more
+	}
+	to := t.root
+	if dir := path.Dir(in.To); dir != "/" {
+		to = t.nodeAtLocked(dir, remote.Dir)
+	}
+	if to == nil {
+		t.mu.Unlock()
+		return
+	}
+	m := &move{tree: t, src: src, from: src.parent, name: src.name, to: to, newName: path.Base(in.To), dst: t.findLocked(in.To)}
+	t.mu.Unlock()
+	m.relink()
+}
+
+// findLocked returns the live node at a mount path, or nil.
+func (t *Tree) findLocked(p string) *Node {
+	n := t.root
+	for name := range strings.SplitSeq(strings.Trim(p, "/"), "/") {
+		if name == "" {
+			continue
+		}
+		if n = n.kids[name]; n == nil {
+			return nil
+		}
+	}
+	return n
+}

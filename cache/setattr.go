@@ -1,0 +1,257 @@
+package cache
+
+import (
+	"context"
+	"time"
+
+	"ftpfs/cache/remote"
+	"ftpfs/cache/spool"
+)
+
+// Set names the attributes to change.
+type Set struct {
+	Size  *int64
+	MTime *time.Time
+	Mode  *uint32
+}
+
+// SetAttr changes attributes. Those of an owed file go with it; those of a clean one
+// are set on the server at once, and kept here while the mount lives where the
+// server has no way. h may be nil.
+func (t *Tree) SetAttr(ctx context.Context, n *Node, h *Handle, s Set) (Attr, error) {
+	if t.cfg.ReadOnly {
+		return Attr{}, errReadOnly("set attributes", n)
+	}
+	if err := t.wait(ctx, "set attributes", n); err != nil {
+		return Attr{}, err
+	}
+	if s.Size != nil {
+		if err := t.resize(ctx, n, h, *s.Size); err != nil {
+			return Attr{}, err
+		}
+	}
+	if s.MTime != nil {
+		mt := wholeSecond(*s.MTime)
+		s.MTime = &mt
+	}
+	if s.MTime != nil || s.Mode != nil {
+		if done, err := t.setOwed(n, s); err != nil {
+			return Attr{}, err
+		} else if !done {
+			if err := t.do(ctx, "set attributes", n, func(ctx context.Context) error { return t.setOnServer(ctx, n, s) }); err != nil {
+				return Attr{}, err
+			}
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.attrLocked(n), nil
+}
+
+func (t *Tree) resize(ctx context.Context, n *Node, h *Handle, size int64) error {
+	if h == nil || !h.fl.Write {
+		var err error
+		if h, err = t.Open(ctx, n, OpenFlags{Write: true}); err != nil {
+			return err
+		}
+		defer h.Release()
+		if err := h.Truncate(ctx, size); err != nil {
+			return err
+		}
+		return h.Flush(ctx)
+	}
+	return h.Truncate(ctx, size)
+}
+
+// setOwed changes an owed (or unlinked) file's attributes, in its record if no open
+// writer will bring it up to date.
+func (t *Tree) setOwed(n *Node, s Set) (done bool, err error) {
+	t.mu.Lock()
+	f := n.file
+	t.mu.Unlock()
+	if f == nil {
+		return false, nil
+	}
+	f.rec.Lock()
+	defer f.rec.Unlock()
+	t.mu.Lock()
+	if !f.owed && !n.removed {
+		t.mu.Unlock()
+		return false, nil
+	}
+	if s.MTime != nil {
+		f.mtime = *s.MTime
+	}
+	if s.Mode != nil {
+		mode := *s.Mode & 0o7777
+		f.mode = &mode
+	}
+	f.changes++
+	closed, waiting := !f.savedOpen, f.owed && f.writers == 0 && f.parked == nil && !f.interrupted
+	t.mu.Unlock()
+	if closed {
+		err = f.save(false, false)
+	}
+	if waiting {
+		t.schedule(f, t.cfg.PublishDelay)
+	}
+	return true, err
+}
+
+// setOnServer changes what is not owed.
+func (t *Tree) setOnServer(ctx context.Context, n *Node, s Set) error {
+	if n.typ == remote.Dir && s.MTime != nil {
+		later, err := t.setDirLater(n, *s.MTime)
+		if err != nil {
+			return err
+		}
+		if later {
+			s.MTime = nil
+		}
+		if s.Mode == nil && later {
+			return nil
+		}
+	}
+	if s.MTime == nil && s.Mode == nil || n.typ == remote.Symlink {
+		return nil
+	}
+	err := t.store.SetAttr(ctx, t.PathOf(n), remote.Attr{MTime: s.MTime, Mode: s.Mode})
+	unsupported := remote.Is(err, remote.Unsupported)
+	if err != nil && !unsupported {
+		return err
+	}
+	if unsupported {
+		t.once("setattr", "the server cannot set an attribute; it is kept here while the mount lives", err)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e := n.ent
+	if s.MTime != nil {
+		if unsupported {
+			e.showTime(*s.MTime)
+		} else {
+			e.mtime, e.grain, e.flags = s.MTime.Unix(), grainSecond, e.flags&^shownSet
+		}
+	}
+	if s.Mode != nil {
+		if unsupported {
+			e.showMode(*s.Mode)
+		} else {
+			e.mode, e.flags = uint16(*s.Mode&0o7777), e.flags&^modeSet|hasMode
+		}
+	}
+	if n.removed || n.parent == nil {
+		n.ent = e
+		return nil
+	}
+	t.noteLocked(n.parent, n.name, e)
+	if f := n.file; f != nil && f.cur != nil && !f.owed {
+		v := e.version()
+		f.cur.mu.Lock()
+		f.cur.ver.MTime, f.cur.ver.MGrain = v.MTime, v.MGrain
+		f.cur.mu.Unlock()
+	}
+	return nil
+}
+
+// A directory's time changes with every publication inside it, so one that was set
+// is set on the server after the last of them, and recorded until then.
+
+// setDirLater records a directory's time if files in it are still owed.
+func (t *Tree) setDirLater(n *Node, mtime time.Time) (later bool, err error) {
+	t.mu.Lock()
+	if n.owed == 0 || n.removed {
+		t.forgetDirTimeLocked(n)
+		t.mu.Unlock()
+		return false, nil
+	}
+	if n.owesAt == nil {
+		n.owesID = t.spool.NewID()
+	}
+	n.owesAt = &mtime
+	t.owedDirs[n] = struct{}{}
+	r := spool.Record{ID: n.owesID, Path: n.pathLocked(), Dir: true, MTime: &mtime, Created: time.Now()}
+	t.mu.Unlock()
+	return true, t.spool.Put(&r)
+}
+
+// forgetDirTimeLocked: the directory changed since its time was set.
+func (t *Tree) forgetDirTimeLocked(n *Node) {
+	if n.owesAt == nil {
+		return
+	}
+	n.owesAt = nil
+	delete(t.owedDirs, n)
+	id := n.owesID
+	t.spawn(func() {
+		if err := t.spool.Drop(id); err != nil {
+			t.cfg.Log.Warn("cannot drop a directory's record", "err", err)
+		}
+	})
+}
+
+// dirDoneLocked is called when a file in dir is no longer owed.
+func (t *Tree) dirDoneLocked(dir *Node) {
+	if dir.owesAt != nil && dir.owed == 0 {
+		t.dirQueue.Schedule(dir, time.Now())
+	}
+}
+
+// setDirTime is one run of the queue for one directory.
+func (t *Tree) setDirTime(ctx context.Context, dir *Node) {
+	t.mu.Lock()
+	at, path := dir.owesAt, dir.pathLocked()
+	skip := at == nil || dir.owed > 0 || dir.removed
+	t.mu.Unlock()
+	if skip {
+		return
+	}
+	err := t.store.SetAttr(ctx, path, remote.Attr{MTime: at})
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if dir.owesAt != at || dir.owed > 0 {
+		return
+	}
+	k := remote.KindOf(err)
+	if err != nil && k.Verdict() == remote.Retry {
+		t.dirQueue.Schedule(dir, time.Now().Add(backoff(4)))
+		return
+	}
+	e := dir.ent
+	if err == nil {
+		e.mtime, e.grain, e.flags = at.Unix(), grainSecond, e.flags&^shownSet
+	} else {
+		e.showTime(*at)
+		if k != remote.NotExist {
+			t.once("dirtime", "the server does not set times of directories; they are kept here while the mount lives", err)
+		}
+	}
+	if dir.parent != nil && !dir.removed {
+		t.noteLocked(dir.parent, dir.name, e)
+	}
+	t.forgetDirTimeLocked(dir)
+	t.changedLocked()
+	t.releaseLocked(dir)
+}
+
+// saveDirTimes records new paths after n was renamed.
+func (t *Tree) saveDirTimes(n *Node) {
+	var recs []spool.Record
+	t.mu.Lock()
+	var walk func(*Node)
+	walk = func(n *Node) {
+		if n.owesAt != nil {
+			recs = append(recs, spool.Record{ID: n.owesID, Path: n.pathLocked(), Dir: true, MTime: n.owesAt, Created: time.Now()})
+		}
+		for _, k := range n.kids {
+			walk(k)
+		}
+	}
+	walk(n)
+	t.mu.Unlock()
+	for i := range recs {
+		if err := t.spool.Put(&recs[i]); err != nil {
+			t.cfg.Log.Warn("cannot record a directory's new name", "path", recs[i].Path, "err", err)
+		}
+	}
+}

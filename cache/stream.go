@@ -1,0 +1,303 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"ftpfs/cache/remote"
+)
+
+const (
+	chunk       = 256 << 10        // bytes read from the server at once
+	minAhead    = 128 << 10        // read-ahead of a reader that jumps
+	maxAhead    = 16 << 20         // and of one that has read on for a while
+	joinGap     = 1 << 20          // reading through this is cheaper than a new transfer
+	wholeBelow  = 1 << 20          // a file up to this size is fetched whole
+	streamIdle  = 15 * time.Second // servers drop a transfer that stalls; so do we, before
+	maxStreams  = 3                // of one file
+	retryStream = 2                // fresh attempts when a transfer breaks while somebody waits
+)
+
+var chunks = sync.Pool{New: func() any { b := make([]byte, chunk); return &b }}
+
+// stream is one transfer of a file from some offset on. It runs until its limit,
+// waits there a while for someone who wants more, and ends.
+type stream struct {
+	content *content
+	cancel  context.CancelFunc // immutable
+
+	// guarded by content.mu
+	pos   int64 // next byte it will deliver
+	limit int64 // where it may pause
+	idle  bool
+	err   error // how it ended
+}
+
+// want waits until the first byte of [off, end) is held, fetching up to limit if
+// somebody must. It returns at every change, so that the caller looks again.
+func (c *content) want(ctx context.Context, off, end, limit int64) error {
+	if err := c.ensureFile(); err != nil {
+		return err
+	}
+	for attempt := 0; ; attempt++ {
+		err := c.wantOnce(ctx, off, end, limit)
+		switch k := remote.KindOf(err); {
+		case err == nil || ctx.Err() != nil || attempt == retryStream:
+			return err
+		case k == remote.Temporary || k == remote.Down:
+			// A broken transfer, or one that had to give way: once more.
+		case k == remote.Changed && c.rebase(ctx):
+			// Nothing of the old version had been read yet.
+		default:
+			return err
+		}
+	}
+}
+
+// rebase takes over the version that the server has now, if nothing of the old one
+// is held or was written over: a log that grew since it was listed reads as it is.
+func (c *content) rebase(ctx context.Context) bool {
+	r, err := c.tree.store.Stat(ctx, c.file.path())
+	if err != nil || r.Type != remote.File {
+		return false
+	}
+	e := packEntry(&r)
+	v := e.version()
+	c.mu.Lock()
+	ok := !c.stale && !c.closed && c.have.Empty() && c.base == c.ver.Size && len(c.streams) == 0
+	if ok {
+		c.ver, c.base, c.size = v, v.Size, v.Size
+	}
+	c.mu.Unlock()
+	if ok {
+		c.file.learnVersion(e)
+	}
+	return ok
+}
+
+func (c *content) wantOnce(ctx context.Context, off, end, limit int64) error {
+	c.mu.Lock()
+	if err := c.usableLocked(); err != nil {
+		c.mu.Unlock()
+		return err
+	}
+	s := c.joinLocked(off, limit)
+	if s == nil {
+		s = c.startLocked(off, limit)
+	}
+	wake := c.wake
+	c.mu.Unlock()
+	for {
+		select {
+		case <-ctx.Done():
+			return canceled("read", c.file.node, ctx)
+		case <-wake:
+		}
+		c.mu.Lock()
+		wake = c.wake
+		if c.size >= 0 && off >= c.size {
+			c.mu.Unlock()
+			return nil
+		}
+		if _, missing := c.missingLocked(off, min(off+1, end)); !missing && (c.size >= 0 || c.have.Contains(off, off+1)) {
+			c.mu.Unlock()
+			return nil
+		}
+		if err := c.usableLocked(); err != nil {
+			c.mu.Unlock()
+			return err
+		}
+		running := false
+		for _, r := range c.streams {
+			running = running || r == s
+		}
+		err := s.err
+		c.mu.Unlock()
+		if !running {
+			return err // nil: it ended elsewhere; look again
+		}
+	}
+}
+
+func (c *content) usableLocked() error {
+	switch {
+	case c.stale:
+		return &remote.Error{Op: "read", Path: c.file.node.lastName(), Kind: remote.Changed}
+	case c.closed:
+		return &remote.Error{Op: "read", Path: c.file.node.lastName(), Kind: remote.Changed, Text: "closed"}
+	}
+	return nil
+}
+
+// joinLocked finds a stream that will come by off soon, and lets it run on to limit.
+func (c *content) joinLocked(off, limit int64) *stream {
+	for _, s := range c.streams {
+		if s.pos <= off && off <= max(s.pos+joinGap, s.limit) {
+			if limit > s.limit {
+				s.limit = limit
+			}
+			c.broadcastLocked()
+			return s
+		}
+	}
+	return nil
+}
+
+// startLocked begins a transfer at off; of too many the one furthest from its
+// readers, an idle one first, has to go.
+func (c *content) startLocked(off, limit int64) *stream {
+	if len(c.streams) >= maxStreams {
+		victim := c.streams[0]
+		for _, s := range c.streams {
+			if s.idle {
+				victim = s
+				break
+			}
+		}
+		victim.cancel()
+	}
+	ctx, cancel := context.WithCancel(c.tree.ctx)
+	s := &stream{content: c, cancel: cancel, pos: off, limit: limit}
+	c.streams = append(c.streams, s)
+	c.tree.spawn(func() {
+		err := s.run(ctx)
+		cancel()
+		s.end(err)
+	})
+	return s
+}
+
+func (s *stream) run(ctx context.Context) error {
+	c := s.content
+	c.mu.Lock()
+	pos, ver := s.pos, c.ver
+	c.mu.Unlock()
+	r, err := c.tree.store.Open(ctx, c.file.path(), pos, &ver)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	bp := chunks.Get().(*[]byte)
+	defer chunks.Put(bp)
+	for s.mayGoOn(ctx) {
+		n, err := r.Read(*bp)
+		if n > 0 {
+			if ferr := s.deliver((*bp)[:n]); ferr != nil {
+				return ferr
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return s.atEnd()
+		}
+		if err != nil {
+			return err
+		}
+		c.tree.disk.trim()
+	}
+	return nil
+}
+
+// deliver stores what was read and moves on.
+func (s *stream) deliver(p []byte) error {
+	c := s.content
+	c.mu.Lock()
+	pos, ver := s.pos, c.ver
+	c.mu.Unlock()
+	if ver.Size >= 0 && pos+int64(len(p)) > ver.Size {
+		return changedWhileRead(c)
+	}
+	if err := c.fill(pos, p); err != nil {
+		return c.tree.disk.fillFailed(c, err)
+	}
+	c.mu.Lock()
+	s.pos = pos + int64(len(p))
+	c.mu.Unlock()
+	return nil
+}
+
+// atEnd checks that the file ended where the server had said.
+func (s *stream) atEnd() error {
+	c := s.content
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.ver.Size < 0: // now we know
+		c.ver.Size = s.pos
+		if c.base < 0 {
+			c.base = s.pos
+		}
+		c.size = max(c.size, s.pos)
+		return nil
+	case s.pos < c.ver.Size:
+		return changedWhileRead(c)
+	}
+	return nil
+}
+
+func changedWhileRead(c *content) error {
+	return &remote.Error{Op: "read", Path: c.file.node.lastName(), Kind: remote.Changed, Text: "its size changed during the transfer"}
+}
+
+// mayGoOn waits while the stream is as far as anybody wants it. False ends it.
+func (s *stream) mayGoOn(ctx context.Context) bool {
+	c := s.content
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var timer *time.Timer
+	for {
+		if ctx.Err() != nil || c.stale || c.closed {
+			return false
+		}
+		s.idle = false
+		if c.ver.Size >= 0 && s.pos >= c.ver.Size {
+			return true // one more read brings the server's confirmation
+		}
+		if c.size >= 0 {
+			r, missing := c.missingLocked(s.pos, c.size)
+			if !missing || r.Off-s.pos > joinGap {
+				return false // the rest is held, or a long stretch: another transfer will do
+			}
+		}
+		if s.pos < s.limit {
+			return true
+		}
+		if timer == nil {
+			timer = time.NewTimer(streamIdle)
+			defer timer.Stop()
+		}
+		s.idle = true
+		wake := c.wake
+		c.mu.Unlock()
+		select {
+		case <-wake:
+		case <-ctx.Done():
+		case <-timer.C:
+			c.mu.Lock()
+			return false
+		}
+		c.mu.Lock()
+	}
+}
+
+// end takes the stream from its content and tells those who wait how it ended.
+func (s *stream) end(err error) {
+	c := s.content
+	c.mu.Lock()
+	for i, r := range c.streams {
+		if r == s {
+			c.streams = append(c.streams[:i:i], c.streams[i+1:]...)
+			break
+		}
+	}
+	s.err = err
+	c.broadcastLocked()
+	c.mu.Unlock()
+	if remote.Is(err, remote.Changed) || remote.Is(err, remote.NotExist) {
+		c.file.remoteChanged(c)
+	} else if err != nil && !remote.Is(err, remote.Canceled) {
+		c.tree.cfg.Log.Debug("transfer ended early", "err", err)
+	}
+}

@@ -1,0 +1,112 @@
+package cache
+
+import (
+	"context"
+	"time"
+
+	"ftpfs/cache/remote"
+)
+
+// Progress of a Sync.
+type Progress struct {
+	Files, FilesDone int   // of those owed when it began
+	Bytes, BytesDone int64 // including what is under way
+	Parked           int
+	Online           bool
+}
+
+// Outcome of a Sync.
+type Outcome int
+
+const (
+	AllThere Outcome = iota
+	StillOwed
+	SomeParked
+)
+
+// Sync publishes what is owed under path ("/" for everything; a file that is open is
+// published as it stands) and waits for it, or for ctx, calling report about twice a
+// second. Parked files make it SomeParked, and do not make it wait.
+func (t *Tree) Sync(ctx context.Context, path string, report func(Progress)) (Outcome, error) {
+	if err := t.wait(ctx, "sync", nil); err != nil {
+		return StillOwed, err
+	}
+	type goal struct {
+		gen  uint64
+		size int64
+	}
+	goals := map[*File]goal{}
+	var p Progress
+	t.mu.Lock()
+	top := t.findLocked(path)
+	if top != nil {
+		top.eachOwedLocked(func(f *File) {
+			goals[f] = goal{f.gen, f.size}
+			p.Files++
+			p.Bytes += f.size
+			if f.parked == nil && !f.interrupted {
+				f.hurry = true
+				t.schedule(f, 0)
+			}
+		})
+	}
+	t.mu.Unlock()
+	if top == nil {
+		return AllThere, nil // nothing is known there, so nothing is owed
+	}
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		t.mu.Lock()
+		p.FilesDone, p.BytesDone, p.Parked = 0, 0, 0
+		waiting := 0
+		for f, g := range goals {
+			switch {
+			case !f.owed || f.published >= g.gen || f.node.removed:
+				p.FilesDone++
+				p.BytesDone += g.size
+			case f.parked != nil || f.interrupted:
+				p.Parked++
+			default:
+				waiting++
+				f.hurry = true
+				p.BytesDone += min(f.sentBytes.Load(), g.size)
+			}
+		}
+		for n := range t.owedDirs {
+			if n.withinLocked(top) && n.owed == 0 {
+				waiting++
+			}
+		}
+		changed := t.changed
+		t.mu.Unlock()
+		p.Online = t.online()
+		report(p)
+		switch {
+		case waiting == 0 && p.Parked > 0:
+			return SomeParked, nil
+		case waiting == 0:
+			return AllThere, nil
+		}
+		select {
+		case <-changed:
+			select { // many end at once: one report for all
+			case <-time.After(20 * time.Millisecond):
+			case <-ctx.Done():
+			}
+		case <-tick.C:
+		case <-ctx.Done():
+			return StillOwed, nil
+		case <-t.ctx.Done():
+			return StillOwed, &remote.Error{Op: "sync", Path: path, Kind: remote.Canceled, Text: "unmounting"}
+		}
+	}
+}
+
+func (t *Tree) online() bool {
+	if h, ok := t.store.(health); ok {
+		up, _, _ := h.Health()
+		return up
+	}
+	return true
+}

@@ -1,0 +1,130 @@
+package cache
+
+import (
+	"context"
+	"encoding/hex"
+	"hash/fnv"
+	"math/rand/v2"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Names on the server that are ours: ".ftpfs-", eight hex digits that tell the
+// mount, a letter ('u' for an upload, 'o' for an old version that stepped aside),
+// and eight at random. They are short, since a final name may have 255 bytes, and
+// hidden from listings. Uploads that nobody works on any more are swept.
+const tempPrefix, tempLen = ".ftpfs-", 7 + 8 + 1 + 8
+
+func isTemp(name string) bool {
+	if len(name) != tempLen || !strings.HasPrefix(name, tempPrefix) || name[15] != 'u' && name[15] != 'o' {
+		return false
+	}
+	_, err := hex.DecodeString(name[7:15] + name[16:])
+	return err == nil
+}
+
+// mountTag is the same at every mount of the same spool, and of no other.
+func mountTag(host, stateDir, identity string) string {
+	h := fnv.New32a()
+	for _, s := range []string{host, stateDir, identity} {
+		h.Write([]byte(s))
+		h.Write([]byte{0})
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// newTemp is a name that was never used; tree.mu is held.
+func (t *Tree) newTemp(kind byte) string {
+	var b [4]byte
+	v := rand.Uint32()
+	for i := range b {
+		b[i] = byte(v >> (8 * i))
+	}
+	name := tempPrefix + t.tag + string(kind) + hex.EncodeToString(b[:])
+	t.temps[name] = struct{}{}
+	return name
+}
+
+// strayTemp says that name is an upload of ours that nobody works on.
+func (t *Tree) strayTemp(name string) bool {
+	_, inUse := t.temps[name]
+	return !inUse && name[15] == 'u' && name[7:15] == t.tag
+}
+
+// removeTemp removes, in the background, what f's last upload may have left.
+func (t *Tree) removeTemp(f *File) {
+	t.mu.Lock()
+	temp := f.temp
+	f.temp = ""
+	t.mu.Unlock()
+	if temp == "" {
+		return
+	}
+	t.spawn(func() {
+		err := t.store.Remove(t.ctx, temp)
+		t.mu.Lock()
+		delete(t.temps, filepath.Base(temp))
+		t.mu.Unlock()
+		if err != nil { // a later listing finds it
+			t.cfg.Log.Debug("a temporary file may be left on the server", "path", temp, "err", err)
+		}
+	})
+}
+
+// doneTempLocked forgets a temporary name that has become a final one.
+func (t *Tree) doneTempLocked(name string) { delete(t.temps, name) }
+
+// sweepLater removes leftovers of earlier sessions in the background.
+func (t *Tree) sweepLater(dir string, names []string) {
+	t.spawn(func() {
+		for _, name := range names {
+			if err := t.store.Remove(t.ctx, join(dir, name)); err != nil {
+				t.cfg.Log.Debug("cannot sweep a temporary file", "path", join(dir, name), "err", err)
+				return
+			}
+		}
+		t.cfg.Log.Info("swept what interrupted uploads had left", "dir", dir, "files", len(names))
+	})
+}
+
+// sweepNow empties a directory that holds nothing but uploads of ours, of files that
+// were moved or removed meanwhile, and says whether it is worth trying again.
+func (t *Tree) sweepNow(ctx context.Context, dir string) bool {
+	for range 5 {
+		ents, err := t.store.List(ctx, dir)
+		if err != nil {
+			return false
+		}
+		for _, e := range ents {
+			if !isTemp(e.Name) || e.Name[7:15] != t.tag || e.Name[15] != 'u' {
+				return false
+			}
+		}
+		if len(ents) == 0 {
+			return true
+		}
+		for _, e := range ents {
+			t.mu.Lock()
+			for f := range t.owed { // moved elsewhere while its upload goes on in here
+				if f.uploading != nil && filepath.Base(f.temp) == e.Name {
+					f.uploading()
+				}
+			}
+			t.mu.Unlock()
+			t.store.Remove(ctx, join(dir, e.Name))
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	return false
+}
+
+// cacheFile is where the content of a published file goes.
+func (t *Tree) cacheFile(id uint64) string {
+	return filepath.Join(t.cfg.CacheDir, "p"+strconv.FormatUint(id, 10))
+}
