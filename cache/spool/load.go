@@ -272,23 +272,40 @@ func (s *Spool) choose(l leftover) (*Record, state, bool, error) {
 	if old.err != nil {
 		return nil, state{}, false, s.putAside(l.id, cmp.Or(cur.rec.Path, old.rec.Path), cur.err)
 	}
-	id := strconv.FormatUint(l.id, 10)
-	if l.json {
-		why := fmt.Errorf("%w; an older record of the file took its place", cur.err)
-		if err := s.quarantine(id, cur.rec.Path, why, []part{{s.rec(l.id, ".json"), ".json"}}); err != nil {
-			return nil, state{}, false, err
-		}
-	}
-	if err := s.fs.Rename(s.rec(l.id, ".safe"), s.rec(l.id, ".json")); err != nil {
-		s.log.Error("cannot restore the older record of a file; it stays in the spool and is not sent", "file", old.rec.Path, "err", err)
-		return nil, state{}, false, err
-	}
 	// What was written after the old record may be in the data file, unless the
 	// daemon merely died between the two renames of a Put.
 	if l.json || !s.sameBoot(&old) {
 		old.rec.Interrupted = true
 	}
+	if err := s.restoreSafe(l, &old, cur); err != nil {
+		s.log.Error("cannot restore the older record of a file; it stays in the spool and is not sent", "file", old.rec.Path, "err", err)
+		return nil, state{}, false, err
+	}
 	return &old.rec, state{old.rec.Seq, old.Synced, false}, s.durable(&old), nil
+}
+
+// restoreSafe makes old, which was read from N.safe, the record of its file, and
+// quarantines the one in its place. That it is interrupted must outlast this run
+// of the daemon, so that it is written anew, with the proof it had.
+func (s *Spool) restoreSafe(l leftover, old *reading, cur reading) error {
+	rec, safe, tmp := s.rec(l.id, ".json"), s.rec(l.id, ".safe"), s.rec(l.id, ".tmp")
+	b, err := encodeRecord(&old.rec, old.rec.Seq, old.proof)
+	if err != nil {
+		return err
+	}
+	if err := s.fs.WriteFile(tmp, b, true); err != nil {
+		return err
+	}
+	if l.json {
+		why := fmt.Errorf("%w; an older record of the file took its place", cur.err)
+		if err := s.quarantine(strconv.FormatUint(l.id, 10), cur.rec.Path, why, []part{{rec, ".json"}}); err != nil {
+			return err
+		}
+	}
+	if err := s.fs.Rename(tmp, rec); err != nil {
+		return err
+	}
+	return s.removeAny(safe)
 }
 
 // checkData says whether the data file holds as much as r claims, and quarantines

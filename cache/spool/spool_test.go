@@ -720,3 +720,46 @@ func TestPeekTolerates(t *testing.T) {
 		t.Errorf("got %d %d %d %v", owed, n, parked, err)
 	}
 }
+
+// The group sync must not vouch for a record whose Put is still under way.
+func TestGroupSyncLeavesOutWhatIsInFlight(t *testing.T) {
+	dir := t.TempDir()
+	d := newDisk("b1")
+	s := mustOpen(t, d, dir)
+	mustLoad(t, s)
+	slow, quick := file(t, s, "/slow", 9), file(t, s, "/quick", 9)
+	first := put(t, s, file(t, s, "/first", 9))
+	reached, goOn, done := make(chan bool), make(chan bool), make(chan error)
+	tmp := s.rec(slow.ID, ".tmp")
+	inner := d.FS
+	d.FS = holdWrite{inner, tmp, reached, goOn}
+	go func() { done <- s.Put(slow) }()
+	<-reached
+	put(t, s, quick) // a later number, and on disk before
+	if err := s.groupSync(); err != nil {
+		t.Fatal(err)
+	}
+	goOn <- true
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	stop(s, d)
+	s = mustOpen(t, newDisk("b2"), dir)
+	if got := paths(mustLoad(t, s)); got != first.Path {
+		t.Errorf("got %s", got)
+	}
+}
+
+type holdWrite struct {
+	FS
+	path          string
+	reached, goOn chan bool
+}
+
+func (h holdWrite) WriteFile(path string, b []byte, sync bool) error {
+	if path == h.path {
+		h.reached <- true
+		<-h.goOn
+	}
+	return h.FS.WriteFile(path, b, sync)
+}
