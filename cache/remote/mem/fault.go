@@ -146,7 +146,8 @@ func (s *Store) Readers() int {
 	return s.readers
 }
 
-// enter counts an operation and decides whether it may go on.
+// enter counts an operation and decides whether it may go on. A path that cannot
+// be sent ends it before any hook, as it would before the wire.
 func (s *Store) enter(ctx context.Context, op, path string) error {
 	s.mu.Lock()
 	s.counts[op]++
@@ -165,6 +166,9 @@ func (s *Store) enter(ctx context.Context, op, path string) error {
 	s.mu.Unlock()
 
 	if err := s.usable(ctx); err != nil {
+		return wrap(op, path, err)
+	}
+	if err := check(path); err != nil {
 		return wrap(op, path, err)
 	}
 	if before != nil {
