@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	iofs "io/fs"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -51,7 +50,7 @@ func sample(d *mem.Disk) error {
 	return errors.Join(
 		d.Mkdir("/slow"), d.Mkdir("/slow/dir"), d.WriteFile("/slow/file", []byte("late")),
 		d.WriteFile("/plain", []byte("plain text")), d.Chmod("/plain", 0o640), d.Chtimes("/plain", when),
-		d.WriteFile("/setid", []byte("#!/bin/sh\n")), d.Chmod("/setid", 0o755|iofs.ModeSetuid|iofs.ModeSetgid),
+		d.WriteFile("/setid", []byte("#!/bin/sh\n")), d.Chmod("/setid", 0o755),
 		d.Symlink("plain", "/link"), d.Mknod("/fifo"),
 	)
 }

@@ -348,6 +348,9 @@ func TestWriteTakesSetIDs(t *testing.T) {
 		t.Skip("needs root")
 	}
 	d := start(t, order{Config: Config{AllowOther: true, UID: nobody, GID: nobody}})
+	if err := unix.Chmod(d.path("setid"), 0o6755); err != nil {
+		t.Fatal(err)
+	}
 	if st := stat(t, d.path("setid")); st.Mode&0o7777 != 0o6755 {
 		t.Fatalf("mode %o, want 6755", st.Mode)
 	}
