@@ -1,0 +1,73 @@
+package test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"ftpfs/cache/remote/remotetest"
+	"ftpfs/ftpconn"
+	"ftpfs/test/servers"
+)
+
+// limits is what each server itself cannot do; README's table by server says the
+// same in words.
+var limits = map[servers.Kind]remotetest.Limits{
+	servers.VSFTPD:    {},
+	servers.ProFTPD:   {},
+	servers.PureFTPd:  {},
+	servers.Pyftpdlib: {},
+}
+
+// TestContract runs the suite of remote.Store over every server: one server for
+// each kind, one directory of it for each part of the suite.
+func TestContract(t *testing.T) {
+	for _, kind := range servers.All {
+		t.Run(string(kind), func(t *testing.T) { contract(t, kind, ftpconn.Config{}) })
+	}
+}
+
+// TestContractActive does so with data connections made by the server.
+func TestContractActive(t *testing.T) {
+	for _, kind := range servers.All {
+		t.Run(string(kind), func(t *testing.T) { contract(t, kind, ftpconn.Config{Active: true}) })
+	}
+}
+
+func contract(t *testing.T, kind servers.Kind, cfg ftpconn.Config) {
+	srv := servers.Start(t, kind, servers.Options{})
+	var count int
+	remotetest.Run(t, func(t *testing.T) remotetest.Subject {
+		count++
+		cfg := cfg
+		cfg.Dir = fmt.Sprintf("part %d", count)
+		root := filepath.Join(srv.Root, cfg.Dir)
+		if err := os.Mkdir(root, 0o755); err != nil {
+			t.Fatalf("directory for the test: %v", err)
+		}
+		srv.Own(root)
+		cfg.Host, cfg.Port, cfg.User, cfg.Password = srv.Host, srv.Port, srv.User, srv.Password
+		cfg.Timeout, cfg.MountTag = 20*time.Second, "contract"
+		cfg.Log, cfg.Trace = logTo(t), true
+		store := ftpconn.New(cfg)
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		if err := store.Connect(ctx); err != nil {
+			t.Fatalf("connect to %s: %v", kind, err)
+		}
+		return remotetest.Subject{
+			Store:  store,
+			Behind: remotetest.OnDisk(root, srv.Own),
+			Limits: limits[kind],
+			Freeze: srv.Freeze,
+			Thaw:   srv.Thaw,
+		}
+	})
+}

@@ -1,0 +1,316 @@
+package ftpscript
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// How long a transfer waits for its data connection, or for a byte on it.
+const dataTimeout = 30 * time.Second
+
+// dataSource is where the next data connection comes from.
+type dataSource struct {
+	listener *net.TCPListener // passive
+	dial     string           // active
+	fault    *DataFault       // of the command under way
+}
+
+func (d *dataSource) close() {
+	if d.listener != nil {
+		d.listener.Close()
+	}
+	d.listener, d.dial = nil, ""
+}
+
+func (c *session) listenForData() (port int, err error) {
+	c.data.close()
+	l, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		return 0, err
+	}
+	c.data.listener = l
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+func (c *session) epsv(string, Command) string {
+	port, err := c.listenForData()
+	if err != nil {
+		return "425 " + err.Error()
+	}
+	return fmt.Sprintf("229 Entering extended passive mode (|||%d|)", port)
+}
+
+func (c *session) pasv(string, Command) string {
+	port, err := c.listenForData()
+	if err != nil {
+		return "425 " + err.Error()
+	}
+	return fmt.Sprintf("227 Entering passive mode (127,0,0,1,%d,%d).", port>>8, port&0xff)
+}
+
+func (c *session) eprt(arg string, _ Command) string {
+	// |1|127.0.0.1|port|
+	if len(arg) > 1 {
+		if f := strings.Split(arg[1:], arg[:1]); len(f) >= 3 {
+			c.data.close()
+			c.data.dial = net.JoinHostPort(f[1], f[2])
+			return "200 Fine."
+		}
+	}
+	return "501 Not an address."
+}
+
+func (c *session) port(arg string, _ Command) string {
+	f := strings.Split(arg, ",")
+	if len(f) != 6 {
+		return "501 Not an address."
+	}
+	high, _ := strconv.Atoi(f[4])
+	low, _ := strconv.Atoi(f[5])
+	c.data.close()
+	c.data.dial = net.JoinHostPort(strings.Join(f[:4], "."), strconv.Itoa(high<<8|low))
+	return "200 Fine."
+}
+
+// open makes the data connection, known to kill from then on.
+func (c *session) open() (*net.TCPConn, error) {
+	defer c.data.close()
+	var conn net.Conn
+	var err error
+	switch {
+	case c.data.listener != nil:
+		_ = c.data.listener.SetDeadline(time.Now().Add(dataTimeout))
+		conn, err = c.acceptData()
+	case c.data.dial != "":
+		conn, err = net.DialTimeout("tcp", c.data.dial, dataTimeout)
+	default:
+		err = errors.New("no PASV or PORT before")
+	}
+	if err != nil {
+		return nil, err
+	}
+	tcp := conn.(*net.TCPConn)
+	c.transferMu.Lock()
+	defer c.transferMu.Unlock()
+	select {
+	case <-c.killed:
+		reset(tcp)
+		return nil, net.ErrClosed
+	default:
+	}
+	c.transfer = tcp
+	return tcp, nil
+}
+
+// acceptData waits for the client to connect, but not beyond kill.
+func (c *session) acceptData() (net.Conn, error) {
+	l := c.data.listener
+	done := make(chan struct{})
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		select {
+		case <-c.killed:
+			l.Close()
+		case <-done:
+		}
+	}()
+	conn, err := l.Accept()
+	close(done)
+	<-watched
+	return conn, err
+}
+
+// move runs a transfer: 150, the data connection, body, and the final reply.
+func (c *session) move(body func(conn *throttled) error) string {
+	fault := c.data.fault
+	c.say("150 Here it comes.")
+	conn, err := c.open()
+	if err != nil {
+		return "425 No data connection."
+	}
+	defer func() {
+		c.transferMu.Lock()
+		c.transfer = nil
+		c.transferMu.Unlock()
+	}()
+	t := &throttled{TCPConn: conn, session: c, fault: fault}
+	err = body(t)
+	c.moved = t.moved
+	if fault != nil && err != nil && fault.Reset {
+		reset(conn)
+	} else {
+		conn.Close()
+	}
+	switch {
+	case err == errCut && fault.Reply != "":
+		return fault.Reply
+	case err != nil:
+		return "426 Transfer aborted."
+	}
+	return "226 Transfer complete."
+}
+
+var errCut = errors.New("cut by a rule")
+
+// throttled is a data connection that a fault may interrupt at a byte.
+type throttled struct {
+	*net.TCPConn
+	session *session
+	fault   *DataFault
+	moved   int64
+}
+
+// allow returns how many of n bytes may pass now.
+func (t *throttled) allow(n int) (int, error) {
+	f := t.fault
+	if f == nil {
+		return n, nil
+	}
+	if left := f.After - t.moved; left > 0 {
+		return int(min(int64(n), left)), nil
+	}
+	if !t.session.hold(f.Hold) {
+		return 0, net.ErrClosed
+	}
+	if !f.On {
+		return 0, errCut
+	}
+	t.fault = nil
+	return n, nil
+}
+
+func (t *throttled) Write(p []byte) (written int, err error) {
+	for len(p) > 0 || t.fault != nil && t.moved >= t.fault.After {
+		n, err := t.allow(len(p))
+		if err != nil {
+			return written, err
+		}
+		_ = t.SetWriteDeadline(time.Now().Add(dataTimeout))
+		n, err = t.TCPConn.Write(p[:n])
+		written, t.moved, p = written+n, t.moved+int64(n), p[n:]
+		if err != nil {
+			return written, err
+		}
+	}
+	return written, nil
+}
+
+func (t *throttled) Read(p []byte) (int, error) {
+	n, err := t.allow(len(p))
+	if err != nil {
+		return 0, err
+	}
+	_ = t.SetReadDeadline(time.Now().Add(dataTimeout))
+	n, err = t.TCPConn.Read(p[:n])
+	t.moved += int64(n)
+	return n, err
+}
+
+func (c *session) retr(_ string, cmd Command) string {
+	defer func() { c.rest = 0 }()
+	data, ok := c.srv.Tree.Get(cmd.Path)
+	if !ok {
+		return "550 No such file."
+	}
+	data = data[min(c.rest, int64(len(data))):]
+	return c.move(func(conn *throttled) error {
+		_, err := conn.Write(data)
+		return err
+	})
+}
+
+func (c *session) stor(_ string, cmd Command) string {
+	defer func() { c.rest = 0 }()
+	return c.store(cmd.Path, c.rest)
+}
+
+func (c *session) appe(_ string, cmd Command) string {
+	defer func() { c.rest = 0 }()
+	f, _ := c.srv.Tree.Stat(cmd.Path)
+	return c.store(cmd.Path, f.Size)
+}
+
+func (c *session) store(p string, offset int64) string {
+	if refusal := c.srv.Tree.create(p, offset); refusal != "" {
+		return refusal
+	}
+	return c.move(func(conn *throttled) error {
+		buf := make([]byte, 64<<10)
+		for {
+			n, err := conn.Read(buf)
+			c.srv.Tree.writeAt(p, buf[:n], offset)
+			offset += int64(n)
+			if err == io.EOF {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+		}
+	})
+}
+
+func (c *session) list(_ string, cmd Command) string {
+	entries, ok := c.srv.Tree.list(cmd.Path)
+	if f, isFile := c.srv.Tree.Stat(cmd.Path); !ok && isFile && cmd.Verb != "MLSD" {
+		entries, ok = []File{f}, true
+	}
+	if !ok {
+		return "550 No such directory."
+	}
+	lines := make([]string, len(entries))
+	for i, f := range entries {
+		switch name := path.Base(f.Path); cmd.Verb {
+		case "NLST":
+			lines[i] = name
+		case "MLSD":
+			lines[i] = facts(f) + " " + name
+		default:
+			lines[i] = unixLine(f) + " " + name
+		}
+	}
+	if change := c.srv.opts.Listing; change != nil {
+		lines = change(cmd.Verb, cmd.Path, lines)
+	}
+	return c.move(func(conn *throttled) error {
+		var b strings.Builder
+		for _, l := range lines {
+			b.WriteString(l + "\r\n")
+		}
+		_, err := io.WriteString(conn, b.String())
+		return err
+	})
+}
+
+func facts(f File) string {
+	if f.Dir {
+		return fmt.Sprintf("type=dir;modify=%s;unix.mode=%04o;", f.MTime.Format(stampLayout), f.Mode)
+	}
+	return fmt.Sprintf("type=file;size=%d;modify=%s;unix.mode=%04o;", f.Size, f.MTime.Format(stampLayout), f.Mode)
+}
+
+// unixLine is what ls -l prints before the name: minutes for half a year, else days.
+func unixLine(f File) string {
+	mode := []byte("-rwxrwxrwx")
+	for i := range 9 {
+		if f.Mode&(1<<(8-i)) == 0 {
+			mode[i+1] = '-'
+		}
+	}
+	links := 1
+	if f.Dir {
+		mode[0], links = 'd', 2
+	}
+	stamp := f.MTime.Format("Jan _2 15:04")
+	if age := time.Since(f.MTime); age > 180*24*time.Hour || age < -time.Hour {
+		stamp = f.MTime.Format("Jan _2  2006")
+	}
+	return fmt.Sprintf("%s %3d ftp      ftp      %12d %s", mode, links, f.Size, stamp)
+}

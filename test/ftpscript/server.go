@@ -1,0 +1,198 @@
+// Package ftpscript is an FTP server that a test directs: it keeps a tree in
+// memory, records every command it was sent, and misbehaves on demand. It counts
+// what goes over the wire, and does the bad things that real servers do only on
+// bad days: replies late, never, twice or falsely; connections that die at a
+// chosen byte; verbs it does not know; a cap on sessions; lines in a listing that
+// nobody can parse.
+//
+// It owns sockets on loopback and goroutines for them; both are gone when Close
+// returns, which the test's cleanup calls. It knows nothing of ftpfs.
+//
+// Locks: Tree, the record and the rules have a mutex each. None is held across a
+// network call, and none is taken under another.
+package ftpscript
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Options of a server; the zero value is a modern, well-behaved one.
+type Options struct {
+	// Refuse lists verbs answered with 502, SITE words as "SITE CHMOD". FEAT
+	// keeps silent about them. Refusing MLSD and MLST leaves LIST.
+	Refuse []string
+	// NoRenameOver makes RNTO onto an existing name fail with 553.
+	NoRenameOver bool
+	// MaxSessions caps sessions: one more is greeted with 421. 0 is no cap.
+	MaxSessions int
+	// Latency is how long after its arrival a command is answered at the
+	// earliest, as over a link with this round-trip time. Commands that arrive
+	// together are answered together.
+	Latency time.Duration
+	// Listing, if set, may change the lines of a listing of dir before they go out.
+	Listing func(verb, dir string, lines []string) []string
+	// Greeting replaces the text of the greeting.
+	Greeting string
+}
+
+// The login every server accepts.
+const (
+	User     = "tester"
+	Password = "ftpfs-test"
+)
+
+// Server is a running scripted server.
+type Server struct {
+	Host string // "127.0.0.1"
+	Port int
+	Tree *Tree // what it serves
+
+	opts Options
+	rules
+	record
+
+	mu       sync.Mutex // guards what follows
+	listener net.Listener
+	sessions map[*session]struct{}
+	opened   int            // sessions ever, numbers them
+	stopped  chan struct{}  // closed by Stop; renewed by Restart
+	running  sync.WaitGroup // one for each goroutine since the last start
+}
+
+// Start runs a server until the test ends. If the test fails, the last commands
+// are logged.
+func Start(t testing.TB, o Options) *Server {
+	t.Helper()
+	s, err := New(o)
+	if err != nil {
+		t.Fatalf("start the scripted server: %v", err)
+	}
+	t.Cleanup(func() {
+		s.Stop()
+		if t.Failed() {
+			t.Logf("the last commands the scripted server saw:\n%s", s.Transcript(80))
+		}
+	})
+	return s
+}
+
+// New starts a server outside of a test. The caller calls Stop.
+func New(o Options) (*Server, error) {
+	s := &Server{Host: "127.0.0.1", Tree: newTree(), opts: o, sessions: map[*session]struct{}{}}
+	s.record.changed = make(chan struct{})
+	return s, s.listen("127.0.0.1:0")
+}
+
+// Addr is host:port.
+func (s *Server) Addr() string { return net.JoinHostPort(s.Host, strconv.Itoa(s.Port)) }
+
+// URL addresses path on the server, without the password.
+func (s *Server) URL(path string) string {
+	return fmt.Sprintf("ftp://%s@%s/%s", User, s.Addr(), strings.TrimPrefix(path, "/"))
+}
+
+// Stop closes the listener and resets every connection, then waits until all
+// goroutines have ended. Stopping a stopped server does nothing.
+func (s *Server) Stop() {
+	s.mu.Lock()
+	if s.listener != nil {
+		s.listener.Close()
+		s.listener = nil
+		close(s.stopped)
+		for c := range s.sessions {
+			c.kill()
+		}
+	}
+	s.mu.Unlock()
+	s.running.Wait()
+}
+
+// Restart starts a stopped server on the same port with the same tree and rules.
+func (s *Server) Restart() error {
+	s.Stop()
+	return s.listen(s.Addr())
+}
+
+// KillSessions resets the connections of every session; new ones are welcome.
+func (s *Server) KillSessions() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.sessions {
+		c.kill()
+	}
+}
+
+// Open is the number of sessions under way.
+func (s *Server) Open() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.sessions)
+}
+
+// Opened is the number of sessions there have ever been, those refused by
+// MaxSessions not counted.
+func (s *Server) Opened() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.opened
+}
+
+func (s *Server) listen(addr string) error {
+	l, err := net.Listen("tcp4", addr)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", addr, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.Port = l.Addr().(*net.TCPAddr).Port
+	s.listener, s.stopped = l, make(chan struct{})
+	s.running.Go(func() { s.accept(l) })
+	return nil
+}
+
+func (s *Server) accept(l net.Listener) {
+	for {
+		conn, err := l.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			continue // a connection that was gone before we looked
+		}
+		s.admit(conn.(*net.TCPConn))
+	}
+}
+
+// admit starts a session, or turns the caller away.
+func (s *Server) admit(conn *net.TCPConn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.listener == nil {
+		conn.Close()
+		return
+	}
+	if max := s.opts.MaxSessions; max > 0 && len(s.sessions) >= max {
+		fmt.Fprintf(conn, "421 There are too many connected users, please try later.\r\n")
+		conn.Close()
+		return
+	}
+	s.opened++
+	c := &session{srv: s, id: s.opened, conn: conn, stopped: s.stopped, killed: make(chan struct{}), cwd: "/"}
+	s.sessions[c] = struct{}{}
+	s.running.Go(func() {
+		c.serve()
+		s.mu.Lock()
+		delete(s.sessions, c)
+		s.mu.Unlock()
+	})
+}
+
+func (s *Server) refuses(verb string) bool { return slices.Contains(s.opts.Refuse, verb) }

@@ -1,0 +1,249 @@
+package ftpscript
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"path"
+	"strings"
+	"sync"
+	"time"
+)
+
+// session is one control connection, owned by the goroutine that serves it; only
+// kill is called by others.
+type session struct {
+	srv     *Server         // immutable, as what follows
+	id      int             //
+	conn    *net.TCPConn    //
+	stopped <-chan struct{} // closed when the server stops
+	killed  chan struct{}   // closed by kill, or when the session is over
+	once    sync.Once       // closes killed
+
+	cwd      string
+	user     string // of USER
+	loggedIn bool
+	rest     int64  // offset for the next transfer; as on real servers, it outlives other commands
+	from     string // of RNFR
+	data     dataSource
+	moved    int64 // bytes of the command under way
+
+	transferMu sync.Mutex   // guards transfer
+	transfer   *net.TCPConn // under way, for kill
+}
+
+// line is a command as it came in.
+type line struct {
+	text string
+	at   time.Time
+}
+
+// kill resets the connections; the session's goroutine ends soon after.
+func (c *session) kill() {
+	c.once.Do(func() { close(c.killed) })
+	reset(c.conn)
+	c.transferMu.Lock()
+	defer c.transferMu.Unlock()
+	if c.transfer != nil {
+		reset(c.transfer)
+	}
+}
+
+func reset(conn *net.TCPConn) {
+	_ = conn.SetLinger(0)
+	conn.Close()
+}
+
+func (c *session) serve() {
+	defer c.conn.Close()
+	defer c.data.close()
+	greeting := "ftpscript ready."
+	if c.srv.opts.Greeting != "" {
+		greeting = c.srv.opts.Greeting
+	}
+	// Commands are read ahead, so that their time of arrival is known. The reader
+	// ends when the connection is closed, which this function does first.
+	lines := make(chan line, 4096)
+	read := make(chan struct{})
+	defer func() {
+		c.once.Do(func() { close(c.killed) })
+		c.conn.Close()
+		<-read
+	}()
+	go func() {
+		defer close(read)
+		defer close(lines)
+		for r := bufio.NewReader(c.conn); ; {
+			text, err := r.ReadString('\n')
+			if err != nil {
+				return
+			}
+			select {
+			case lines <- line{strings.TrimRight(text, "\r\n"), time.Now()}:
+			case <-c.killed:
+				return
+			}
+		}
+	}()
+	opening := Command{Session: c.id, At: time.Now(), Verb: "CONNECT"}
+	index := c.srv.add(opening)
+	if c.run(opening, index, func() string { return "220 " + greeting }) {
+		for l := range lines {
+			if !c.command(l) {
+				return
+			}
+		}
+	}
+}
+
+// command answers one command and reports whether the session goes on.
+func (c *session) command(l line) bool {
+	verb, arg, _ := strings.Cut(l.text, " ")
+	verb = strings.ToUpper(verb)
+	if verb == "SITE" {
+		word, rest, _ := strings.Cut(arg, " ")
+		verb, arg = "SITE "+strings.ToUpper(word), rest
+	}
+	cmd := Command{Session: c.id, At: l.at, Verb: verb, Arg: arg, Path: c.about(verb, arg)}
+	if verb == "PASS" {
+		cmd.Arg = "****"
+	}
+	index := c.srv.add(cmd)
+	return c.run(cmd, index, func() string {
+		switch {
+		case c.srv.refuses(verb):
+			return "502 Command not implemented."
+		case !c.loggedIn && !beforeLogin[verb]:
+			return "530 Please log in."
+		}
+		handle, known := handlers[verb]
+		if !known {
+			return "500 Unknown command."
+		}
+		return handle(c, arg, cmd)
+	}) && verb != "QUIT"
+}
+
+// run executes one command by the rule that matches it, and sends its final
+// reply; false means that the session is over.
+func (c *session) run(cmd Command, index int, execute func() string) bool {
+	rule := c.srv.match(cmd)
+	c.moved = 0
+	if !c.wait(cmd.At.Add(c.srv.opts.Latency)) || rule.Delay > 0 && !c.wait(time.Now().Add(rule.Delay)) || !c.hold(rule.Hold) {
+		c.srv.answered(index, "(killed)", 0)
+		return false
+	}
+	if rule.Drop {
+		c.srv.answered(index, "(dropped)", 0)
+		reset(c.conn)
+		return false
+	}
+	reply := rule.Instead
+	if reply == "" {
+		c.data.fault = rule.Data
+		reply = execute()
+		c.data.fault = nil
+	}
+	if rule.Hangup {
+		c.srv.answered(index, "(hung up instead of "+reply+")", c.moved)
+		reset(c.conn)
+		return false
+	}
+	if rule.Swallow {
+		c.srv.answered(index, "(swallowed "+reply+")", c.moved)
+		return true
+	}
+	if rule.Final != "" {
+		reply = rule.Final
+	}
+	if rule.Before != "" {
+		c.say(rule.Before)
+	}
+	// Recorded before it is sent: whoever got the reply finds it in the record.
+	c.srv.answered(index, reply, c.moved)
+	c.say(reply)
+	return !strings.HasPrefix(reply, "421")
+}
+
+// say sends a line, or several separated by newlines. A client that has gone is
+// noticed by the reader.
+func (c *session) say(reply string) {
+	_ = c.conn.SetWriteDeadline(time.Now().Add(30 * time.Second))
+	_, _ = io.WriteString(c.conn, strings.ReplaceAll(reply, "\n", "\r\n")+"\r\n")
+}
+
+// wait waits until t; false when the session was killed meanwhile.
+func (c *session) wait(t time.Time) bool {
+	d := time.Until(t)
+	if d <= 0 {
+		return true
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-c.killed:
+	case <-c.stopped:
+	}
+	return false
+}
+
+// hold waits until gate is closed, if there is one; false when the session was
+// killed meanwhile.
+func (c *session) hold(gate <-chan struct{}) bool {
+	if gate == nil {
+		return true
+	}
+	select {
+	case <-gate:
+		return true
+	case <-c.killed:
+	case <-c.stopped:
+	}
+	return false
+}
+
+// about is the path a command names, made absolute.
+func (c *session) about(verb, arg string) string {
+	switch verb {
+	case "MFMT", "SITE CHMOD":
+		if _, p, ok := strings.Cut(arg, " "); ok {
+			return c.abs(p)
+		}
+		return ""
+	case "MDTM":
+		// vsftpd's way to set a time: MDTM YYYYMMDDhhmmss path
+		if stamp, p, ok := strings.Cut(arg, " "); ok && len(stamp) == 14 && isDigits(stamp) {
+			return c.abs(p)
+		}
+		return c.abs(arg)
+	case "LIST", "NLST", "MLSD", "STAT":
+		return c.abs(withoutFlags(arg))
+	case "CDUP":
+		return c.abs("..")
+	case "CWD", "SIZE", "MLST", "RETR", "STOR", "APPE", "DELE", "MKD", "RMD", "RNFR", "RNTO", "XMKD", "XRMD":
+		return c.abs(arg)
+	}
+	return ""
+}
+
+func (c *session) abs(p string) string {
+	if !strings.HasPrefix(p, "/") {
+		p = c.cwd + "/" + p
+	}
+	return path.Clean(p)
+}
+
+// withoutFlags strips what servers take for options of ls.
+func withoutFlags(arg string) string {
+	for strings.HasPrefix(arg, "-") {
+		_, arg, _ = strings.Cut(arg, " ")
+	}
+	return arg
+}
+
+func isDigits(s string) bool { return strings.Trim(s, "0123456789") == "" }
+
+func quote(p string) string { return fmt.Sprintf(`"%s"`, strings.ReplaceAll(p, `"`, `""`)) }
