@@ -763,3 +763,44 @@ func (h holdWrite) WriteFile(path string, b []byte, sync bool) error {
 	}
 	return h.FS.WriteFile(path, b, sync)
 }
+
+// What a killed daemon left unsynced is synced by the next one, without a Put.
+func TestNextDaemonSyncsWhatWasLeft(t *testing.T) {
+	dir := t.TempDir()
+	d := newDisk("b1")
+	s := mustOpen(t, d, dir)
+	mustLoad(t, s)
+	put(t, s, file(t, s, "/a", 9))
+	stop(s, d)
+	d = newDisk("b1")
+	s = mustOpen(t, d, dir)
+	mustLoad(t, s)
+	if err := s.groupSync(); err != nil {
+		t.Fatal(err)
+	}
+	stop(s, d)
+	s = mustOpen(t, newDisk("b2"), dir)
+	if got := paths(mustLoad(t, s)); got != "/a" {
+		t.Errorf("got %q, %s in quarantine", got, names(t, dir, "quarantine"))
+	}
+}
+
+// The mount is up while Load runs: new files are none of its business.
+func TestLoadLeavesNewFilesAlone(t *testing.T) {
+	dir := t.TempDir()
+	s := mustOpen(t, newDisk("b1"), dir)
+	put(t, s, file(t, s, "/old", 9))
+	s.Close()
+	s = mustOpen(t, newDisk("b1"), dir)
+	unnamed := file(t, s, "/unnamed", 9)
+	put(t, s, file(t, s, "/new", 9))
+	if got := paths(mustLoad(t, s)); got != "/old" {
+		t.Errorf("got %s", got)
+	}
+	put(t, s, unnamed)
+	s.Close()
+	s = mustOpen(t, newDisk("b1"), dir)
+	if got := paths(mustLoad(t, s)); got != "/old /new /unnamed" || s.Quarantined() != 0 {
+		t.Errorf("got %s", got)
+	}
+}
