@@ -13,7 +13,9 @@ func withTimeout(ctx context.Context, d time.Duration) (context.Context, context
 }
 
 // openActive listens, and tells the server where: EPRT, or PORT where that was
-// refused. The connection is accepted after the verb's preliminary reply.
+// refused. The connection is accepted after the verb's preliminary reply. The
+// command never shares a segment: pyftpdlib connects first and answers then,
+// after the replies to what followed.
 func (d *dialogue) openActive() (opening, error) {
 	c := d.c
 	local, ok := c.raw.LocalAddr().(*net.TCPAddr)
@@ -29,16 +31,7 @@ func (d *dialogue) openActive() (opening, error) {
 	tr := c.cfg.Traits
 	state := tr.get(&tr.eprt)
 	if state != Off {
-		cmd := eprt(local.IP, port)
-		if state == Proven && d.segments != Off && !d.t.Alone {
-			return opening{cmd: cmd, done: func(r Reply) error {
-				if r.OK() {
-					return nil
-				}
-				return &Error{Fault: Garbage, Step: "EPRT", Sent: true, Reply: r}
-			}}, nil
-		}
-		r, err := c.Cmd(cmd)
+		r, err := c.Cmd(eprt(local.IP, port))
 		if err != nil {
 			return opening{}, err
 		}

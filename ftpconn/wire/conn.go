@@ -293,3 +293,17 @@ func redact(cmd string) string {
 	}
 	return cmd
 }
+
+// Interrupt ends whatever step is under way and condemns the connection; any
+// goroutine may call it.
+func (c *Conn) Interrupt(err error) {
+	c.condemn(&Error{Fault: Stopped, Step: "interrupt", Err: err})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stopped = true
+	past := time.Unix(1, 0)
+	c.raw.SetDeadline(past)
+	if c.data != nil {
+		c.data.SetDeadline(past)
+	}
+}

@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"errors"
 	"io"
 	"net"
 	"time"
@@ -121,6 +120,9 @@ func (d *Data) Shut() error {
 		if d.eof {
 			return d.nc.Close()
 		}
+		if d.n == 0 && d.broken == nil {
+			d.c.taste(d.nc)
+		}
 		reset(d.nc)
 		return nil
 	}
@@ -170,12 +172,18 @@ func (d *Data) Abort() error {
 	if d.ended {
 		return nil
 	}
-	if d.broken == nil {
-		d.broken = errors.New("aborted")
-	}
 	d.eof = false
 	d.Shut()
 	return d.c.finishAborted(d.verb)
+}
+
+// taste waits for the first byte or the end of a download that is to be reset: a
+// connection reset before the server accepted it is one that never came, and
+// pyftpdlib waits for another.
+func (c *Conn) taste(nc net.Conn) {
+	var b [1]byte
+	c.arm(nc, min(abortWait, c.cfg.Timeout))
+	nc.Read(b[:])
 }
 
 // abortWait is how long a server may take to notice a reset data connection.

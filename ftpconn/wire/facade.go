@@ -14,18 +14,20 @@ import (
 // waiting or is fetched then. It answers EPSV and REST itself: they are sent
 // with the transfer they belong to.
 type facade struct {
-	c       *Conn
-	in      strings.Builder // an unfinished line of the library's
-	out     []byte          // replies it has not read
-	err     error
-	offset  int64 // a REST held back
-	ahead   []string
-	check   func([]Reply) error
-	alone   bool
-	replies []Reply          // to ahead
-	known   map[string]Reply // replies to commands sent before the library asked
-	data    *libData         // made by the library's dial, bound by the verb
-	moving  bool             // the final reply of a transfer is due
+	c        *Conn
+	in       strings.Builder // an unfinished line of the library's
+	out      []byte          // replies it has not read
+	err      error
+	offset   int64 // a REST held back
+	ahead    []string
+	check    func([]Reply) error
+	alone    bool
+	replies  []Reply          // to ahead
+	known    map[string]Reply // replies to commands sent before the library asked
+	withFEAT []string         // sent in one segment with FEAT
+	feat     Reply
+	data     *libData // made by the library's dial, bound by the verb
+	moving   bool     // the final reply of a transfer is due
 }
 
 // Library returns the dial function to hand to the client library: its first
@@ -46,25 +48,29 @@ func (c *Conn) Library() func(network, addr string) (net.Conn, error) {
 // Next sets what goes ahead of the library's next transfer; see Transfer.
 func (c *Conn) Next(t Transfer) {
 	c.lib.ahead, c.lib.check, c.lib.alone = t.Ahead, t.Check, t.Alone
-	c.lib.replies = nil
 }
 
-// Ahead returns the replies to the commands set by Next.
-func (c *Conn) Ahead() []Reply { return c.lib.replies }
+// BeforeFeat names commands to be sent in one segment with the library's FEAT.
+// Their replies are kept until the library, or KnownOr, asks for them.
+func (c *Conn) BeforeFeat(cmds ...string) { c.lib.withFEAT = cmds }
 
-// Known stores the replies of commands that the library will send later.
-func (c *Conn) Known(cmd string, r Reply) {
-	if c.lib.known == nil {
-		c.lib.known = make(map[string]Reply)
+// Features is the reply to FEAT.
+func (c *Conn) Features() Reply { return c.lib.feat }
+
+// KnownOr returns the reply to a command that was sent along with FEAT, or sends
+// it now.
+func (c *Conn) KnownOr(cmd string) (Reply, error) {
+	if r, ok := c.lib.known[cmd]; ok {
+		delete(c.lib.known, cmd)
+		return r, nil
 	}
-	c.lib.known[cmd] = r
+	return c.Cmd(cmd)
 }
 
-// Write takes the library's commands.
+// Write takes the library's commands. What goes wrong is told by the next Read:
+// the library's writer would never forget an error, also of a connection that is
+// still good.
 func (f *facade) Write(p []byte) (int, error) {
-	if f.err != nil {
-		return 0, f.err
-	}
 	f.in.Write(p)
 	s := f.in.String()
 	for {
@@ -73,9 +79,8 @@ func (f *facade) Write(p []byte) (int, error) {
 			break
 		}
 		s = rest
-		if err := f.command(line); err != nil {
-			f.err = err
-			return 0, err
+		if f.err == nil {
+			f.err = f.command(line)
 		}
 	}
 	f.in.Reset()
@@ -112,6 +117,17 @@ func (f *facade) command(line string) error {
 		f.synthetic(350, "held back")
 	case "RETR", "STOR", "APPE":
 		return f.transfer(verb, line)
+	case "FEAT":
+		replies, err := f.c.Batch(append([]string{line}, f.withFEAT...)...)
+		if err != nil {
+			return err
+		}
+		f.known = make(map[string]Reply)
+		for i, cmd := range f.withFEAT {
+			f.known[cmd] = replies[i+1]
+		}
+		f.feat = replies[0]
+		f.answer(f.feat, normal(verb, f.feat))
 	case "QUIT":
 		f.c.Quit()
 	default:
@@ -133,7 +149,6 @@ func (f *facade) transfer(verb, line string) error {
 		return errors.New("wire: " + verb + " without a data connection")
 	}
 	out, err := f.c.Transfer(t)
-	f.replies = out.Ahead
 	if err != nil {
 		return err
 	}
@@ -151,8 +166,11 @@ func (f *facade) transfer(verb, line string) error {
 // Read gives the library its replies.
 func (f *facade) Read(p []byte) (int, error) {
 	if len(f.out) == 0 {
-		if f.err != nil {
-			return 0, f.err
+		if err := f.err; err != nil {
+			if f.c.Dead() == nil {
+				f.err = nil // only this command failed
+			}
+			return 0, err
 		}
 		if !f.moving || f.data == nil {
 			return 0, errors.New("wire: the library reads a reply that is not due")
@@ -161,9 +179,8 @@ func (f *facade) Read(p []byte) (int, error) {
 		f.moving, f.data = false, nil
 		r, err := d.Finish()
 		if err != nil {
-			f.err = err
-			if f.c.Dead() == nil {
-				f.err = nil // only this transfer failed
+			if f.c.Dead() != nil {
+				f.err = err
 			}
 			return 0, err
 		}

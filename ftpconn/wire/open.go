@@ -6,6 +6,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 // opening is how a dialogue gets its data connection. cmd is "" when that is
@@ -34,7 +35,7 @@ func (d *dialogue) open() (opening, error) {
 	}
 	if proven == Proven && d.segments != Off && !d.t.Alone {
 		return opening{cmd: cmd, done: func(r Reply) (err error) {
-			d.data, err = c.passive(cmd, r)
+			d.data, d.refused, err = c.passive(cmd, r)
 			return err
 		}}, nil
 	}
@@ -52,8 +53,7 @@ func (c *Conn) openPassive() (net.Conn, Reply, error) {
 			return nil, Reply{}, err
 		}
 		if r.Code == 229 {
-			nc, err := c.passive("EPSV", r)
-			return nc, Reply{}, err
+			return c.passiveNow("EPSV", r)
 		}
 		if r.Class() != 5 {
 			return nil, r, nil
@@ -67,27 +67,40 @@ func (c *Conn) openPassive() (net.Conn, Reply, error) {
 	if !r.OK() {
 		return nil, r, nil
 	}
-	nc, err := c.passive("PASV", r)
+	return c.passiveNow("PASV", r)
+}
+
+// passiveNow is passive where no command is under way that would explain a
+// refused connection.
+func (c *Conn) passiveNow(cmd string, r Reply) (net.Conn, Reply, error) {
+	nc, refused, err := c.passive(cmd, r)
+	if refused != nil {
+		err = c.broken("data connection", true, refused)
+	}
 	return nc, Reply{}, err
 }
 
 // passive connects to the port in the reply to EPSV or PASV, always at the
 // control connection's peer: an address in the answer may be private, wrong, or
-// somebody else's.
-func (c *Conn) passive(cmd string, r Reply) (net.Conn, error) {
+// somebody else's. refused is a connection turned away: ProFTPD closes the port
+// as soon as it has refused a verb that came along with EPSV.
+func (c *Conn) passive(cmd string, r Reply) (nc net.Conn, refused, err error) {
 	fail := func(err error) error {
 		return c.condemn(&Error{Fault: Garbage, Step: cmd, Sent: true, Reply: r, Err: err})
 	}
 	if !r.OK() {
-		return nil, c.condemn(&Error{Fault: Lost, Step: cmd, Sent: true, Reply: r, Err: errors.New("passive mode was refused after it had worked")})
+		return nil, nil, c.condemn(&Error{Fault: Lost, Step: cmd, Sent: true, Reply: r, Err: errors.New("passive mode was refused after it had worked")})
 	}
 	port, err := parsePort(cmd, r.Text())
 	if err != nil {
-		return nil, fail(err)
+		return nil, nil, fail(err)
 	}
-	nc, err := c.connect(port)
-	if err != nil {
-		return nil, err
+	nc, err = c.connect(port)
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET):
+		return nil, err, nil
+	case err != nil:
+		return nil, nil, c.broken("data connection", true, err)
 	}
 	tr := c.cfg.Traits
 	if cmd == "EPSV" {
@@ -95,7 +108,7 @@ func (c *Conn) passive(cmd string, r Reply) (net.Conn, error) {
 	} else {
 		tr.learn(&tr.pasv, Proven)
 	}
-	return nc, nil
+	return nc, nil, nil
 }
 
 func (c *Conn) connect(port int) (net.Conn, error) {
@@ -107,7 +120,7 @@ func (c *Conn) connect(port int) (net.Conn, error) {
 		if c.context().Err() == nil && ctx.Err() != nil {
 			err = fmt.Errorf("no way to the server's port %d (a firewall? active mode may work): %w", port, ctx.Err())
 		}
-		return nil, c.broken("data connection", true, err)
+		return nil, err
 	}
 	c.attach(nc)
 	return nc, nil

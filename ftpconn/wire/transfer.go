@@ -62,6 +62,7 @@ type dialogue struct {
 
 	replies   []Reply
 	data      net.Conn     // passive: connected before the verb's reply is read
+	refused   error        // passive: the connection was turned away
 	ln        net.Listener // active: where the server connects to
 	segments  Trait        // as it was when the dialogue began; Off: not used
 	early     bool         // the data connection was prepared
@@ -195,9 +196,7 @@ func (d *dialogue) answers(from int) (Outcome, error) {
 		}
 		d.replies = append(d.replies, r)
 		if i == d.rest && r.Code != 350 {
-			// The transfer would start at the beginning: nothing of it may be seen.
-			restRefused = r
-			d.drop()
+			restRefused = r // the transfer starts at the beginning: nothing of it may be seen
 		}
 	}
 	if from == 0 {
@@ -222,6 +221,8 @@ func (d *dialogue) answers(from int) (Outcome, error) {
 			out.Refusal = restRefused
 		}
 		return out, nil
+	case d.refused != nil:
+		return out, c.broken("data connection", true, d.refused)
 	case restRefused.Code != 0 || verdict != nil:
 		d.killed()
 		if err := c.finishAborted(verbOf(d.t.Verb)); err != nil {
@@ -254,6 +255,9 @@ func (d *dialogue) killed() {
 		if nc, err := d.c.accept(d.ln); err == nil {
 			d.data = nc
 		}
+	}
+	if d.data != nil {
+		d.c.taste(d.data)
 	}
 	d.drop()
 }

@@ -1,0 +1,149 @@
+package ftpconn
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"ftpfs/cache/remote"
+	"ftpfs/ftpconn/wire"
+)
+
+const stamp = "20060102150405"
+
+// SetAttr sets mode and time of a path, each as far as the server can.
+func (s *Store) SetAttr(ctx context.Context, p string, a remote.Attr) error {
+	t := task{op: "set attributes", path: p, class: metadata, again: true}
+	if err := validPath(p); err != nil {
+		return s.fail(t, err)
+	}
+	return s.run(ctx, t, func(ss *session) error {
+		full := ss.path(p)
+		var first error
+		if a.Mode != nil {
+			err := ss.chmod(p, full, *a.Mode)
+			if wire.FaultOf(err) != nil {
+				return err
+			}
+			first = err
+		}
+		if a.MTime != nil {
+			if err := ss.touch(p, full, *a.MTime); err != nil && (first == nil || wire.FaultOf(err) != nil) {
+				first = err
+			}
+		}
+		return first
+	})
+}
+
+func chmodCommand(full string, mode uint32) string {
+	return fmt.Sprintf("SITE CHMOD %03o %s", mode&0o7777, full)
+}
+
+func (ss *session) learnChmod(r wire.Reply) {
+	if kindOf("chmod", r) == remote.Unsupported && !r.OK() {
+		ss.store.server.learn(func(f *facts) { f.noChmod = true })
+	}
+}
+
+func (ss *session) chmod(p, full string, mode uint32) error {
+	if k := ss.store.server.known(); k.noChmod {
+		return fault(remote.Unsupported, "this server has no SITE CHMOD")
+	}
+	r, err := ss.wire.Cmd(chmodCommand(full, mode))
+	if err != nil || r.OK() {
+		return err
+	}
+	ss.learnChmod(r)
+	return ss.notSet(p, r, remote.Permission)
+}
+
+func (ss *session) touch(p, full string, t time.Time) error {
+	way, err := ss.wayToSetTime(full, t)
+	if err != nil {
+		return err
+	}
+	if way == setTimeNone {
+		return fault(remote.Unsupported, "this server cannot set times")
+	}
+	r, err := ss.wire.Cmd(timeCommand(way, full, t))
+	if err != nil || r.OK() {
+		return err
+	}
+	e := ss.notSet(p, r, remote.Permission)
+	if remote.Is(e, remote.Permission) {
+		if got, err := ss.look(p); err == nil && got.Type == remote.Dir {
+			return as(remote.Unsupported, r) // some set the times of files only
+		}
+	}
+	return e
+}
+
+// notSet settles why an attribute of p could not be set.
+func (ss *session) notSet(p string, r wire.Reply, present remote.Kind) error {
+	kind := kindOf("set attributes", r)
+	if kind != remote.Unknown {
+		return as(kind, r)
+	}
+	switch _, err := ss.look(p); {
+	case absent(err):
+		return as(remote.NotExist, r)
+	case err != nil:
+		return keepFault(err, as(kind, r))
+	}
+	return as(present, r)
+}
+
+// timeCommand sets the time of full in one of the ways.
+func timeCommand(way setTime, full string, t time.Time) string {
+	u := t.UTC().Format(stamp)
+	switch way {
+	case setTimeMDTM:
+		return "MDTM " + u + " " + full
+	case setTimeUTIME:
+		return "SITE UTIME " + full + " " + u + " " + u + " " + u + " UTC"
+	}
+	return "MFMT " + u + " " + full
+}
+
+// wayToSetTime returns how this server sets times. The first time it is asked
+// it finds out, on the file that is to be set anyway: what FEAT says first,
+// then the ways of servers that say nothing, each believed only when the time
+// reads back.
+func (ss *session) wayToSetTime(full string, t time.Time) (setTime, error) {
+	k := ss.store.server.known()
+	if k.setTime != setTimeUntried {
+		return k.setTime, nil
+	}
+	ways := []setTime{setTimeMDTM, setTimeUTIME}
+	if k.has("MFMT") {
+		ways = append([]setTime{setTimeMFMT}, ways...)
+	}
+	for _, way := range ways {
+		r, err := ss.wire.Cmd(timeCommand(way, full, t))
+		if err != nil {
+			return 0, err
+		}
+		if !r.OK() {
+			if kind := kindOf("set attributes", r); way == setTimeMFMT && kind != remote.Unsupported {
+				return setTimeMFMT, nil // it knows the command; not for this path
+			}
+			continue
+		}
+		if r, err = ss.wire.Cmd("MDTM " + full); err != nil {
+			return 0, err
+		}
+		if got, ok := timeIn(r); ok && got.Unix() != t.Unix() || !ok && way != setTimeMFMT {
+			continue
+		}
+		ss.store.server.learn(func(f *facts) { f.setTime = way })
+		return way, nil
+	}
+	// Not for this path; only a plain file proves that there is no way.
+	if e, err := ss.look(ss.mountPath(full)); err == nil && e.Type == remote.File {
+		ss.store.server.learn(func(f *facts) { f.setTime = setTimeNone })
+	} else if wire.FaultOf(err) != nil {
+		return 0, err
+	}
+	return setTimeNone, nil
+}

@@ -1,0 +1,65 @@
+package ftpconn
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"strconv"
+	"time"
+)
+
+// Config says which server, as whom, and how.
+type Config struct {
+	Host     string
+	Port     int // default 21
+	User     string
+	Password string
+
+	// Dir is the directory that "/" stands for: "" is the login directory, a
+	// path without a leading slash is below it, one with it is absolute.
+	Dir string
+
+	Active   bool           // the server makes the data connections
+	MaxConns int            // default 8
+	Timeout  time.Duration  // network inactivity, default 30 s
+	Zone     *time.Location // of times in LIST; nil: found by comparing with MDTM
+
+	Log   *slog.Logger
+	Trace bool // every command and reply, at level debug, without passwords
+
+	// Dial makes every network connection; nil: a net.Dialer with keepalive.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+
+	// MountTag is part of every temporary name of this mount. A name that
+	// bears it belongs to us, so that an upload to it may be risked.
+	MountTag string
+}
+
+func (c Config) withDefaults() Config {
+	if c.Port == 0 {
+		c.Port = 21
+	}
+	if c.User == "" {
+		c.User = "anonymous"
+		if c.Password == "" {
+			c.Password = "anonymous"
+		}
+	}
+	if c.MaxConns <= 0 {
+		c.MaxConns = 8
+	}
+	if c.Timeout <= 0 {
+		c.Timeout = 30 * time.Second
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	if c.Dial == nil {
+		d := &net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 6}}
+		c.Dial = d.DialContext
+	}
+	return c
+}
+
+func (c Config) addr() string { return net.JoinHostPort(c.Host, strconv.Itoa(c.Port)) }

@@ -1,0 +1,113 @@
+package ftpconn
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"ftpfs/cache/remote"
+	"ftpfs/ftpconn/wire"
+)
+
+// full is a server that has no connection left for us.
+type full struct{ err error }
+
+func (f *full) Error() string { return f.err.Error() }
+func (f *full) Unwrap() error { return f.err }
+
+// dial makes one session for whoever waits. It is started by dispatchLocked,
+// which counted it in dialing.
+func (p *pool) dial() {
+	pause := 200 * time.Millisecond
+	deadline := time.Now().Add(p.store.cfg.Timeout)
+	for {
+		ss, err := p.store.login(p.store.ctx)
+		var f *full
+		if err == nil {
+			p.mu.Lock()
+			p.dialing--
+			p.mu.Unlock()
+			p.add(ss)
+			return
+		}
+		if !errors.As(err, &f) {
+			p.failed(err)
+			return
+		}
+		if p.learn(f, time.Now().After(deadline)) {
+			return
+		}
+		// Not one connection is ours: somebody else's, or what a former process
+		// left behind, fills the server. Such places become free in a moment.
+		select {
+		case <-time.After(pause):
+			pause = min(2*pause, 3*time.Second)
+		case <-p.store.ctx.Done():
+			deadline = time.Now()
+		}
+	}
+}
+
+// learn notes that the server takes no more connections than there are now. It
+// reports whether the dialing ends with that: not while we have none at all and
+// somebody waits.
+func (p *pool) learn(f *full, late bool) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := len(p.all)
+	if n > 0 {
+		if p.learned == 0 || n < p.learned {
+			p.store.log.Info("the server takes no more connections", "connections", n, "answer", f.err)
+		}
+		p.learned, p.learnedT = n, time.Now()
+		p.dialing--
+		p.dispatchLocked()
+		return true
+	}
+	if late || p.closed || !p.wantedLocked() {
+		p.dialing--
+		p.failLocked(f.err)
+		return true
+	}
+	return false
+}
+
+func (p *pool) wantedLocked() bool {
+	for c := range p.waiting {
+		if len(p.waiting[c]) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// failed ends a dialing that did not succeed. A refused password is remembered
+// and not tried again: servers ban for that. Anything else means that the
+// server is down, unless other connections to it are at work.
+func (p *pool) failed(err error) {
+	p.mu.Lock()
+	p.dialing--
+	if remote.Is(err, remote.Auth) {
+		p.auth, p.authT = err, time.Now()
+		p.failLocked(err)
+		p.mu.Unlock()
+		return
+	}
+	if p.closed || errors.Is(err, context.Canceled) {
+		p.failLocked(fault(remote.Canceled, "closed"))
+		p.mu.Unlock()
+		return
+	}
+	busy := p.busy[metadata] + p.busy[read] + p.busy[upload]
+	if busy > 0 && wire.FaultOf(err) != nil {
+		// Perhaps only new connections are limited: those at work go on, the
+		// next dialing comes with the next request.
+		p.learned, p.learnedT = max(1, len(p.all)), time.Now()
+		p.dispatchLocked()
+		p.mu.Unlock()
+		p.store.log.Info("no further connection", "because", err)
+		return
+	}
+	p.mu.Unlock()
+	p.store.health.down(err)
+}

@@ -1,0 +1,206 @@
+package ftpconn
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/jlaffaye/ftp"
+
+	"ftpfs/cache/remote"
+	"ftpfs/ftpconn/wire"
+)
+
+// login makes a new session. The error is *full when the server has no
+// connection left, of kind Auth when it refused the password, and otherwise a
+// broken dialogue.
+func (s *Store) login(ctx context.Context) (*session, error) {
+	ss, err := s.loginOnce(ctx)
+	if f := wire.FaultOf(err); f != nil && f.Fault == wire.Surprise {
+		ss, err = s.loginOnce(ctx)
+	}
+	return ss, err
+}
+
+func (s *Store) loginOnce(ctx context.Context) (_ *session, err error) {
+	id := int(s.count.conns.Add(1))
+	cfg := wire.Config{Host: s.cfg.Host, Port: s.cfg.Port, Dial: s.cfg.Dial, Timeout: s.cfg.Timeout,
+		Active: s.cfg.Active, Traits: s.traits, ID: id}
+	if s.cfg.Trace {
+		cfg.Trace = func(id int, line string) { s.log.Debug("ftp", "conn", id, "line", line) }
+	}
+	w, err := wire.Dial(ctx, cfg)
+	if err != nil {
+		return nil, turnedAway(err)
+	}
+	defer w.Bind(ctx)()
+	defer func() {
+		s.count.commands.Add(w.Sent())
+		if err != nil {
+			w.Close()
+		}
+	}()
+	ss := &session{store: s, id: id, wire: w, last: time.Now(), noop: time.Now()}
+	ss.lib, err = ftp.Dial(s.cfg.addr(), ftp.DialWithDialFunc(w.Library()))
+	if err != nil {
+		return nil, err
+	}
+	w.BeforeFeat("TYPE I", "OPTS UTF8 ON", "PWD")
+	if err := ss.lib.Login(s.cfg.User, s.cfg.Password); err != nil {
+		return nil, s.loginFailed(w, err)
+	}
+	s.count.logins.Add(1)
+	feats := features(w.Features())
+	if err := ss.wantFacts(feats["MLST"]); err != nil {
+		return nil, err
+	}
+	if ss.base, err = s.baseOf(w); err != nil {
+		return nil, err
+	}
+	software := softwareOf(w.Greeting().Text())
+	if k := s.server.known(); software == "" && k.seen && k.greeting == w.Greeting().Text() {
+		software = k.software
+	} else if software == "" {
+		// The owner's banner hides the product; most tell it when asked.
+		r, err := w.Cmd("STAT")
+		if err != nil {
+			return nil, err
+		}
+		software = softwareOf(r.Text())
+	}
+	s.server.learn(func(f *facts) {
+		f.seen = true
+		f.greeting = w.Greeting().Text()
+		f.software = software
+		f.features = feats
+		_, f.mlst = feats["MLST"]
+		f.base = ss.base
+	})
+	k := s.server.known()
+	ss.iac = k.is("proftpd")
+	ss.told = w.Sent()
+	return ss, nil
+}
+
+// turnedAway sorts a greeting that was a refusal.
+func turnedAway(err error) error {
+	f := wire.FaultOf(err)
+	if f == nil || f.Reply.Code == 0 {
+		return err
+	}
+	if f.Reply.Code == 421 || kindOf("login", f.Reply) == remote.Temporary {
+		return &full{as(remote.Temporary, f.Reply)}
+	}
+	return as(remote.Down, f.Reply)
+}
+
+// loginFailed sorts what the server said to USER or PASS.
+func (s *Store) loginFailed(w *wire.Conn, err error) error {
+	f := wire.FaultOf(err)
+	if f != nil && f.Reply.Code == 421 {
+		return &full{as(remote.Temporary, f.Reply)}
+	}
+	if f != nil {
+		return f
+	}
+	r := w.Last()
+	switch {
+	case kindOf("login", r) == remote.Temporary:
+		return &full{as(remote.Temporary, r)}
+	case r.Class() == 5 || r.Class() == 3:
+		e := as(remote.Auth, r)
+		e.Text = strings.TrimSpace(e.Text)
+		return e
+	case r.Class() == 4:
+		return as(remote.Down, r)
+	}
+	return err
+}
+
+// features are FEAT's lines by command.
+func features(r wire.Reply) map[string]string {
+	m := make(map[string]string)
+	if !r.OK() || len(r.Lines) < 2 {
+		return m
+	}
+	for _, l := range r.Lines[1 : len(r.Lines)-1] {
+		name, arg, _ := strings.Cut(strings.TrimSpace(l), " ")
+		if name != "" {
+			m[strings.ToUpper(name)] = arg
+		}
+	}
+	return m
+}
+
+// facts of MLSD that are of use; a server may list more.
+var wanted = []string{"type", "size", "modify", "unique", "unix.mode", "unix.owner", "unix.group", "unix.uid", "unix.gid", "unix.ownername", "unix.groupname", "perm"}
+
+// wantFacts turns on facts that the server knows but does not send by itself.
+func (ss *session) wantFacts(mlst string) error {
+	var have []string
+	missing := false
+	for _, f := range strings.Split(mlst, ";") {
+		f = strings.TrimSpace(f)
+		name := strings.ToLower(strings.TrimSuffix(f, "*"))
+		for _, w := range wanted {
+			if name == w {
+				have = append(have, name)
+				missing = missing || !strings.HasSuffix(f, "*")
+			}
+		}
+	}
+	if !missing {
+		return nil
+	}
+	_, err := ss.wire.Cmd("OPTS MLST " + strings.Join(have, ";") + ";")
+	return err
+}
+
+// baseOf finds the absolute path of the mounted directory.
+func (s *Store) baseOf(w *wire.Conn) (string, error) {
+	dir := s.cfg.Dir
+	if strings.HasPrefix(dir, "/") {
+		return clean(dir), nil
+	}
+	r, err := w.KnownOr("PWD")
+	if err != nil {
+		return "", err
+	}
+	home, ok := quoted(r)
+	if !ok {
+		return "", &remote.Error{Kind: remote.Protocol, Code: r.Code, Text: r.Text(), Err: errors.New("the server does not tell the login directory")}
+	}
+	return clean(home + "/" + dir), nil
+}
+
+// clean removes empty and "." components; ".." is left to the server.
+func clean(p string) string {
+	var out []string
+	for _, c := range strings.Split(p, "/") {
+		if c != "" && c != "." {
+			out = append(out, c)
+		}
+	}
+	return "/" + strings.Join(out, "/")
+}
+
+// quoted takes the path out of a 257 reply; quotes inside are doubled.
+func quoted(r wire.Reply) (string, bool) {
+	t := r.Text()
+	i := strings.IndexByte(t, '"')
+	if r.Code != 257 || i < 0 {
+		return "", false
+	}
+	var b strings.Builder
+	for t = t[i+1:]; t != ""; t = t[1:] {
+		if t[0] == '"' {
+			if len(t) < 2 || t[1] != '"' {
+				return b.String(), strings.HasPrefix(b.String(), "/")
+			}
+			t = t[1:]
+		}
+		b.WriteByte(t[0])
+	}
+	return "", false
+}

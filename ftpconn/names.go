@@ -1,0 +1,72 @@
+package ftpconn
+
+import (
+	"errors"
+	"path"
+	"strings"
+	"unicode/utf8"
+
+	"ftpfs/cache/remote"
+	"ftpfs/ftpconn/wire"
+)
+
+// maxPath is the longest path sent to a server.
+const maxPath = 4 << 10
+
+// validPath refuses what no server can be asked about, before anything is sent.
+func validPath(p string) error {
+	switch {
+	case wire.Refused(p) != nil:
+		return &remote.Error{Kind: remote.BadName, Err: wire.Refused(p)}
+	case len(p) > maxPath:
+		return &remote.Error{Kind: remote.BadName, Err: errors.New("path too long")}
+	case p == "" || p[0] != '/':
+		return &remote.Error{Kind: remote.BadName, Err: errors.New("not an absolute path")}
+	}
+	return nil
+}
+
+// creatable refuses names that this server is known to change silently when
+// they are created.
+func (f *facts) creatable(p string) error {
+	name := path.Base(p)
+	switch {
+	case f.is("pure-ftpd") && strings.TrimRight(name, " \t") != name:
+		return &remote.Error{Kind: remote.BadName, Err: errors.New("this server replaces blanks at the end of a name")}
+	case f.is("pyftpdlib") && !utf8.ValidString(name):
+		return &remote.Error{Kind: remote.BadName, Err: errors.New("this server mangles names that are not UTF-8")}
+	}
+	return nil
+}
+
+// path of p on the server: always absolute, so that a leading "~" or "-" is
+// nothing special.
+func (ss *session) path(p string) string {
+	full := ss.base
+	if p != "/" {
+		full = strings.TrimSuffix(full, "/") + p
+	}
+	if ss.iac {
+		full = strings.ReplaceAll(full, "\xff", "\xff\xff")
+	}
+	return full
+}
+
+// parent of a mount path; the root is its own.
+func parent(p string) string { return path.Dir(p) }
+
+// temporary says whether a path bears this mount's tag.
+func (s *Store) temporary(p string) bool {
+	return s.cfg.MountTag != "" && strings.Contains(path.Base(p), s.cfg.MountTag)
+}
+
+// mountPath is the inverse of path.
+func (ss *session) mountPath(full string) string {
+	if ss.iac {
+		full = strings.ReplaceAll(full, "\xff\xff", "\xff")
+	}
+	if p := strings.TrimPrefix(full, strings.TrimSuffix(ss.base, "/")); p != "" {
+		return p
+	}
+	return "/"
+}

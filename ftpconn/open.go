@@ -1,0 +1,239 @@
+package ftpconn
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/jlaffaye/ftp"
+
+	"ftpfs/cache/remote"
+	"ftpfs/ftpconn/wire"
+)
+
+// Open starts a download. What identifies the file's version is asked in the
+// same segment, and compared with expect before any of its data is given out.
+func (s *Store) Open(ctx context.Context, p string, offset int64, expect *remote.Version) (io.ReadCloser, error) {
+	t := task{op: "open", path: p, class: read, again: true}
+	if err := validPath(p); err != nil {
+		return nil, s.fail(t, err)
+	}
+	if offset < 0 {
+		return nil, s.fail(t, fault(remote.Unsupported, "negative offset"))
+	}
+	r := &reader{store: s, task: t, path: p, pos: offset, expect: expect}
+	r.ctx, r.cancel = context.WithCancel(ctx)
+	if err := r.open(); err != nil {
+		r.cancel()
+		return nil, err
+	}
+	return r, nil
+}
+
+// reader is a download under way. Between reads it may lose its connection to
+// someone who waits for one, and takes up again where it was if the file is
+// still the same.
+type reader struct {
+	store  *Store
+	task   task
+	path   string
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	mu     sync.Mutex // held during a read
+	expect *remote.Version
+	pos    int64
+	ss     *session // nil: ended, parked or failed
+	unbind func()
+	resp   *ftp.Response
+	parked bool
+	last   time.Time // end of the last read
+	err    error     // what every further read says
+}
+
+// open begins the transfer at r.pos on a session of the pool, and keeps it.
+func (r *reader) open() error {
+	s := r.store
+	fresh := false
+	for i := 1; ; i++ {
+		ss, err := s.pool.acquire(r.ctx, read, fresh)
+		if err != nil {
+			return s.fail(r.task, err)
+		}
+		reused := ss.used > 0
+		unbind := ss.wire.Bind(r.ctx)
+		resp, err := r.begin(ss)
+		if err == nil && resp != nil {
+			r.ss, r.unbind, r.resp, r.parked, r.last = ss, unbind, resp, false, time.Now()
+			s.pool.watch(r)
+			return nil
+		}
+		unbind()
+		s.finish(ss, read, err)
+		if err == nil {
+			r.err = io.EOF // at or past the end
+			return nil
+		}
+		if i == attempts || r.ctx.Err() != nil || !s.repeat(r.task, err, reused) {
+			return s.fail(r.task, err)
+		}
+		fresh = true
+	}
+}
+
+// begin returns nil and no error for an offset at or past the end.
+func (r *reader) begin(ss *session) (*ftp.Response, error) {
+	full := ss.path(r.path)
+	var seen *remote.Version
+	q := ss.inquire(r.path)
+	past := false
+	absent := false
+	resp, err := ss.retr(full, r.pos, wire.Transfer{Ahead: q.cmds, Check: func(rs []wire.Reply) error {
+		e, err := ss.answered(q, rs)
+		absent = e.absent
+		if err != nil || !e.found {
+			return err // not found: RETR itself says why
+		}
+		if e.Type == remote.Dir {
+			return fault(remote.IsDir, "")
+		}
+		v := e.Version()
+		seen = &v
+		if r.expect != nil && r.expect.Differs(v) {
+			return fault(remote.Changed, "the server's file has %d bytes of %v", v.Size, v.MTime.UTC())
+		}
+		past = r.pos > 0 && v.Size >= 0 && r.pos >= v.Size
+		return nil
+	}})
+	ss.ready = toPrepare
+	if err == nil {
+		if seen != nil && r.expect == nil {
+			r.expect = seen
+		}
+		return resp, nil
+	}
+	reply, no := refusal(err)
+	if !no {
+		return nil, err
+	}
+	if past {
+		return nil, nil
+	}
+	return nil, ss.notRead(r.path, reply, absent)
+}
+
+// notRead settles why a file cannot be read.
+func (ss *session) notRead(p string, r wire.Reply, gone bool) error {
+	kind := kindOf("open", r)
+	if kind != remote.Unknown && kind != remote.Temporary {
+		return as(kind, r)
+	}
+	if gone {
+		return as(remote.NotExist, r)
+	}
+	switch e, err := ss.look(p); {
+	case absent(err):
+		return as(remote.NotExist, r)
+	case err != nil:
+		return err
+	case e.Type == remote.Dir:
+		return as(remote.IsDir, r)
+	case kind == remote.Unknown:
+		return as(remote.Permission, r)
+	}
+	return as(kind, r)
+}
+
+// Read returns io.EOF only after the server confirmed that all was sent.
+func (r *reader) Read(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.err != nil {
+		return 0, r.err
+	}
+	if r.parked {
+		if r.expect == nil {
+			r.err = r.store.fail(r.task, fault(remote.Temporary, "the download rested too long and was ended"))
+			return 0, r.err
+		}
+		if err := r.open(); err != nil {
+			r.err = err
+			return 0, err
+		}
+		if r.err != nil {
+			return 0, r.err
+		}
+	}
+	n, err := r.resp.Read(p)
+	r.pos += int64(n)
+	r.last = time.Now()
+	if err == nil {
+		return n, nil
+	}
+	if err == io.EOF {
+		err = r.ss.settle(r.resp.Close())
+		if rep, no := refusal(err); no {
+			e := refused("read", rep)
+			if e.Kind == remote.Unknown {
+				e.Kind = remote.Temporary
+			}
+			err = e
+		}
+	}
+	if err == nil {
+		r.err = io.EOF
+	} else {
+		r.err = r.store.fail(r.task, err)
+	}
+	r.giveBack(err)
+	return n, r.err
+}
+
+// Close ends the download; from another goroutine it also ends a Read.
+func (r *reader) Close() error {
+	if !r.mu.TryLock() {
+		r.cancel()
+		r.mu.Lock()
+	}
+	defer r.mu.Unlock()
+	r.abort()
+	r.parked = false
+	if r.err == nil {
+		r.err = errors.New("read of a closed download")
+	}
+	r.cancel()
+	return nil
+}
+
+// abort ends the transfer and gives the session back.
+func (r *reader) abort() {
+	if r.ss == nil {
+		return
+	}
+	r.resp.Close()
+	r.giveBack(nil)
+}
+
+func (r *reader) giveBack(err error) {
+	r.store.pool.unwatch(r)
+	r.unbind()
+	ss := r.ss
+	r.ss, r.resp, r.unbind = nil, nil, nil
+	r.store.finish(ss, read, err)
+}
+
+// park takes the connection away from a download that nobody reads, unless it
+// was read within the last while.
+func (r *reader) park(while time.Duration) {
+	if !r.mu.TryLock() {
+		return
+	}
+	defer r.mu.Unlock()
+	if r.ss == nil || time.Since(r.last) < while {
+		return
+	}
+	r.abort()
+	r.parked = true
+}

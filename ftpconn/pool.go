@@ -1,0 +1,323 @@
+package ftpconn
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"ftpfs/cache/remote"
+)
+
+// class of an operation: who goes first, and how many connections it may hold.
+type class uint8
+
+const (
+	metadata class = iota // short; one connection is kept for these
+	read                  // downloads
+	upload
+	classes
+)
+
+// A cap learned from the server is tried again after this time: it may have
+// been other clients' doing, or our own connections not yet forgotten there.
+const capMemory = time.Minute
+
+// pool is the bounded set of sessions. Whoever frees capacity calls dispatch,
+// which wakes whoever may go on.
+type pool struct {
+	store *Store
+
+	mu       sync.Mutex
+	idle     []*session // the last used is last
+	all      map[*session]bool
+	dialing  int
+	upkeep   int // sessions taken out of idle for a moment by us
+	limit    int
+	learned  int       // the server's cap; 0: none met
+	learnedT time.Time // when
+	busy     [classes]int
+	waiting  [classes][]*waiter
+	auth     error // the server refused the password
+	authT    time.Time
+	closed   bool
+	tick     *time.Timer
+
+	readers readers
+}
+
+type waiter struct {
+	class class
+	fresh bool
+	ch    chan grant // buffered, gets exactly one grant
+}
+
+type grant struct {
+	ss  *session
+	err error
+}
+
+func (p *pool) init(s *Store) {
+	p.store = s
+	p.limit = s.cfg.MaxConns
+	p.all = make(map[*session]bool)
+}
+
+// acquire waits for a session, a new one when fresh. It waits as long as ctx
+// says for an upload, otherwise no longer than the timeout. While the server is
+// down it fails at once.
+func (p *pool) acquire(ctx context.Context, c class, fresh bool) (*session, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := p.store.health.gate(); err != nil {
+		return nil, err
+	}
+	w := &waiter{class: c, fresh: fresh, ch: make(chan grant, 1)}
+	p.mu.Lock()
+	if err := p.refusesLocked(); err != nil {
+		p.mu.Unlock()
+		return nil, err
+	}
+	p.waiting[c] = append(p.waiting[c], w)
+	p.dispatchLocked()
+	p.mu.Unlock()
+
+	select {
+	case g := <-w.ch: // the common case costs no timer
+		return g.ss, g.err
+	default:
+	}
+	var patience <-chan time.Time
+	if c != upload {
+		t := time.NewTimer(p.store.cfg.Timeout)
+		defer t.Stop()
+		patience = t.C
+	}
+	nudge := time.NewTimer(time.Second)
+	defer nudge.Stop()
+	for {
+		select {
+		case g := <-w.ch:
+			return g.ss, g.err
+		case <-nudge.C:
+			p.preempt()
+		case <-ctx.Done():
+			return nil, p.leave(w, ctx.Err())
+		case <-patience:
+			return nil, p.leave(w, fault(remote.Timeout, "all connections stayed busy"))
+		}
+	}
+}
+
+func (p *pool) refusesLocked() error {
+	if p.closed {
+		return fault(remote.Canceled, "closed")
+	}
+	if p.auth != nil && (p.store.count.logins.Load() == 0 || time.Since(p.authT) < 10*time.Minute) {
+		return p.auth
+	}
+	return nil
+}
+
+// leave takes w out of its queue, or gives back what it was granted meanwhile.
+func (p *pool) leave(w *waiter, err error) error {
+	p.mu.Lock()
+	q := p.waiting[w.class]
+	if i := slices.Index(q, w); i >= 0 {
+		p.waiting[w.class] = slices.Delete(q, i, i+1)
+		p.mu.Unlock()
+		return err
+	}
+	p.mu.Unlock()
+	if g := <-w.ch; g.ss != nil {
+		p.release(g.ss, w.class)
+	}
+	return err
+}
+
+// release gives a session back; one that is condemned is thrown away.
+func (p *pool) release(ss *session, c class) {
+	dead := ss.wire.Dead() != nil
+	p.store.count.commands.Add(ss.counted())
+	p.mu.Lock()
+	p.busy[c]--
+	if dead || p.closed {
+		delete(p.all, ss)
+	} else {
+		p.idle = append(p.idle, ss)
+	}
+	p.dispatchLocked()
+	p.tendLocked()
+	closed := p.closed
+	p.mu.Unlock()
+	if dead {
+		ss.wire.Close()
+	} else if closed {
+		ss.wire.Quit()
+	}
+}
+
+// capLocked is how many sessions there may be now.
+func (p *pool) capLocked() int {
+	if p.learned > 0 && time.Since(p.learnedT) > capMemory {
+		p.learned++ // try one more
+		p.learnedT = time.Now()
+		if p.learned >= p.limit {
+			p.learned = 0
+		}
+	}
+	if p.learned > 0 {
+		return min(p.learned, p.limit)
+	}
+	return p.limit
+}
+
+func (p *pool) limitNow() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.capLocked()
+}
+
+// mayLocked says whether one more of class c may hold a connection: metadata
+// always; transfers leave one for it, and uploads one more for reads, where
+// there are that many.
+func (p *pool) mayLocked(c class) bool {
+	n := p.capLocked()
+	switch c {
+	case upload:
+		if p.busy[upload] >= max(1, n-2) {
+			return false
+		}
+		fallthrough
+	case read:
+		return p.busy[read]+p.busy[upload] < max(1, n-1)
+	}
+	return true
+}
+
+// dispatchLocked hands idle sessions to waiters, in order of their class and
+// arrival, and dials for those who are left while there may be more.
+func (p *pool) dispatchLocked() {
+	want, fresh := 0, 0
+	for c := range classes {
+		q := p.waiting[c]
+		kept := q[:0]
+		for _, w := range q {
+			if !p.mayLocked(c) {
+				kept = append(kept, w)
+				continue
+			}
+			if ss := p.takeLocked(w.fresh); ss != nil {
+				p.busy[c]++
+				w.ch <- grant{ss: ss}
+				continue
+			}
+			want++
+			if w.fresh {
+				fresh++
+			}
+			kept = append(kept, w)
+		}
+		clear(q[len(kept):])
+		p.waiting[c] = kept
+	}
+	for want > p.dialing+p.upkeep && !p.closed {
+		if len(p.all)+p.dialing >= p.capLocked() {
+			if fresh == 0 || len(p.idle) == 0 {
+				return
+			}
+			// Someone insists on a new one: the oldest makes place.
+			old := p.idle[0]
+			p.idle = slices.Delete(p.idle, 0, 1)
+			delete(p.all, old)
+			p.store.bg.Go(old.wire.Quit)
+		}
+		p.dialing++
+		p.store.bg.Go(p.dial)
+	}
+}
+
+// takeLocked picks an idle session that still looks alive.
+func (p *pool) takeLocked(fresh bool) *session {
+	for i := len(p.idle) - 1; i >= 0; i-- {
+		ss := p.idle[i]
+		if fresh && ss.used > 0 {
+			continue
+		}
+		p.idle = slices.Delete(p.idle, i, i+1)
+		return ss
+	}
+	return nil
+}
+
+// failLocked ends all waiting with err.
+func (p *pool) failLocked(err error) {
+	for c := range p.waiting {
+		for _, w := range p.waiting[c] {
+			w.ch <- grant{err: err}
+		}
+		p.waiting[c] = nil
+	}
+}
+
+// down is called when the server counts as down: nobody waits any longer, and
+// idle connections are not worth keeping.
+func (p *pool) down(err error) {
+	p.mu.Lock()
+	p.failLocked(err)
+	idle := p.idle
+	p.idle = nil
+	for _, ss := range idle {
+		delete(p.all, ss)
+	}
+	p.mu.Unlock()
+	for _, ss := range idle {
+		ss.wire.Close()
+	}
+}
+
+// add takes in a new session.
+func (p *pool) add(ss *session) {
+	p.mu.Lock()
+	p.auth = nil
+	if p.closed {
+		p.mu.Unlock()
+		ss.wire.Quit()
+		return
+	}
+	p.all[ss] = true
+	p.idle = append(p.idle, ss)
+	p.dispatchLocked()
+	p.tendLocked()
+	p.mu.Unlock()
+}
+
+var errClosed = errors.New("closed")
+
+// close ends every session; operations under way see their sockets close.
+func (p *pool) close() {
+	p.mu.Lock()
+	p.closed = true
+	p.failLocked(fault(remote.Canceled, "closed"))
+	idle := p.idle
+	p.idle = nil
+	for _, ss := range idle {
+		delete(p.all, ss)
+	}
+	if p.tick != nil {
+		p.tick.Stop()
+	}
+	var busy []*session
+	for ss := range p.all {
+		busy = append(busy, ss)
+	}
+	p.mu.Unlock()
+	for _, ss := range idle {
+		ss.wire.Quit()
+	}
+	for _, ss := range busy {
+		ss.wire.Interrupt(context.Canceled)
+	}
+}

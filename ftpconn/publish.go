@@ -1,0 +1,261 @@
+package ftpconn
+
+import (
+	"context"
+	"path"
+	"time"
+
+	"ftpfs/cache/remote"
+	"ftpfs/ftpconn/wire"
+)
+
+// Publish makes tmp appear as p.Path in two round trips: time, mode, both
+// files' facts and RNFR in one segment, RNTO only after their replies are good.
+func (s *Store) Publish(ctx context.Context, tmp string, p remote.Publish) (remote.Published, error) {
+	pb := &publishing{tmp: tmp, p: p}
+	t := task{op: "publish", path: p.Path, class: metadata, again: true, past: &pb.renaming}
+	for _, name := range []string{tmp, p.Path} {
+		if err := validPath(name); err != nil {
+			return remote.Published{}, s.fail(t, err)
+		}
+	}
+	err := s.run(ctx, t, func(ss *session) error {
+		k := s.server.known()
+		if err := k.creatable(p.Path); err != nil {
+			return err
+		}
+		pb.ss = ss
+		return pb.do()
+	})
+	if err != nil && pb.renaming && remote.KindOf(err).Offline() && ctx.Err() == nil {
+		// The reply to RNTO was lost.
+		if s.moved(ctx, tmp, p.Path, p.Size) {
+			s.log.Info("the reply to a rename was lost, it had been carried out", "path", p.Path, "because", err)
+			return pb.out, nil
+		}
+	}
+	if err != nil {
+		return remote.Published{}, err
+	}
+	return pb.out, nil
+}
+
+// publishing is one Publish under way.
+type publishing struct {
+	ss       *session
+	tmp      string
+	p        remote.Publish
+	out      remote.Published
+	pending  bool // an RNFR waits for its RNTO
+	renaming bool // the real RNTO was sent
+}
+
+func (pb *publishing) do() error {
+	ss, p := pb.ss, pb.p
+	tmp, target := ss.path(pb.tmp), ss.path(p.Path)
+	pb.out = remote.Published{}
+
+	var cmds []string
+	at := func(more ...string) (from, to int) {
+		cmds = append(cmds, more...)
+		return len(cmds) - len(more), len(cmds)
+	}
+	setTime, setMode := -1, -1
+	if p.MTime != nil {
+		way, err := ss.wayToSetTime(tmp, *p.MTime)
+		if err != nil {
+			return err
+		}
+		if way != setTimeNone {
+			setTime, _ = at(timeCommand(way, tmp, *p.MTime))
+		}
+	}
+	if k := ss.store.server.known(); p.Mode != nil && !k.noChmod {
+		setMode, _ = at(chmodCommand(tmp, *p.Mode))
+	}
+	askOurs, askTheirs := ss.inquire(pb.tmp), ss.inquire(p.Path)
+	ours, oursEnd := at(askOurs.cmds...)
+	theirs, theirsEnd := at(askTheirs.cmds...)
+	rnfr, _ := at("RNFR " + tmp)
+	rs, err := ss.wire.Batch(cmds...)
+	if err != nil {
+		return err
+	}
+	if setTime >= 0 {
+		pb.out.TimeSet = rs[setTime].OK()
+	}
+	if setMode >= 0 {
+		pb.out.ModeSet = rs[setMode].OK()
+		ss.learnChmod(rs[setMode])
+	}
+	r := rs[rnfr]
+	pb.pending = r.Class() == 3
+	if err := pb.checkOurs(askOurs, rs[ours:oursEnd]); err != nil {
+		return pb.letGo(tmp, err)
+	}
+	exists, err := pb.checkTheirs(askTheirs, rs[theirs:theirsEnd])
+	if err != nil {
+		return pb.letGo(tmp, err)
+	}
+	if r.Class() == 3 && !pb.pending { // other commands came between
+		if r, err = ss.wire.Cmd("RNFR " + tmp); err != nil {
+			return err
+		}
+	}
+	if r.Class() != 3 {
+		return ss.notMoved(pb.tmp, r)
+	}
+	pb.renaming = true
+	if r, err = ss.wire.Cmd("RNTO " + target); err != nil {
+		return err
+	}
+	if !r.OK() {
+		pb.renaming = false
+		return ss.notReplaced(p.Path, exists, r)
+	}
+	return nil
+}
+
+// letGo ends an RNFR that must not be followed by the real RNTO: ProFTPD takes no
+// other command after it. Renaming a file to itself changes nothing.
+func (pb *publishing) letGo(tmp string, err error) error {
+	if pb.pending && wire.FaultOf(err) == nil {
+		pb.pending = false
+		if _, err := pb.ss.wire.Cmd("RNTO " + tmp); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// checkOurs compares the uploaded file's size, and takes down what it is.
+func (pb *publishing) checkOurs(q inquiry, rs []wire.Reply) error {
+	a, err := pb.ss.answered(q, rs)
+	if err != nil {
+		return err
+	}
+	e := a.Entry
+	if !a.found {
+		if a.absent {
+			return as(remote.NotExist, a.reply)
+		}
+		if err := pb.letGo(pb.ss.path(pb.tmp), nil); err != nil {
+			return err
+		}
+		if e, err = pb.ss.look(pb.tmp); err != nil {
+			return err
+		}
+	}
+	if e.Size >= 0 && e.Size != pb.p.Size {
+		return fault(remote.ShortWrite, "%d bytes arrived of %d", e.Size, pb.p.Size)
+	}
+	e.Name, e.Size = path.Base(pb.p.Path), pb.p.Size
+	if pb.out.TimeSet {
+		e.MTime, e.MGrain = pb.p.MTime.UTC().Truncate(time.Second), time.Second
+	}
+	if pb.out.ModeSet {
+		e.Mode, e.HasMode = *pb.p.Mode, true
+	}
+	pb.out.Entry = e
+	return nil
+}
+
+// checkTheirs compares the target with what may be replaced.
+func (pb *publishing) checkTheirs(q inquiry, rs []wire.Reply) (exists bool, err error) {
+	ss, p := pb.ss, pb.p
+	a, err := ss.answered(q, rs)
+	if err != nil {
+		return false, err
+	}
+	e, found := a.Entry, a.found
+	k := ss.store.server.known()
+	if !found && !a.absent && !(a.reply.Code == 550 && !q.mlst && k.checksTypes()) {
+		// Not a clear answer. (Known servers without MLST refuse SIZE with a
+		// bare 550 for what is no plain file; a directory there stops RNTO.)
+		if err := pb.letGo(ss.path(pb.tmp), nil); err != nil {
+			return false, err
+		}
+		e, err = ss.look(p.Path)
+		switch {
+		case err == nil:
+			found = true
+		case !absent(err):
+			return false, err
+		}
+	}
+	switch {
+	case found && e.Type == remote.Dir:
+		return true, fault(remote.IsDir, "")
+	case p.Force:
+	case found && p.Expect == nil:
+		return true, fault(remote.Changed, "a file of that name appeared")
+	case !found && p.Expect != nil:
+		return false, fault(remote.Changed, "the file is gone")
+	case found && p.Expect.Differs(e.Version()):
+		return true, fault(remote.Changed, "the server's file has %d bytes of %v", e.Size, e.MTime.UTC())
+	}
+	return found, nil
+}
+
+// notMoved settles why RNFR was refused.
+func (ss *session) notMoved(from string, r wire.Reply) error {
+	kind := kindOf("rename", r)
+	if kind != remote.Unknown {
+		return as(kind, r)
+	}
+	switch _, err := ss.look(from); {
+	case absent(err):
+		return as(remote.NotExist, r)
+	case err != nil:
+		return keepFault(err, as(kind, r))
+	}
+	return as(remote.Permission, r)
+}
+
+// notReplaced settles why RNTO was refused.
+func (ss *session) notReplaced(to string, exists bool, r wire.Reply) error {
+	kind := kindOf("rename", r)
+	switch kind {
+	case remote.Exist:
+		return as(remote.NoReplace, r)
+	case remote.Unknown, remote.BadName:
+	default:
+		return as(kind, r)
+	}
+	e, err := ss.look(to)
+	switch {
+	case absent(err):
+		return ss.notCreated(to, kind, r)
+	case err != nil:
+		if exists && wire.FaultOf(err) == nil {
+			return as(remote.NoReplace, r)
+		}
+		return keepFault(err, as(kind, r))
+	case e.Type == remote.Dir:
+		inside, err := ss.list(to, false)
+		switch {
+		case err != nil:
+			return keepFault(err, as(kind, r))
+		case len(inside) > 0:
+			return as(remote.NotEmpty, r)
+		}
+		return as(remote.IsDir, r)
+	}
+	return as(remote.NoReplace, r)
+}
+
+// moved looks whether a rename whose reply was lost has been carried out: from
+// is certainly gone, and to is there, with size bytes unless that is negative.
+func (s *Store) moved(ctx context.Context, from, to string, size int64) bool {
+	done := false
+	t := task{op: "check", path: to, class: metadata, again: true}
+	s.run(ctx, t, func(ss *session) error {
+		if _, err := ss.look(from); !absent(err) {
+			return err
+		}
+		e, err := ss.look(to)
+		done = err == nil && (size < 0 || e.Size < 0 || e.Size == size)
+		return err
+	})
+	return done
+}

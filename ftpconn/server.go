@@ -1,0 +1,99 @@
+package ftpconn
+
+import (
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+
+	"ftpfs/ftpconn/wire"
+)
+
+// server is what was learned about the server by all sessions.
+type server struct {
+	mu sync.Mutex
+	facts
+	zone *time.Location // of LIST; nil: not known yet
+}
+
+// facts are a copy-out view of server.
+type facts struct {
+	seen     bool // a login succeeded
+	base     string
+	greeting string
+	software string
+	features map[string]string // by upper-case command
+	mlst     bool              // MLST and MLSD, as advertised and not yet disproved
+	mlsdBad  bool              // MLSD was refused though advertised
+	listBare bool              // LIST takes no -a
+	setTime  setTime
+	noChmod  bool // SITE CHMOD was refused as unknown
+	append   wire.Trait
+	noAvbl   bool
+	noQuota  bool
+	listed   int64
+}
+
+// setTime is the way a server's clock on a file is set.
+type setTime uint8
+
+const (
+	setTimeUntried setTime = iota
+	setTimeMFMT
+	setTimeMDTM  // MDTM YYYYMMDDhhmmss path
+	setTimeUTIME // SITE UTIME path atime mtime ctime UTC
+	setTimeNone
+)
+
+func (v *server) known() facts {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.facts
+}
+
+// learn changes facts under the lock.
+func (v *server) learn(f func(*facts)) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	f(&v.facts)
+}
+
+func (v *server) location() *time.Location {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.zone
+}
+
+func (v *server) setLocation(l *time.Location) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.zone = l
+}
+
+func (f *facts) has(feature string) bool {
+	_, ok := f.features[feature]
+	return ok
+}
+
+var products = regexp.MustCompile(`(?i)vsftpd|proftpd|pure-ftpd|pyftpdlib|filezilla server|microsoft ftp service|serv-u|wu-[0-9.]+|glftpd|mikrotik|sftpgo|crushftp|titan ftp`)
+
+// softwareOf names the product in a greeting (or in the reply to another
+// greeting-like command), "" when it hides.
+func softwareOf(texts ...string) string {
+	for _, t := range texts {
+		if m := products.FindString(t); m != "" {
+			return m
+		}
+	}
+	return ""
+}
+
+func (f *facts) is(product string) bool {
+	return strings.EqualFold(f.software, product)
+}
+
+// checksTypes says that the server is known to refuse DELE on a directory and
+// RMD on a file, as it should; on others we look first.
+func (f *facts) checksTypes() bool {
+	return f.is("vsftpd") || f.is("proftpd") || f.is("pure-ftpd") || f.is("pyftpdlib")
+}

@@ -1,0 +1,125 @@
+package ftpconn
+
+import (
+	"context"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"ftpfs/cache/remote"
+	"ftpfs/ftpconn/listing"
+	"ftpfs/ftpconn/wire"
+)
+
+// Stat asks for one path: MLST; else SIZE and MDTM, then whether it can be
+// entered, then the parent's listing.
+func (s *Store) Stat(ctx context.Context, p string) (e remote.Entry, err error) {
+	t := task{op: "stat", path: p, class: metadata, again: true}
+	if err := validPath(p); err != nil {
+		return e, s.fail(t, err)
+	}
+	err = s.run(ctx, t, func(ss *session) (err error) {
+		e, err = ss.stat(p)
+		return err
+	})
+	return e, err
+}
+
+func (ss *session) stat(p string) (remote.Entry, error) {
+	if ss.mlst() || p == "/" {
+		return ss.look(p)
+	}
+	full := ss.path(p)
+	rs, err := ss.wire.Batch("SIZE "+full, "MDTM "+full)
+	if err != nil {
+		return remote.Entry{}, err
+	}
+	if e, ok := fileOf(p, rs[0], rs[1]); ok {
+		return e, nil
+	}
+	if sure(rs[0]) {
+		return remote.Entry{}, as(remote.NotExist, rs[0])
+	}
+	r, err := ss.wire.Cmd("CWD " + full)
+	if err != nil {
+		return remote.Entry{}, err
+	}
+	if r.OK() {
+		return remote.Entry{Name: path.Base(p), Type: remote.Dir, Size: -1}, nil
+	}
+	return ss.look(p)
+}
+
+// fileOf makes an entry of the replies to SIZE and MDTM; ok when SIZE was
+// answered, which servers do for plain files.
+func fileOf(p string, size, mdtm wire.Reply) (remote.Entry, bool) {
+	n, ok := sizeIn(size)
+	if !ok {
+		return remote.Entry{}, false
+	}
+	e := remote.Entry{Name: path.Base(p), Type: remote.File, Size: n}
+	if t, ok := timeIn(mdtm); ok {
+		e.MTime, e.MGrain = t, time.Second
+	}
+	return e, true
+}
+
+func sizeIn(r wire.Reply) (int64, bool) {
+	if !r.OK() {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(strings.TrimSpace(r.Text()), 10, 64)
+	return n, err == nil && n >= 0
+}
+
+func timeIn(r wire.Reply) (time.Time, bool) {
+	if !r.OK() {
+		return time.Time{}, false
+	}
+	return listing.ParseTime(strings.TrimSpace(r.Text()))
+}
+
+// inquiry is what tells the version of a file, for one segment.
+type inquiry struct {
+	path string
+	mlst bool
+	cmds []string
+}
+
+func (ss *session) inquire(p string) inquiry {
+	full := ss.path(p)
+	if ss.mlst() {
+		// SIZE too, because ProFTPD words its refusal more clearly.
+		return inquiry{p, true, []string{"MLST " + full, "SIZE " + full}}
+	}
+	return inquiry{p, false, []string{"SIZE " + full, "MDTM " + full}}
+}
+
+// answer is what the replies to an inquiry say: an entry, certainly nothing, or
+// neither.
+type answer struct {
+	remote.Entry
+	found, absent bool
+	reply         wire.Reply // the first refusal
+}
+
+func (ss *session) answered(q inquiry, rs []wire.Reply) (a answer, err error) {
+	if len(rs) < 2 {
+		return a, nil
+	}
+	a.reply = rs[0]
+	a.absent = sure(rs[0]) || sure(rs[1])
+	switch {
+	case !q.mlst:
+		a.Entry, a.found = fileOf(q.path, rs[0], rs[1])
+	case rs[0].OK():
+		a.Entry, err = entryOf(q.path, rs[0])
+		a.found = err == nil
+	default:
+		ss.noMLST(rs[0])
+		a.Entry, a.found = fileOf(q.path, rs[1], wire.Reply{})
+	}
+	a.absent = a.absent && !a.found
+	return a, err
+}

@@ -1,0 +1,86 @@
+package ftpconn
+
+import (
+	"slices"
+	"time"
+
+	"ftpfs/ftpconn/wire"
+)
+
+// Stats is the state of the connections, for status.
+type Stats struct {
+	Open       int       `json:"open"`
+	Idle       int       `json:"idle"`
+	Busy       int       `json:"busy"`
+	Max        int       `json:"max"`
+	LearnedCap int       `json:"learned_cap,omitempty"` // 0: the server set none so far
+	Waiting    int       `json:"waiting"`
+	Commands   int64     `json:"commands"`
+	Logins     int64     `json:"logins"`
+	Up         bool      `json:"up"`
+	Since      time.Time `json:"since"`
+	LastError  string    `json:"last_error,omitempty"`
+	Base       string    `json:"base,omitempty"` // the mounted directory on the server
+	Software   string    `json:"software,omitempty"`
+	Greeting   string    `json:"greeting,omitempty"`
+	Features   []string  `json:"features,omitempty"`
+	Listing    string    `json:"listing,omitempty"`  // the command used
+	SetsTimes  string    `json:"set_time,omitempty"` // the command used
+	Pipelining string    `json:"pipelining"`
+	Prepared   string    `json:"prepared"` // data connections made beforehand
+	Passive    string    `json:"passive"`
+	Zone       string    `json:"zone,omitempty"` // of listings
+}
+
+var traitNames = map[wire.Trait]string{wire.Untried: "untried", wire.Proven: "works", wire.Off: "off"}
+
+// Stats returns the present state, without asking the server anything.
+func (s *Store) Stats() Stats {
+	up, since, last := s.Health()
+	st := Stats{Up: up, Since: since, Commands: s.count.commands.Load(), Logins: s.count.logins.Load()}
+	if last != nil {
+		st.LastError = last.Error()
+	}
+	p := &s.pool
+	p.mu.Lock()
+	st.Max = p.limit
+	st.LearnedCap = p.learned
+	st.Open, st.Idle = len(p.all), len(p.idle)
+	st.Busy = st.Open - st.Idle
+	for _, q := range p.waiting {
+		st.Waiting += len(q)
+	}
+	p.mu.Unlock()
+
+	k := s.server.known()
+	st.Base, st.Software, st.Greeting = k.base, k.software, k.greeting
+	for f := range k.features {
+		st.Features = append(st.Features, f)
+	}
+	slices.Sort(st.Features)
+	if k.seen {
+		switch {
+		case k.mlst && !k.mlsdBad:
+			st.Listing = "MLSD"
+		case k.listBare:
+			st.Listing = "LIST"
+		default:
+			st.Listing = "LIST -a"
+		}
+	}
+	st.SetsTimes = map[setTime]string{setTimeMFMT: "MFMT", setTimeMDTM: "MDTM", setTimeUTIME: "SITE UTIME", setTimeNone: "none"}[k.setTime]
+	w := s.traits.Known()
+	st.Pipelining, st.Prepared = traitNames[w.Segments], traitNames[w.Prepared]
+	switch {
+	case s.cfg.Active:
+		st.Passive = "active"
+	case w.EPSV == wire.Off:
+		st.Passive = "PASV"
+	default:
+		st.Passive = "EPSV"
+	}
+	if z := s.server.location(); z != nil {
+		st.Zone = time.Now().In(z).Format("-07:00")
+	}
+	return st
+}

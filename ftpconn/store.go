@@ -1,0 +1,140 @@
+package ftpconn
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"ftpfs/cache/remote"
+	"ftpfs/ftpconn/wire"
+)
+
+// Store is one FTP server's directory as a remote.Store.
+type Store struct {
+	cfg    Config
+	log    *slog.Logger
+	ctx    context.Context // ends with Close
+	stop   context.CancelFunc
+	bg     sync.WaitGroup // goroutines of the pool and the probe
+	traits *wire.Traits
+
+	server server
+	pool   pool
+	health health
+	count  counters
+}
+
+type counters struct {
+	commands, logins atomic.Int64
+	conns            atomic.Int64
+}
+
+var _ remote.Store = (*Store)(nil)
+
+// New returns a Store without touching the network.
+func New(cfg Config) *Store {
+	cfg = cfg.withDefaults()
+	s := &Store{cfg: cfg, log: cfg.Log, traits: new(wire.Traits)}
+	s.ctx, s.stop = context.WithCancel(context.Background())
+	s.pool.init(s)
+	s.health.init(s)
+	s.server.zone = cfg.Zone
+	return s
+}
+
+// Connect logs in and makes sure that the base directory is there. It need not
+// be called: the first operation does the same, without the look at the
+// directory. The error's kind is Down for an unknown host or a refused
+// connection, Timeout, Auth for a wrong password, NotExist or NotDir for the
+// directory.
+func (s *Store) Connect(ctx context.Context) error {
+	return s.run(ctx, task{op: "connect", path: "", class: metadata, again: true}, func(ss *session) error {
+		return ss.checkBase()
+	})
+}
+
+// Close ends every connection and waits until nothing of the Store runs.
+func (s *Store) Close() error {
+	s.stop()
+	s.pool.close()
+	s.bg.Wait()
+	return nil
+}
+
+// Caps tells what is known of the server.
+func (s *Store) Caps() remote.Caps {
+	k := s.server.known()
+	limit := s.pool.limitNow()
+	return remote.Caps{
+		CheapStat:  k.mlst,
+		SetMTime:   k.setTime != setTimeNone && (k.setTime != setTimeUntried || !k.seen),
+		SetMode:    !k.noChmod,
+		Append:     k.append == wire.Proven,
+		MaxUploads: max(1, min(limit-2, 4)),
+		Software:   k.software,
+	}
+}
+
+// task names an operation for its errors and its place in the queue.
+type task struct {
+	op, path string
+	class    class
+	again    bool  // may be done twice, whatever became of the first time
+	past     *bool // set once the point is passed beyond which again no longer holds
+}
+
+// attempts bounds how often one operation is begun: the first, once more on a
+// fresh connection, and once more for each trick a server does not stand.
+const attempts = 4
+
+// run does f on a connection of the pool. It is done again on a fresh one when
+// an idle connection turned out dead before anything could have taken effect
+// (or the task may be done twice), or when the server was surprised by a trick
+// that is then given up.
+func (s *Store) run(ctx context.Context, t task, f func(*session) error) error {
+	fresh := false
+	for i := 1; ; i++ {
+		ss, err := s.pool.acquire(ctx, t.class, fresh)
+		if err != nil {
+			return s.fail(t, err)
+		}
+		reused := ss.used > 0
+		unbind := ss.wire.Bind(ctx)
+		err = f(ss)
+		unbind()
+		s.finish(ss, t.class, err)
+		if err == nil || i == attempts || ctx.Err() != nil || !s.repeat(t, err, reused) {
+			return s.fail(t, err)
+		}
+		fresh = true
+		s.log.Debug("again on a fresh connection", "op", t.op, "path", t.path, "because", err)
+	}
+}
+
+// repeat decides whether a failed operation is begun again.
+func (s *Store) repeat(t task, err error, reused bool) bool {
+	e := wire.FaultOf(err)
+	if e == nil {
+		return false
+	}
+	safe := !e.Sent || t.again && (t.past == nil || !*t.past)
+	switch e.Fault {
+	case wire.Surprise:
+		return safe
+	case wire.Lost, wire.Closing, wire.Garbage:
+		return safe && reused
+	}
+	return false
+}
+
+// finish gives a session back after an operation that ended with err.
+func (s *Store) finish(ss *session, c class, err error) {
+	if e := wire.FaultOf(err); e != nil && e.Fault == wire.Stalled {
+		s.health.down(err)
+	}
+	ss.used++
+	ss.last = time.Now()
+	s.pool.release(ss, c)
+}

@@ -1,0 +1,181 @@
+package ftpconn
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"ftpfs/cache/remote"
+	"ftpfs/ftpconn/wire"
+)
+
+// Write uploads r, by STOR from the beginning or by APPE at the present end. A
+// final reply that was lost is settled by SIZE.
+func (s *Store) Write(ctx context.Context, p string, r io.Reader, offset, size int64) error {
+	src := &source{r: r, size: size}
+	t := task{op: "upload", path: p, class: upload, again: true, past: &src.touched}
+	if err := validPath(p); err != nil {
+		return s.fail(t, err)
+	}
+	err := s.run(ctx, t, func(ss *session) error {
+		k := s.server.known()
+		if err := k.creatable(p); err != nil {
+			return err
+		}
+		if offset > 0 {
+			return ss.append(p, src, offset)
+		}
+		err := ss.stor(ss.path(p), src, !s.temporary(p))
+		ss.ready = toPrepare
+		if r, no := refusal(err); no {
+			return ss.notWritten(p, r)
+		}
+		return err
+	})
+	if src.err != nil {
+		// The source gave out, not the server.
+		if _, ours := src.err.(*remote.Error); ours || ctx.Err() == nil {
+			return s.fail(t, src.err)
+		}
+	}
+	if err != nil && src.whole && ctx.Err() == nil && remote.KindOf(err).Offline() {
+		if n, err2 := s.sizeOf(ctx, p); err2 == nil && n == offset+src.n {
+			s.log.Info("the reply to an upload was lost, its size is right", "path", p, "because", err)
+			return nil
+		}
+	}
+	return err
+}
+
+// append sends what follows the first offset bytes.
+func (ss *session) append(p string, src *source, offset int64) error {
+	s := ss.store
+	if k := s.server.known(); k.append == wire.Off {
+		return fault(remote.Unsupported, "this server does not append")
+	}
+	full := ss.path(p)
+	r, err := ss.wire.Cmd("SIZE " + full)
+	if err != nil {
+		return err
+	}
+	n, ok := sizeIn(r)
+	if !ok {
+		return ss.notRead(p, r, sure(r))
+	}
+	if n != offset {
+		return fault(remote.Changed, "%d bytes on the server, %d expected", n, offset)
+	}
+	err = ss.appe(full, src)
+	ss.ready = toPrepare
+	if r, no := refusal(err); no {
+		switch {
+		case r.Code == 451 && src.n == 0, kindOf("upload", r) == remote.Unsupported:
+			s.server.learn(func(f *facts) { f.append = wire.Off })
+			return as(remote.Unsupported, r)
+		}
+		return ss.notWritten(p, r)
+	}
+	if err != nil {
+		return err
+	}
+	if r, err = ss.wire.Cmd("SIZE " + full); err != nil {
+		return err
+	}
+	if n, ok := sizeIn(r); ok && n != offset+src.n {
+		return fault(remote.ShortWrite, "%d bytes on the server, %d expected", n, offset+src.n)
+	}
+	s.server.learn(func(f *facts) { f.append = wire.Proven })
+	return nil
+}
+
+// notWritten settles why an upload was refused.
+func (ss *session) notWritten(p string, r wire.Reply) error {
+	kind := kindOf("upload", r)
+	if kind != remote.Unknown && !(kind == remote.BadName && r.Code == 553) {
+		return as(kind, r)
+	}
+	e, err := ss.look(p)
+	switch {
+	case err == nil && e.Type == remote.Dir:
+		return as(remote.IsDir, r)
+	case err == nil:
+		return as(remote.Permission, r)
+	case !absent(err):
+		return keepFault(err, as(kind, r))
+	}
+	return ss.notCreated(p, kind, r)
+}
+
+// notCreated settles why a name that is not there could not be made.
+func (ss *session) notCreated(p string, kind remote.Kind, r wire.Reply) error {
+	e, err := ss.look(parent(p))
+	switch {
+	case absent(err):
+		return as(remote.NotExist, r)
+	case err != nil:
+		return keepFault(err, as(kind, r))
+	case e.Type == remote.File || e.Type == remote.Other:
+		return as(remote.NotDir, r)
+	case kind == remote.Unknown:
+		return as(remote.Permission, r)
+	}
+	return as(kind, r)
+}
+
+// keepFault prefers a broken dialogue to a refusal that could not be explained.
+func keepFault(err error, r *remote.Error) error {
+	if wire.FaultOf(err) != nil {
+		return err
+	}
+	return r
+}
+
+func (s *Store) sizeOf(ctx context.Context, p string) (n int64, err error) {
+	t := task{op: "check", path: p, class: metadata, again: true}
+	err = s.run(ctx, t, func(ss *session) error {
+		r, err := ss.wire.Cmd("SIZE " + ss.path(p))
+		if err != nil {
+			return err
+		}
+		size, ok := sizeIn(r)
+		if !ok {
+			return refused(t.op, r)
+		}
+		n = size
+		return nil
+	})
+	return n, err
+}
+
+// source counts what an upload's reader gives, and fails when that is not what
+// was announced, so that the server never takes a part for the whole.
+type source struct {
+	r       io.Reader
+	size    int64 // announced; -1 unknown
+	n       int64
+	touched bool  // bytes were taken: the upload cannot be begun again
+	whole   bool  // the end was reached, and it was the right one
+	err     error // of r
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	if s.err != nil {
+		return 0, s.err
+	}
+	s.touched = true
+	n, err := s.r.Read(p)
+	s.n += int64(n)
+	switch {
+	case s.size >= 0 && s.n > s.size:
+		s.err = &remote.Error{Kind: remote.ShortWrite, Err: fmt.Errorf("more than the announced %d bytes to upload", s.size)}
+		return 0, s.err
+	case err == io.EOF && s.size >= 0 && s.n < s.size:
+		s.err = &remote.Error{Kind: remote.ShortWrite, Err: fmt.Errorf("%d of the announced %d bytes to upload", s.n, s.size)}
+		return n, s.err
+	case err == io.EOF:
+		s.whole = true
+	case err != nil:
+		s.err = err
+	}
+	return n, err
+}
