@@ -220,6 +220,11 @@ func (m *move) onServer(ctx context.Context) error {
 	if remote.Is(err, remote.NoReplace) {
 		err = t.replaceByBackup(ctx, from, to)
 	}
+	if remote.Is(err, remote.NotExist) && t.lacks(ctx, m.src, from) {
+		err = m.local()
+		m.ended(&intent, owes)
+		return err
+	}
 	switch {
 	case err == nil:
 		m.relink()
@@ -241,6 +246,22 @@ func (m *move) onServer(ctx context.Context) error {
 	}
 	m.ended(&intent, owes)
 	return err
+}
+
+// lacks says whether n is owed and the server has nothing under its name: a
+// publication that a restart left in doubt had not happened, or somebody removed the
+// file there. Then ours is like one that was never sent.
+func (t *Tree) lacks(ctx context.Context, n *Node, path string) bool {
+	if n.file == nil || !n.file.isOwed() {
+		return false
+	}
+	if _, err := t.store.Stat(ctx, path); !remote.Is(err, remote.NotExist) {
+		return false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n.file.base, n.file.sent = nil, nil
+	return true
 }
 
 func (m *move) ended(intent *spool.Intent, recorded bool) {
