@@ -1,16 +1,12 @@
 package test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
 
 	"ftpfs/cache/remote/remotetest"
 	"ftpfs/ftpconn"

@@ -9,17 +9,25 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sort"
+	"sync"
 	"time"
 
 	"ftpfs/cache/remote"
 )
 
-// content is n bytes that look like nothing else, the same for the same n.
+var contents sync.Map // of []byte, by length
+
+// content is n bytes that look like nothing else, the same for the same n; they
+// are shared and not to be changed.
 func content(n int) []byte {
+	if b, ok := contents.Load(n); ok {
+		return b.([]byte)
+	}
 	b := make([]byte, n)
 	var seed [32]byte
 	seed[0], seed[1], seed[2] = byte(n), byte(n>>8), byte(n>>16)
 	rand.NewChaCha8(seed).Read(b)
+	contents.Store(n, b)
 	return b
 }
 
