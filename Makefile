@@ -1,0 +1,74 @@
+# make              build bin/ftpfs
+# make demo         build it, and show it at work on an embedded FTP server
+# make test         install what the tests need (as root on Debian), run all of them
+# make unit         only what needs neither a mount nor (mostly) a server
+# make mounted      only the tests of the real binary, mounted; T=regexp selects some
+# make race         the mounted tests with the daemon under the race detector
+# make fmt vet clean install uninstall
+#
+# Needed: Go, and for the tests on Debian nothing else. See README.md.
+
+GO      ?= go
+PREFIX  ?= /usr/local
+DESTDIR ?=
+SBINDIR ?= /sbin
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+T       ?= .
+
+LDFLAGS = -s -w -X main.version=$(VERSION)
+REPORT  = $(GO) run ./test/report
+
+# The race detector needs a C compiler; test/deps.sh installs one where it can.
+RACE = $(if $(shell command -v $${CC:-gcc} 2>/dev/null),-race)
+
+.PHONY: all build demo test check deps unit mounted race fmt vet clean install uninstall
+
+all: build
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ftpfs ./cmd/ftpfs
+
+demo: build
+	CGO_ENABLED=0 $(GO) run ./test/demo -ftpfs bin/ftpfs
+
+test: deps
+	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory mounted
+
+deps:
+	@sh test/deps.sh
+
+check: vet
+	@bad=$$(gofmt -l $$(git ls-files '*.go')); \
+	if [ -n "$$bad" ]; then echo "not formatted (make fmt):"; echo "$$bad"; exit 1; fi
+
+vet:
+	$(GO) vet ./...
+
+unit:
+	@echo "unit and contract tests $(if $(RACE),under the race detector,WITHOUT the race detector: no C compiler)"
+	@$(GO) test -json $(RACE) -timeout 10m $$($(GO) list ./... | grep -v /test/mounted) | $(REPORT)
+
+mounted: build
+	@echo "mounted tests of bin/ftpfs"
+	@FTPFS_BIN=$(CURDIR)/bin/ftpfs $(GO) test -json -timeout 20m -count=1 -run '$(T)' ./test/mounted | $(REPORT)
+
+race: deps
+	$(GO) build -race -ldflags '$(LDFLAGS)' -o bin/ftpfs.race ./cmd/ftpfs
+	@FTPFS_BIN=$(CURDIR)/bin/ftpfs.race $(GO) test -json -race -short -timeout 40m -count=1 -run '$(T)' ./test/mounted | $(REPORT)
+
+fmt:
+	gofmt -w $$(git ls-files '*.go')
+
+clean:
+	rm -rf bin
+
+install: build
+	install -D -m 755 bin/ftpfs $(DESTDIR)$(PREFIX)/bin/ftpfs
+	install -d $(DESTDIR)$(SBINDIR)
+	ln -sf $(PREFIX)/bin/ftpfs $(DESTDIR)$(SBINDIR)/mount.ftpfs
+	ln -sf $(PREFIX)/bin/ftpfs $(DESTDIR)$(SBINDIR)/mount.fuse.ftpfs
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/ftpfs $(DESTDIR)$(SBINDIR)/mount.ftpfs $(DESTDIR)$(SBINDIR)/mount.fuse.ftpfs
