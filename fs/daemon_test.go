@@ -2,6 +2,7 @@ package fs
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ftpfs/cache"
+	"ftpfs/cache/remote"
 	"ftpfs/cache/remote/mem"
 )
 
@@ -38,10 +40,11 @@ var roles = map[string]func() int{"daemon": daemonMain, "opener": openerMain}
 
 // order is what a daemon is told to mount.
 type order struct {
-	Dir     string // its own state and the mountpoint, Dir/mnt
-	Uid     int    // who serves; root mounts directly, others by fusermount3
-	Config  Config
-	Timeout time.Duration
+	Dir    string // its own state and the mountpoint, Dir/mnt
+	Uid    int    // who serves; root mounts directly, others by fusermount3
+	Config Config
+	Given  bool          // let someone else mount, and serve the descriptor
+	Fresh  time.Duration // dir_cache_time; 0 is a minute, less than 0 none
 }
 
 // sample is what the server holds. It does not answer for what is below /slow.
@@ -52,7 +55,30 @@ func sample(d *mem.Disk) error {
 		d.WriteFile("/plain", []byte("plain text")), d.Chmod("/plain", 0o640), d.Chtimes("/plain", when),
 		d.WriteFile("/setid", []byte("#!/bin/sh\n")), d.Chmod("/setid", 0o755),
 		d.Symlink("plain", "/link"), d.Mknod("/fifo"),
+		d.Mkdir("/odd"), d.WriteFile("/odd/unsized", bytes.Repeat([]byte("0123456789"), 50_000)),
+		d.WriteFile("/doubt", nil),
 	)
+}
+
+// sizeless does not tell the size of files named unsized.
+type sizeless struct{ *mem.Store }
+
+func (s sizeless) List(ctx context.Context, dir string) ([]remote.Entry, error) {
+	ents, err := s.Store.List(ctx, dir)
+	for i := range ents {
+		if ents[i].Name == "unsized" {
+			ents[i].Size = -1
+		}
+	}
+	return ents, err
+}
+
+func (s sizeless) Stat(ctx context.Context, path string) (remote.Entry, error) {
+	e, err := s.Store.Stat(ctx, path)
+	if e.Name == "unsized" {
+		e.Size = -1
+	}
+	return e, err
 }
 
 // daemon is a running one.
@@ -72,6 +98,9 @@ func daemonMain() int {
 	if err := json.Unmarshal([]byte(os.Getenv("FTPFS_FS_TEST_ORDER")), &o); err != nil {
 		fmt.Println("error:", err)
 		return 1
+	}
+	if o.Fresh == 0 {
+		o.Fresh = time.Minute
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	store := mem.New(mem.Options{})
@@ -93,28 +122,50 @@ func daemonMain() int {
 		}
 	}()
 	release := sync.OnceFunc(slow.Release)
+	// The reply to the removal of /doubt is lost, the removal is not.
+	store.HookAfter(func(op, path string) error {
+		if op == mem.OpRemove && path == "/doubt" {
+			return &remote.Error{Op: op, Path: path, Kind: remote.Timeout}
+		}
+		return nil
+	})
 	tree, err := cache.New(cache.Config{
 		CacheDir: filepath.Join(o.Dir, "cache"), StateDir: filepath.Join(o.Dir, "state"),
-		DirCacheTime: time.Minute, CacheSize: 64 << 20, SpoolSize: 256 << 20, MaxEntries: 100_000,
-		Timeout: max(o.Timeout, 30*time.Second), Log: log,
-	}, store)
+		DirCacheTime: max(o.Fresh, 0), CacheSize: 64 << 20, SpoolSize: 256 << 20, MaxEntries: 100_000,
+		Timeout: 30 * time.Second, Log: log,
+	}, sizeless{store})
 	if err != nil {
 		fmt.Println("error:", err)
 		return 1
 	}
 	cfg := o.Config
 	cfg.Log = log
-	s, err := Mount(cfg, tree, filepath.Join(o.Dir, "mnt"))
+	mnt := filepath.Join(o.Dir, "mnt")
+	if o.Given {
+		d, err := attach(cfg.withDefaults(), mnt)
+		if err != nil {
+			fmt.Println("error:", err)
+			return 1
+		}
+		mnt = d.magic()
+	}
+	s, err := Mount(cfg, tree, mnt)
 	if err != nil {
 		fmt.Println("error:", err)
 		return 1
 	}
 	fmt.Println("mounted", s.Mountpoint())
+	var puts int64
 	var obeying sync.Mutex // so that the answer to a last order comes out
 	go func() {
 		for in := bufio.NewScanner(os.Stdin); in.Scan(); {
 			obeying.Lock()
-			switch in.Text() {
+			switch word, rest, _ := strings.Cut(in.Text(), " "); word {
+			case "put": // by another client, each a second later than the one before
+				name, content, _ := strings.Cut(rest, " ")
+				puts++
+				fmt.Println("put:", errors.Join(store.Disk().WriteFile(name, []byte(content)),
+					store.Disk().Chtimes(name, time.Unix(1_600_000_000+puts, 0))))
 			case "release":
 				release()
 				fmt.Println("released")
@@ -131,6 +182,9 @@ func daemonMain() int {
 	s.Wait()
 	obeying.Lock()
 	release()
+	for _, f := range tree.Status().Owed {
+		fmt.Println("owed", f.Path, f.State)
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	stop()
 	fmt.Println("ended:", tree.Close(ctx))

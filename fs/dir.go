@@ -21,6 +21,7 @@ type dir struct {
 	snap *cache.Dir // immutable
 
 	next int
+	ent  fuse.DirEntry // the last one given; go-fuse copies it
 }
 
 func (n *node) OpendirHandle(ctx context.Context, _ uint32) (gofs.FileHandle, uint32, syscall.Errno) {
@@ -39,7 +40,8 @@ func (d *dir) Readdirent(context.Context) (*fuse.DirEntry, syscall.Errno) {
 		return nil, 0
 	}
 	d.next++
-	e := &fuse.DirEntry{Off: uint64(i) + 1}
+	e := &d.ent
+	*e = fuse.DirEntry{Off: uint64(i) + 1}
 	switch i {
 	case 0:
 		e.Name, e.Mode, e.Ino = ".", syscall.S_IFDIR, d.node.n.Ino()

@@ -21,11 +21,13 @@ type handle struct {
 	dirty atomic.Bool // changed since a flush last succeeded
 }
 
+// openFlags are the tree's. Who makes or empties a file writes, also with O_RDONLY:
+// its close is to be noticed.
 func openFlags(flags uint32) cache.OpenFlags {
 	acc := flags & syscall.O_ACCMODE
 	return cache.OpenFlags{
 		Read:     acc != syscall.O_WRONLY,
-		Write:    acc != syscall.O_RDONLY,
+		Write:    acc != syscall.O_RDONLY || flags&(syscall.O_CREAT|syscall.O_TRUNC) != 0,
 		Append:   flags&syscall.O_APPEND != 0,
 		Truncate: flags&syscall.O_TRUNC != 0,
 	}
@@ -50,19 +52,17 @@ func (n *node) Open(ctx context.Context, flags uint32) (gofs.FileHandle, uint32,
 func (m *mount) opened(n *cache.Node, h *cache.Handle, flags uint32) (*handle, uint32) {
 	fh := &handle{m: m, h: h}
 	m.handles.add(fh)
-	acc := flags & syscall.O_ACCMODE
 	var out uint32
 	switch {
-	case acc == syscall.O_WRONLY || m.odd.get(n.Ino()).sizeless:
+	case flags&syscall.O_ACCMODE == syscall.O_WRONLY || m.odd.get(n.Ino()).sizeless:
 		out = fuse.FOPEN_DIRECT_IO
 	case h.KeepCache():
 		out = fuse.FOPEN_KEEP_CACHE
 	}
-	if acc == syscall.O_RDONLY {
+	if openFlags(flags).Write {
+		fh.dirty.Store(true) // until its first flush
+	} else {
 		out |= fuse.FOPEN_NOFLUSH
-	}
-	if acc != syscall.O_RDONLY || flags&(syscall.O_TRUNC|syscall.O_CREAT) != 0 {
-		fh.dirty.Store(true)
 	}
 	return fh, out
 }

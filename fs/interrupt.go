@@ -30,11 +30,14 @@ type call struct {
 	fatal  func(tid uint32) bool
 
 	mu       sync.Mutex
-	done     chan struct{} // made by the first Done; closed when the caller gives up
+	done     chan struct{} // made by the first Done; closed when the caller gives up, and by end
 	finished chan struct{} // closed by end
 	exited   chan struct{} // closed when the watcher is gone
 	err      error
 }
+
+// ended is the Done of calls that are over.
+var ended = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
 
 // begin makes the context of a request from go-fuse's. The caller must end it.
 func begin(ctx context.Context) *call {
@@ -45,14 +48,30 @@ func begin(ctx context.Context) *call {
 	return c
 }
 
-// end stops the watching, and returns when it has stopped.
+// end stops the watching, and returns when it has stopped. The context has ended
+// then, for whoever kept it.
 func (c *call) end() {
 	c.mu.Lock()
 	finished, exited := c.finished, c.exited
+	if finished == nil {
+		c.done, c.err = ended, context.Canceled
+	}
 	c.mu.Unlock()
-	if finished != nil {
-		close(finished)
-		<-exited
+	if finished == nil {
+		return
+	}
+	close(finished)
+	<-exited
+	c.stop()
+}
+
+// stop ends the context, if it has not ended yet.
+func (c *call) stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err == nil {
+		c.err = context.Canceled
+		close(c.done)
 	}
 }
 
@@ -65,11 +84,8 @@ func (c *call) Err() error {
 	return c.err
 }
 
-// Done is closed when the caller gave up. It must not be asked for after end.
+// Done is closed when the caller gave up, or the call is over.
 func (c *call) Done() <-chan struct{} {
-	if c.cancel == nil {
-		return nil
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.done == nil {
@@ -95,10 +111,7 @@ func (c *call) watch() {
 		case <-tick.C:
 		}
 	}
-	c.mu.Lock()
-	c.err = context.Canceled
-	c.mu.Unlock()
-	close(c.done)
+	c.stop()
 }
 
 // stoppers are the signals that end a wait: a person's or the system's wish that

@@ -105,13 +105,27 @@ func TestCallEndStopsTheWatcher(t *testing.T) {
 				close(cancel)
 			}
 			synctest.Wait()
-			stop()
-			c.end() // synctest fails if a goroutine stays
-			if ctx.Err() == nil || c.Err() != nil {
-				t.Errorf("derived %v, call %v", ctx.Err(), c.Err())
+			if ctx.Err() != nil || c.Err() != nil {
+				t.Errorf("interrupted %v, nobody stops: derived %v, call %v", interrupted, ctx.Err(), c.Err())
 			}
+			c.end() // synctest fails if a goroutine stays
+			synctest.Wait()
+			if ctx.Err() == nil || c.Err() == nil {
+				t.Error("the context outlives the call")
+			}
+			stop()
 		}
 	})
+}
+
+// Whoever keeps the context of a request that is answered must not wait on it.
+func TestCallIsOverAfterEnd(t *testing.T) {
+	c := begin(&fuse.Context{Cancel: make(chan struct{})})
+	c.end()
+	<-c.Done()
+	if c.Err() != context.Canceled {
+		t.Errorf("got %v", c.Err())
+	}
 }
 
 func BenchmarkCallFromMemory(b *testing.B) {

@@ -22,6 +22,7 @@ type mount struct {
 	refs    *refs
 	handles handles
 	odd     oddities
+	notes   sync.WaitGroup // messages to the kernel on their way
 }
 
 // Server serves one mount until it is unmounted, by Unmount or by anyone else.
@@ -65,6 +66,7 @@ func Mount(cfg Config, tree *cache.Tree, mountpoint string) (*Server, error) {
 	go func() {
 		defer close(s.done)
 		srv.Serve()
+		m.notes.Wait() // they fail now, if they have not arrived
 	}()
 	dev.readAhead(m.log.log)
 	return s, nil

@@ -408,13 +408,84 @@ func TestUnmountWhileBusySaysWho(t *testing.T) {
 	d.expect("ended: <nil>")
 }
 
-func TestUnmountedByOthers(t *testing.T) {
+// The kernel sends RELEASE after close(2) has returned, and drops it when the
+// unmount is faster. The files were closed all the same.
+func TestUnmountRightAfterClose(t *testing.T) {
 	d := start(t, order{})
-	write(t, d.path("f"), "written and closed a moment before")
+	for i := range 50 {
+		write(t, d.path(fmt.Sprintf("f%d", i)), "written and closed a moment before")
+	}
+	if err := unix.Unmount(d.mnt, 0); err != nil {
+		t.Fatal(err)
+	}
+	for l := range d.out {
+		if strings.HasPrefix(l, "owed ") && !strings.HasSuffix(l, " waiting") && !strings.HasSuffix(l, " uploading") {
+			t.Errorf("after the unmount: %s", l)
+		}
+		if l == "ended: <nil>" {
+			return
+		}
+	}
+	t.Error("the daemon did not end well")
+}
+
+// mount.fuse3 with drop_privileges mounts for us and passes /dev/fd/N.
+func TestServeWhatAHelperMounted(t *testing.T) {
+	d, line := tryStart(t, order{Given: true})
+	if !strings.HasPrefix(line, "mounted /dev/fd/") {
+		t.Fatal(line)
+	}
+	if got, err := os.ReadFile(d.path("plain")); err != nil || string(got) != "plain text" {
+		t.Errorf("%q, %v", got, err)
+	}
 	if err := unix.Unmount(d.mnt, 0); err != nil {
 		t.Fatal(err)
 	}
 	d.expect("ended: <nil>")
+}
+
+func TestFileOfUnknownSizeIsReadToItsEnd(t *testing.T) {
+	d := start(t, order{})
+	got, err := exec.Command("cat", d.path("odd/unsized")).Output()
+	if err != nil || len(got) != 500_000 || !bytes.HasSuffix(got, []byte("6789")) {
+		t.Errorf("%d bytes, %v, want 500,000", len(got), err)
+	}
+}
+
+// Another client's change is seen at the next open, whatever pages the kernel kept.
+func TestReopenSeesTheServersChange(t *testing.T) {
+	d := start(t, order{Fresh: -1})
+	d.tell("put /f first")
+	d.expect("put: <nil>")
+	for _, want := range []string{"first", "first", "other", "longer one"} {
+		d.tell("put /f " + want)
+		d.expect("put: <nil>")
+		if got, err := os.ReadFile(d.path("f")); err != nil || string(got) != want {
+			t.Errorf("got %q, %v, want %q", got, err, want)
+		}
+	}
+}
+
+// An unlink whose reply was lost fails; what the kernel knew of the name is not to
+// outlive that, for the file is gone.
+func TestLostReplyLeavesNoOldName(t *testing.T) {
+	d := start(t, order{})
+	stat(t, d.path("doubt"))
+	err := os.Remove(d.path("doubt"))
+	if err == nil {
+		return // the cache found out by itself
+	}
+	if !errors.Is(err, unix.ETIMEDOUT) && !errors.Is(err, unix.EIO) {
+		t.Errorf("unlink: %v, want a doubt", err)
+	}
+	for began := time.Now(); ; { // the message to the kernel follows the reply
+		if _, err := os.Lstat(d.path("doubt")); errors.Is(err, unix.ENOENT) {
+			return
+		}
+		if time.Since(began) > 20*time.Second {
+			t.Fatal("the kernel goes on showing what is gone")
+		}
+	}
 }
 
 func needHelper(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ftpfs/cache"
+	"ftpfs/cache/remote"
 )
 
 func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out *fuse.EntryOut) (*gofs.Inode, gofs.FileHandle, uint32, syscall.Errno) {
@@ -57,6 +58,7 @@ func (n *node) Mkdir(ctx context.Context, name string, mode uint32, out *fuse.En
 	defer c.end()
 	child, a, err := n.m.tree.Mkdir(c, n.n, name, mode&0o7777)
 	if err != nil {
+		n.doubt(err, name)
 		return nil, n.m.errno(c, "mkdir", err)
 	}
 	return n.m.answer(ctx, n, child, &a, out), 0
@@ -65,13 +67,17 @@ func (n *node) Mkdir(ctx context.Context, name string, mode uint32, out *fuse.En
 func (n *node) Rmdir(ctx context.Context, name string) syscall.Errno {
 	c := begin(ctx)
 	defer c.end()
-	return n.m.errno(c, "rmdir", n.m.tree.Rmdir(c, n.n, name))
+	err := n.m.tree.Rmdir(c, n.n, name)
+	n.doubt(err, name)
+	return n.m.errno(c, "rmdir", err)
 }
 
 func (n *node) Unlink(ctx context.Context, name string) syscall.Errno {
 	c := begin(ctx)
 	defer c.end()
-	return n.m.errno(c, "unlink", n.m.tree.Unlink(c, n.n, name))
+	err := n.m.tree.Unlink(c, n.n, name)
+	n.doubt(err, name)
+	return n.m.errno(c, "unlink", err)
 }
 
 // Rename replaces unless RENAME_NOREPLACE is given (coreutils' mv gives it). The
@@ -90,7 +96,23 @@ func (n *node) Rename(ctx context.Context, name string, newParent gofs.InodeEmbe
 	c := begin(ctx)
 	defer c.end()
 	err := n.m.tree.Rename(c, n.n, name, to.n, newName, flags&unix.RENAME_NOREPLACE != 0)
+	n.doubt(err, name)
+	to.doubt(err, newName)
 	return n.m.errno(c, "rename", err)
+}
+
+// doubt makes the kernel ask again for a name in n, after a change of it that
+// failed without an answer: the server may have made the change. Else the kernel
+// would keep its entry, or the name's absence, for as long as it was told before.
+func (n *node) doubt(err error, name string) {
+	if err == nil {
+		return
+	}
+	switch remote.KindOf(err) {
+	case remote.Down, remote.Timeout, remote.Protocol, remote.Canceled, remote.Temporary, remote.Unknown:
+		// The kernel holds the directory's lock until this request is answered.
+		n.m.notes.Go(func() { n.NotifyEntry(name) })
+	}
 }
 
 // Link is EPERM, what link(2) says of a file system without hard links: git, cp
