@@ -3,9 +3,10 @@
 package argv
 
 import (
+	"bytes"
 	"os"
+	"strconv"
 	"strings"
-	"syscall"
 	"unsafe"
 
 	"ftpfs/cmd/internal/target"
@@ -34,30 +35,47 @@ func Take() (args []string, secrets bool) {
 // TakeEnv returns an environment variable and removes it from the environment of
 // this process, as /proc shows it, and of all that it starts.
 func TakeEnv(name string) string {
-	v, ok := syscall.Getenv(name)
+	value, ok := os.LookupEnv(name)
 	if !ok {
 		return ""
 	}
-	value := strings.Clone(v)
-	if inEnviron(v) {
-		blank(unsafe.Slice(unsafe.StringData(v), len(v)))
-	}
 	os.Unsetenv(name)
+	env := environ()
+	for from := 0; from < len(env); {
+		end := bytes.IndexByte(env[from:], 0)
+		if end < 0 {
+			end = len(env) - from
+		}
+		if v, ok := bytes.CutPrefix(env[from:from+end], []byte(name+"=")); ok {
+			blank(v)
+		}
+		from += end + 1
+	}
 	return value
 }
 
-// inEnviron says whether v is still the kernel's memory, and not a string set
-// with os.Setenv, which may be a constant that cannot be written to.
-func inEnviron(v string) bool {
-	if v == "" || len(os.Args) == 0 {
-		return false
+// environ is the environment in the kernel's memory, of which the runtime's
+// strings are copies. It lies behind the arguments; /proc says where. Nil where
+// that cannot be told.
+func environ() []byte {
+	b, err := os.ReadFile("/proc/self/stat")
+	if err != nil || len(os.Args) == 0 || os.Args[0] == "" {
+		return nil
 	}
-	// The kernel lays out argv and the environment side by side near the stack's
-	// top; no Go allocation or constant comes to lie within its 2 MiB bound.
-	const most = 2 << 20
-	a := uintptr(unsafe.Pointer(unsafe.StringData(os.Args[0])))
-	p := uintptr(unsafe.Pointer(unsafe.StringData(v)))
-	return p > a && p-a < most
+	// The fields after the program's name in parentheses begin with the third;
+	// 50 and 51 are env_start and env_end (proc_pid_stat(5)).
+	f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+	if len(f) < 49 {
+		return nil
+	}
+	start, err1 := strconv.ParseUint(f[50-3], 10, 64)
+	end, err2 := strconv.ParseUint(f[51-3], 10, 64)
+	first := unsafe.Pointer(unsafe.StringData(os.Args[0]))
+	at := uint64(uintptr(first))
+	if err1 != nil || err2 != nil || start <= at || end <= start || end-at > 8<<20 {
+		return nil
+	}
+	return unsafe.Slice((*byte)(unsafe.Add(first, start-at)), end-start)
 }
 
 func blank(b []byte) {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"ftpfs/cache"
+	"ftpfs/ftpconn"
 )
 
 // Op names a request.
@@ -84,15 +85,15 @@ type Count struct {
 
 // Status of one mount.
 type Status struct {
-	URL         string          `json:"url"`
-	Mountpoint  string          `json:"mountpoint"`
-	State       string          `json:"state"` // mounted, draining, detached
-	PID         int             `json:"pid"`
-	Version     string          `json:"version"`
-	Since       time.Time       `json:"since"`
-	Log         string          `json:"log,omitempty"` // file; "" when it logs to stderr
-	Cache       cache.Status    `json:"cache"`
-	Connections json.RawMessage `json:"connections,omitempty"`
+	URL         string        `json:"url"`
+	Mountpoint  string        `json:"mountpoint"`
+	State       string        `json:"state"` // mounted, draining, detached
+	PID         int           `json:"pid"`
+	Version     string        `json:"version"`
+	Since       time.Time     `json:"since"`
+	Log         string        `json:"log,omitempty"` // file; "" when it logs to stderr
+	Cache       cache.Status  `json:"cache"`
+	Connections ftpconn.Stats `json:"connections"`
 }
 
 type frame struct {

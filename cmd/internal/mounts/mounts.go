@@ -23,6 +23,7 @@ const Type = "fuse.ftpfs"
 // Mount is one line of /proc/self/mountinfo.
 type Mount struct {
 	ID     int
+	Device string // major:minor
 	Root   string // path within the file system that is mounted; "/" unless bind-mounted
 	Point  string
 	Type   string
@@ -76,7 +77,7 @@ func parse(r io.Reader) ([]Mount, error) {
 		if err != nil {
 			continue
 		}
-		m := Mount{ID: id, Root: unescape(f[3]), Point: unescape(f[4]), Type: f[dash+1], Source: unescape(f[dash+2])}
+		m := Mount{ID: id, Device: f[2], Root: unescape(f[3]), Point: unescape(f[4]), Type: f[dash+1], Source: unescape(f[dash+2])}
 		if len(f) > dash+3 {
 			m.Super = f[dash+3]
 		}

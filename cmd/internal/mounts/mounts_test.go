@@ -120,18 +120,3 @@ func TestGone(t *testing.T) {
 		t.Errorf("after the unmount: %v", err)
 	}
 }
-
-func TestUsers(t *testing.T) {
-	dir := t.TempDir()
-	if u := Users(dir, 5); len(u) != 0 {
-		t.Errorf("nobody uses %s, got %v", dir, u)
-	}
-	f, err := os.Create(filepath.Join(dir, "f"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if u := Users(dir, 5); len(u) != 1 || !strings.Contains(u[0], "mounts.test") {
-		t.Errorf("we have a file open in %s, got %v", dir, u)
-	}
-}

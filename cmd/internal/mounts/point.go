@@ -1,6 +1,7 @@
 package mounts
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"os/exec"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -104,6 +106,9 @@ func Detach(point string) error { return unmount(point, unix.MNT_DETACH|unix.UMO
 // Unmount removes a mount that nobody uses (EBUSY otherwise).
 func Unmount(point string) error { return unmount(point, unix.UMOUNT_NOFOLLOW, "-u") }
 
+// helperTime bounds a run of fusermount3, which can hang below a dead network mount.
+const helperTime = 30 * time.Second
+
 func unmount(point string, flags int, helper string) error {
 	err := unix.Unmount(point, flags)
 	if err == nil || !errors.Is(err, unix.EPERM) {
@@ -114,7 +119,12 @@ func unmount(point string, flags int, helper string) error {
 		if lookErr != nil {
 			continue
 		}
-		out, runErr := exec.Command(path, helper, "--", point).CombinedOutput()
+		ctx, stop := context.WithTimeout(context.Background(), helperTime)
+		cmd := exec.CommandContext(ctx, path, helper, "--", point)
+		cmd.Dir, cmd.WaitDelay = "/", time.Second
+		cmd.Env = append(os.Environ(), "LC_ALL=C")
+		out, runErr := cmd.CombinedOutput()
+		stop()
 		if runErr == nil {
 			return nil
 		}

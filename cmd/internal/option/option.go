@@ -33,16 +33,15 @@ type Options struct {
 	Port     int           `json:"port,omitempty"`
 	TraceFTP bool          `json:"trace_ftp,omitempty"`
 
-	AllowOther bool    `json:"allow_other,omitempty"`
-	UID        *uint32 `json:"uid,omitempty"`
-	GID        *uint32 `json:"gid,omitempty"`
-	Umask      *uint32 `json:"umask,omitempty"`
-	ReadOnly   bool    `json:"ro,omitempty"`
-	NoExec     bool    `json:"noexec,omitempty"`
-	NoAtime    bool    `json:"noatime,omitempty"`
-	NonEmpty   bool    `json:"nonempty,omitempty"`
-	NoFail     bool    `json:"nofail,omitempty"`
-	FsName     string  `json:"fsname,omitempty"`
+	AllowOther bool     `json:"allow_other,omitempty"`
+	UID        *uint32  `json:"uid,omitempty"`
+	GID        *uint32  `json:"gid,omitempty"`
+	Umask      *uint32  `json:"umask,omitempty"`
+	ReadOnly   bool     `json:"ro,omitempty"`
+	Flags      []string `json:"flags,omitempty"` // words for mount(2), such as noexec
+	NonEmpty   bool     `json:"nonempty,omitempty"`
+	NoFail     bool     `json:"nofail,omitempty"`
+	FsName     string   `json:"fsname,omitempty"`
 
 	LogLevel slog.Level `json:"log_level"`
 
@@ -103,10 +102,11 @@ func (o *Options) one(item string) error {
 		return nil // for systemd, autofs and people
 	}
 	key = strings.ReplaceAll(key, "-", "_")
-	if slices.Contains(mountWords, key) && !hasValue || key == "comment" {
-		if key == "nofail" {
-			o.NoFail = true
-		}
+	if !hasValue && slices.Contains(kernelWords, key) {
+		o.Flags = append(o.Flags, key)
+		return nil
+	}
+	if !hasValue && slices.Contains(mountWords, key) || key == "comment" {
 		return nil
 	}
 	d := find(key)

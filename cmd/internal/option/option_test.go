@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -46,13 +47,13 @@ func TestParse(t *testing.T) {
 		{"username=me,password=a\\,b", func(o *Options) { o.User, o.Password, o.HasPassword = "me", "a,b", true }},
 		{"credentials=/etc/c", func(o *Options) { o.Credentials = "/etc/c" }},
 		{"cred=/etc/c", func(o *Options) { o.Credentials = "/etc/c" }},
-		{"_netdev,noauto,auto,user,users,nouser,defaults,rw,dev,suid,exec,relatime,async", func(*Options) {}},
+		{"_netdev,noauto,auto,user,users,nouser,defaults,rw,dev,suid", func(*Options) {}},
 		{"x-systemd.automount,x-foo=1,X-bar,comment=hello there", func(*Options) {}},
 		{"nofail", func(o *Options) { o.NoFail = true }},
 		{"ro,rw", func(*Options) {}},
 		{"rw,ro", func(o *Options) { o.ReadOnly = true }},
 		{"allow_other=no", func(*Options) {}},
-		{"noexec,noatime,nodev,nosuid", func(o *Options) { o.NoExec, o.NoAtime = true, true }},
+		{"noexec,dev,noatime,nosuid", func(o *Options) { o.Flags = []string{"noexec", "noatime", "nosuid"} }},
 		{"enable_epsv,utf8,default_permissions,reconnect,tls=off", func(*Options) {}},
 	} {
 		got, want := Defaults(), Defaults()
@@ -161,6 +162,9 @@ func TestTableIsSound(t *testing.T) {
 			seen[n] = true
 			if _, ok := hints[n]; ok {
 				t.Errorf("%s is an option and a hint", n)
+			}
+			if slices.Contains(kernelWords, n) || slices.Contains(mountWords, n) {
+				t.Errorf("%s is an option and a word of mount(8)", n)
 			}
 			if strings.Contains(n, "-") {
 				t.Errorf("%s cannot be found: - is read as _", n)

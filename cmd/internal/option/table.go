@@ -77,8 +77,6 @@ var table = []def{
 	{name: "gid", arg: "GID", set: func(o *Options, v string, _ bool) error { return groupID(v, &o.GID) }},
 	{name: "umask", arg: "OCTAL", set: func(o *Options, v string, _ bool) error { return octal(v, &o.Umask) }},
 	{name: "nonempty", aliases: []string{"allow_non_empty"}, set: flag(func(o *Options) *bool { return &o.NonEmpty })}, // FUSE 2; rclone
-	{name: "noexec", set: flag(func(o *Options) *bool { return &o.NoExec })},
-	{name: "noatime", set: flag(func(o *Options) *bool { return &o.NoAtime })},
 	{name: "nofail", set: flag(func(o *Options) *bool { return &o.NoFail })},
 	{name: "fsname", arg: "NAME", set: func(o *Options, v string, _ bool) error { return text(v, &o.FsName) }},
 
@@ -87,7 +85,7 @@ var table = []def{
 	{name: "trace_ftp", set: flag(func(o *Options) *bool { return &o.TraceFTP })},
 
 	// What ftpfs always does.
-	settled("nodev"), settled("nosuid"), settled("default_permissions"), settled("enable_epsv"), settled("utf8"),
+	settled("default_permissions"), settled("enable_epsv"), settled("utf8"),
 	settled("reconnect"), settled("use_ino"), settled("readdir_ino"), settled("hard_remove"), settled("large_read"),
 	settled("big_writes"), settled("tcp_nodelay"), settled("soft"),
 	{name: "tls", arg: "off", set: func(o *Options, v string, _ bool) error {
@@ -114,10 +112,15 @@ func settled(name string) def {
 	}}
 }
 
-// mountWords are mount(8)'s own: it, systemd or fstab acts on them.
-var mountWords = []string{"_netdev", "nofail", "auto", "noauto", "user", "nouser", "users", "nousers", "owner", "noowner",
-	"group", "nogroup", "defaults", "async", "dev", "suid", "exec", "relatime", "norelatime", "atime", "diratime",
-	"nodiratime", "loud", "silent", "_rnetdev"}
+// mountWords are mount(8)'s own: it, systemd or fstab acts on them. dev and suid
+// are among them: set-user-id programs and devices of an FTP server are never
+// honoured.
+var mountWords = []string{"_netdev", "auto", "noauto", "user", "nouser", "users", "nousers", "owner", "noowner",
+	"group", "nogroup", "defaults", "dev", "suid", "loud", "silent", "_rnetdev", "norelatime"}
+
+// kernelWords are handed to mount(2).
+var kernelWords = []string{"nodev", "nosuid", "exec", "noexec", "atime", "noatime", "diratime", "nodiratime",
+	"relatime", "strictatime", "sync", "async", "dirsync"}
 
 // hints answer well-known names of others that mean something ftpfs does
 // differently or not at all.
@@ -141,7 +144,6 @@ var hints = map[string]string{
 	"dmask":                 "use umask=",
 	"allow_root":            "use allow_other",
 	"auto_unmount":          "a dead mount is replaced by the next mount, or removed with ftpfs unmount",
-	"sync":                  "use sync_close to wait for the server at close, or fsync=server",
 	"subtype":               "it is always ftpfs",
 	"setuid":                "run ftpfs as that user",
 	"password_stdin":        "use credentials=FILE, or $FTPFS_PASSWORD",

@@ -178,6 +178,7 @@ type Note struct {
 	PID        int       `json:"pid"`
 	Mountpoint string    `json:"mountpoint"`
 	Control    string    `json:"control,omitempty"`
+	Spool      string    `json:"spool,omitempty"`
 	CacheDir   string    `json:"cache_dir,omitempty"` // the option, to mount again
 	Started    time.Time `json:"started"`
 }
@@ -195,6 +196,23 @@ func WriteNote(state string, n Note) error {
 		return err
 	}
 	return os.Rename(tmp, filepath.Join(state, noteName))
+}
+
+// WriteElsewhere leaves a note about a mount with a cache_dir of its own, whose
+// state d is not under the usual root, in a directory under that root.
+func WriteElsewhere(d Dirs, n Note) error {
+	roots, err := FindRoots("")
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256([]byte(d.State))
+	dir := roots.Of(d.Key + "-at-" + hex.EncodeToString(sum[:4])).State
+	for _, p := range []string{roots.State, dir} {
+		if err := Private(p); err != nil {
+			return err
+		}
+	}
+	return WriteNote(dir, n)
 }
 
 // ReadNote returns the note in a state directory; a lost or torn one is empty.

@@ -50,6 +50,11 @@ func SocketPath(dir, mountpoint string, pid int) string {
 	return filepath.Join(dir, socketPrefix(mountpoint)+strconv.Itoa(pid)+".sock")
 }
 
+// SocketPattern matches the sockets of one mountpoint, for filepath.Glob.
+func SocketPattern(dir, mountpoint string) string {
+	return filepath.Join(dir, socketPrefix(mountpoint)+"*.sock")
+}
+
 func socketPrefix(mountpoint string) string {
 	sum := sha256.Sum256([]byte(mountpoint))
 	return hex.EncodeToString(sum[:6]) + "-"
@@ -63,7 +68,7 @@ func FindSockets(uid int, mountpoint string) []string {
 	}
 	var found []string
 	for _, d := range dirs {
-		m, err := filepath.Glob(filepath.Join(d, socketPrefix(mountpoint)+"*.sock"))
+		m, err := filepath.Glob(SocketPattern(d, mountpoint))
 		if err == nil {
 			found = append(found, m...)
 		}

@@ -1,0 +1,272 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path"
+	"syscall"
+	"time"
+
+	"ftpfs/cache"
+	"ftpfs/cmd/internal/control"
+	"ftpfs/cmd/internal/daemon"
+	"ftpfs/cmd/internal/mounts"
+)
+
+// report is what ftpfs status --json prints.
+type report struct {
+	Mounts    []mountReport `json:"mounts"`
+	Unmounted []spoolReport `json:"unmounted"` // spools that owe something while nothing is mounted
+}
+
+type mountReport struct {
+	control.Status
+	Error string `json:"error,omitempty"` // why the daemon could not be asked; then only url and mountpoint are good
+}
+
+type spoolReport struct {
+	URL        string `json:"url"`
+	Mountpoint string `json:"mountpoint"` // the last one
+	SpoolDir   string `json:"spool_dir"`
+	CacheDir   string `json:"cache_dir,omitempty"` // the option it was mounted with
+	Owed       int    `json:"owed_files"`          // all but parked
+	OwedBytes  int64  `json:"owed_bytes"`
+	Parked     int    `json:"parked_files"`
+}
+
+// statusTime bounds the waiting for one daemon.
+const statusTime = 15 * time.Second
+
+func statusCommand(a []string, out, errOut io.Writer) int {
+	f := flags("status")
+	asJSON := f.Bool("json", false, "")
+	if done, code := parse(f, a, usage, out, errOut); done {
+		return code
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	list, err := findMounts(f.Args())
+	if err != nil {
+		return complain(errOut, daemon.ExitSystem, err)
+	}
+	r := report{Mounts: []mountReport{}, Unmounted: []spoolReport{}}
+	for _, m := range list {
+		r.Mounts = append(r.Mounts, ask(ctx, m.Mount))
+	}
+	if f.NArg() == 0 {
+		r.Unmounted = append(r.Unmounted, unmounted(r.Mounts)...)
+	}
+	if *asJSON {
+		e := json.NewEncoder(out)
+		e.SetIndent("", "  ")
+		e.SetEscapeHTML(false)
+		if err := e.Encode(r); err != nil {
+			return complain(errOut, daemon.ExitSystem, err)
+		}
+		return 0
+	}
+	show(out, r, time.Now())
+	return 0
+}
+
+func ask(ctx context.Context, m mounts.Mount) mountReport {
+	r := mountReport{Status: control.Status{URL: m.Source, Mountpoint: m.Point}}
+	socket, err := socketOf(m)
+	if err == nil {
+		ctx, cancel := context.WithTimeout(ctx, statusTime)
+		defer cancel()
+		var st control.Status
+		if err = control.Call(ctx, socket, control.Request{Op: control.OpStatus}, nil, &st, m.Owner()); err == nil {
+			r.Status = st
+			return r
+		}
+	}
+	if errors.Is(err, control.ErrGone) && mounts.Dead(m.Point) {
+		err = errDead
+	}
+	r.Error = err.Error()
+	return r
+}
+
+// unmounted lists the spools that owe something and are not among the mounts. A
+// daemon that still sends after its unmount is found by its spool.
+func unmounted(mounted []mountReport) []spoolReport {
+	in := map[string]bool{}
+	for _, m := range mounted {
+		if m.Cache.SpoolDir != "" {
+			in[m.Cache.SpoolDir] = true
+		}
+	}
+	var list []spoolReport
+	for _, s := range spools() {
+		if s.owed == 0 || in[s.note.Spool] {
+			continue
+		}
+		list = append(list, spoolReport{URL: s.note.URL, Mountpoint: s.note.Mountpoint, SpoolDir: s.note.Spool,
+			CacheDir: s.note.CacheDir, Owed: s.owed - s.parked, OwedBytes: s.bytes, Parked: s.parked})
+	}
+	return list
+}
+
+// mostShown files of each kind; --json has all that the daemon tells.
+const mostShown = 20
+
+func show(out io.Writer, r report, now time.Time) {
+	if len(r.Mounts) == 0 && len(r.Unmounted) == 0 {
+		fmt.Fprintln(out, "nothing is mounted, and nothing is owed")
+	}
+	for i, m := range r.Mounts {
+		if i > 0 {
+			fmt.Fprintln(out)
+		}
+		showMount(out, m, now)
+	}
+	for i, s := range r.Unmounted {
+		if i > 0 || len(r.Mounts) > 0 {
+			fmt.Fprintln(out)
+		}
+		fmt.Fprintf(out, "%s (not mounted)\n", plain(s.URL))
+		line(out, "owed", fmt.Sprintf("%s, %s; sent after the next mount", count(s.Owed, "file"), size(s.OwedBytes)))
+		if s.Parked > 0 {
+			line(out, "parked", count(s.Parked, "file"))
+		}
+		line(out, "spool", plain(s.SpoolDir))
+		again := "ftpfs " + shell(s.URL) + " " + shell(s.Mountpoint)
+		if s.CacheDir != "" {
+			again = "ftpfs -o cache_dir=" + shell(s.CacheDir) + " " + shell(s.URL) + " " + shell(s.Mountpoint)
+		}
+		line(out, "mount", again)
+	}
+}
+
+func line(out io.Writer, key, value string) { fmt.Fprintf(out, "  %-12s %s\n", key, value) }
+
+func showMount(out io.Writer, m mountReport, now time.Time) {
+	fmt.Fprintf(out, "%s at %s\n", plain(m.URL), plain(m.Mountpoint))
+	if m.Error != "" {
+		line(out, "daemon", plain(m.Error))
+		return
+	}
+	c := m.Cache
+	line(out, "server", server(m, now))
+	owed := "nothing"
+	if c.OwedFiles > 0 {
+		owed = fmt.Sprintf("%s, %s", count(c.OwedFiles, "file"), size(c.OwedBytes))
+	}
+	line(out, "owed", owed)
+	shown := 0
+	for _, f := range c.Owed {
+		if settledBy(f) {
+			continue
+		}
+		if shown++; shown > mostShown {
+			fmt.Fprintf(out, "    and %d more\n", c.OwedFiles-mostShown)
+			break
+		}
+		showOwed(out, m, f, now)
+	}
+	if c.Parked > 0 {
+		line(out, "parked", count(c.Parked, "file")+", kept here until you decide")
+		shown = 0
+		for _, f := range c.Owed {
+			if !settledBy(f) {
+				continue
+			}
+			if shown++; shown > mostShown {
+				fmt.Fprintf(out, "    and %d more; ftpfs status --json lists them\n", c.Parked-mostShown)
+				break
+			}
+			showParked(out, m, f)
+		}
+	}
+	if c.Quarantined > 0 {
+		line(out, "quarantined", count(c.Quarantined, "record")+" that could not be trusted after a crash, in "+
+			plain(path.Join(c.SpoolDir, "quarantine")))
+	}
+	line(out, "cache", fmt.Sprintf("%s of %s; %s in %s known", size(c.CacheUsed), size(c.CacheSize),
+		count(c.Entries, "name"), directories(c.Listings)))
+	line(out, "spool", fmt.Sprintf("%s of %s in %s", size(c.SpoolUsed), size(c.SpoolSize), plain(c.SpoolDir)))
+	line(out, "connections", connections(m))
+	about := fmt.Sprintf("process %d, version %s, for %s", m.PID, m.Version, ago(m.Since, now))
+	if m.State != "" && m.State != "mounted" {
+		about += ", " + m.State
+	}
+	line(out, "daemon", about)
+	if m.Log != "" {
+		line(out, "log", plain(m.Log))
+	}
+}
+
+func server(m mountReport, now time.Time) string {
+	if !m.Cache.Online {
+		s := "down"
+		if t := m.Cache.DownSince; t != nil {
+			s += fmt.Sprintf(" since %s (%s)", t.Local().Format("15:04:05"), ago(*t, now))
+		}
+		if m.Cache.LastError != "" {
+			s += ": " + plain(m.Cache.LastError)
+		}
+		return s
+	}
+	s := "online"
+	if m.Connections.Software != "" {
+		s += ", " + plain(m.Connections.Software)
+	}
+	return s
+}
+
+func connections(m mountReport) string {
+	c := m.Connections
+	s := fmt.Sprintf("%d open, %d busy, at most %d", c.Open, c.Busy, c.Max)
+	if c.LearnedCap > 0 {
+		s += fmt.Sprintf(" (the server allows %d)", c.LearnedCap)
+	}
+	if c.Waiting > 0 {
+		s += fmt.Sprintf(", %d waiting for one", c.Waiting)
+	}
+	return s
+}
+
+func directories(n int) string {
+	if n == 1 {
+		return "1 directory"
+	}
+	return fmt.Sprintf("%d directories", n)
+}
+
+// settledBy says that a file waits for a person.
+func settledBy(f cache.OwedFile) bool { return f.State == "parked" || f.State == "interrupted" }
+
+// local is the path of a file as the user sees it.
+func local(m mountReport, p string) string { return path.Join(m.Mountpoint, p) }
+
+func showOwed(out io.Writer, m mountReport, f cache.OwedFile, now time.Time) {
+	s := fmt.Sprintf("    %-10s %s  %s", f.State, plain(local(m, f.Path)), size(f.Size))
+	if f.State == "uploading" && f.Size > 0 {
+		s += fmt.Sprintf(" (%d %%)", min(f.Sent, f.Size)*100/f.Size)
+	}
+	if !f.Since.IsZero() {
+		s += ", for " + ago(f.Since, now)
+	}
+	if f.Error != "" {
+		s += fmt.Sprintf("; attempt %d failed: %s", f.Attempts, plain(f.Error))
+	}
+	fmt.Fprintln(out, s)
+}
+
+func showParked(out io.Writer, m mountReport, f cache.OwedFile) {
+	p := local(m, f.Path)
+	why := f.Error
+	if why == "" && f.State == "interrupted" {
+		why = "it was open when the daemon died"
+	}
+	fmt.Fprintf(out, "    %s  %s\n", plain(p), size(f.Size))
+	fmt.Fprintf(out, "      %s\n", plain(why))
+	fmt.Fprintf(out, "      ftpfs retry %s    to send it again\n", shell(p))
+	fmt.Fprintf(out, "      ftpfs discard %s    to give it up; a copy is kept\n", shell(p))
+}

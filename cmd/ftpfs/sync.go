@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"time"
+
+	"ftpfs/cmd/internal/control"
+	"ftpfs/cmd/internal/daemon"
+)
+
+// How long sync and unmount wait while nothing moves, when --timeout was not given:
+// long enough for a server to restart, short enough for a script.
+const (
+	syncStall    = 60 * time.Second
+	unmountStall = 30 * time.Second
+)
+
+// syncCommand is ftpfs sync [MOUNTPOINT|FILE].
+func syncCommand(a []string, out, errOut io.Writer) int {
+	f := flags("sync")
+	timeout := f.String("timeout", "", "")
+	if done, code := parse(f, a, usage, out, errOut); done {
+		return code
+	}
+	r := control.Request{Op: control.OpSync, Stall: syncStall}
+	if err := waitFor(&r, *timeout); err != nil {
+		return complain(errOut, daemon.ExitUsage, err)
+	}
+	list, err := findMounts(f.Args())
+	if err != nil {
+		return complain(errOut, daemon.ExitSystem, err)
+	}
+	if len(list) == 0 {
+		fmt.Fprintln(out, "nothing is mounted")
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	worst := 0
+	for _, m := range list {
+		r.Path = m.within
+		worst = worse(worst, syncOne(ctx, m, r, out, errOut))
+	}
+	return worst
+}
+
+// worse of two exit codes: failures to ask come before what was answered.
+func worse(a, b int) int {
+	rank := func(c int) int {
+		switch c {
+		case 0:
+			return 0
+		case exitOwed:
+			return 1
+		case exitParked:
+			return 2
+		}
+		return 3
+	}
+	if rank(b) > rank(a) {
+		return b
+	}
+	return a
+}
+
+// waitFor sets how long a request waits. A timeout of 0 does not wait; one that was
+// given replaces the patience with a server where nothing moves.
+func waitFor(r *control.Request, timeout string) error {
+	if timeout == "" {
+		return nil
+	}
+	d, err := time.ParseDuration(timeout)
+	if s, serr := strconv.ParseFloat(timeout, 64); serr == nil {
+		d, err = time.Duration(s*float64(time.Second)), nil
+	}
+	if err != nil || d < 0 {
+		return fmt.Errorf("--timeout %q: write seconds, or for example 5m", timeout)
+	}
+	r.Limit, r.Stall = d, 0
+	if d == 0 {
+		r.Limit = -1
+	}
+	return nil
+}
+
+func syncOne(ctx context.Context, m found, r control.Request, out, errOut io.Writer) int {
+	socket, err := socketOf(m.Mount)
+	if err != nil {
+		return complain(errOut, daemon.ExitSystem, fmt.Errorf("%s: %w", m.Point, err))
+	}
+	p := newProgress(errOut)
+	var s control.Settled
+	err = control.Call(ctx, socket, r, p.update, &s, m.Owner())
+	p.end()
+	switch {
+	case ctx.Err() != nil:
+		fmt.Fprintln(errOut, "ftpfs: stopped waiting; the upload goes on")
+		return exitInterrupted
+	case err != nil:
+		return complain(errOut, daemon.ExitSystem, fmt.Errorf("%s: %w", m.Point, err))
+	}
+	return tell(m.Point, s, out, errOut)
+}
+
+// tell prints how a waiting ended, as one line, and returns its exit code.
+func tell(what string, s control.Settled, out, errOut io.Writer) int {
+	switch s.Outcome {
+	case control.AllThere:
+		moved := ""
+		if s.Files > 0 {
+			moved = fmt.Sprintf(" (%s, %s)", count(s.Files, "file"), size(s.Bytes))
+		}
+		fmt.Fprintf(out, "%s: all is on the server%s\n", what, moved)
+		return 0
+	case control.SomeParked:
+		return complain(errOut, exitParked, fmt.Errorf("%s: %s parked, refused by the server and kept here; see ftpfs status",
+			what, filesAre(s.Parked)))
+	}
+	why := ""
+	switch {
+	case !s.Online && s.LastError != "":
+		why = "; the server is down: " + plain(s.LastError)
+	case !s.Online:
+		why = "; the server is down"
+	case s.GaveUp != "":
+		why = "; " + s.GaveUp
+	}
+	later := "; the upload goes on"
+	if s.Unmounted {
+		later = "; kept in " + plain(s.SpoolDir) + ", sent after the next mount"
+	}
+	return complain(errOut, exitOwed, errors.New(what+": "+fmt.Sprintf("%s (%s) still owed", filesAre(s.Owed), size(s.OwedBytes))+why+later))
+}

@@ -1,0 +1,303 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"ftpfs/cache"
+	"ftpfs/cache/spool"
+	"ftpfs/cmd/internal/control"
+	"ftpfs/cmd/internal/logfile"
+	"ftpfs/cmd/internal/mounts"
+	"ftpfs/cmd/internal/place"
+	"ftpfs/fs"
+	"ftpfs/ftpconn"
+)
+
+// Daemon is one mounted server.
+type Daemon struct {
+	cfg   Config          // immutable
+	dirs  place.Dirs      // immutable
+	log   *slog.Logger    // immutable
+	file  *logfile.File   // immutable; nil when logging elsewhere
+	store *ftpconn.Store  // immutable
+	tree  Tree            // immutable
+	mount *fs.Server      // immutable
+	id    int             // immutable: of the mount in mountinfo; 0 when it was not found
+	ctl   *control.Server // immutable
+	since time.Time       // immutable
+	note  string          // immutable: what was odd about the start; "" is nothing
+
+	end chan ending // why Run should end; capacity 1, the first counts
+
+	mu      sync.Mutex // guards what follows
+	phase   string     // as control.Status shows it
+	closed  bool       // the tree is closed, final says how
+	final   control.Settled
+	settled chan struct{} // closed with closed
+}
+
+// ending says who ended the mount.
+type ending int
+
+const (
+	byRequest ending = iota // ftpfs unmount: drained and unmounted
+	byRelease               // the next mount wants the spool
+)
+
+// Phases.
+const (
+	phaseMounted  = "mounted"
+	phaseDetached = "detached" // no longer in the mount table, still in use
+	phaseDraining = "draining" // unmounted, uploads going on
+)
+
+// Start mounts. When it returns nil error the mount is usable; Run must follow. The
+// error is an *Error, one line. ctx bounds the waiting for the server.
+func Start(ctx context.Context, cfg Config) (_ *Daemon, err error) {
+	raiseLimits()
+	d := &Daemon{cfg: cfg, since: time.Now(), phase: phaseMounted, end: make(chan ending, 1), settled: make(chan struct{})}
+	var undo []func()
+	defer func() {
+		if err == nil {
+			return
+		}
+		for i := len(undo) - 1; i >= 0; i-- {
+			undo[i]()
+		}
+	}()
+
+	if d.dirs, err = cfg.Roots.Make(cfg.Target); err != nil {
+		return nil, failf(ExitSystem, "no place for what is owed to the server: %v", err)
+	}
+	if d.log = cfg.Log; d.log == nil {
+		d.file, err = logfile.Open(filepath.Join(d.dirs.State, LogName), logLimit)
+		if err != nil {
+			return nil, failf(ExitSystem, "no log: %v", err)
+		}
+		undo = append(undo, func() { d.file.Close() })
+		d.log = slog.New(slog.NewTextHandler(d.file, &slog.HandlerOptions{Level: cfg.Options.LogLevel}))
+	}
+	d.log.Info("starting", "url", cfg.Target.String(), "mountpoint", cfg.Mountpoint, "version", cfg.Version, "pid", os.Getpid())
+
+	d.store = ftpconn.New(d.storeConfig())
+	undo = append(undo, func() { d.store.Close() })
+	tree, err := d.openTree(ctx)
+	if err != nil {
+		return nil, err
+	}
+	d.tree = tree
+	undo = append(undo, func() {
+		expired, cancel := context.WithCancel(context.Background())
+		cancel()
+		tree.Close(expired)
+	})
+	if err := d.connect(ctx); err != nil {
+		return nil, err
+	}
+	if err := d.listen(); err != nil {
+		return nil, err
+	}
+	undo = append(undo, func() { d.ctl.Close(0) })
+	d.mount, err = fs.Mount(d.mountConfig(), tree, cfg.Mountpoint)
+	if err != nil {
+		return nil, failf(ExitMount, "%v", err)
+	}
+	if all, err := mounts.All(); err == nil {
+		if m, ok := mounts.At(all, cfg.Mountpoint); ok && m.Ours() {
+			d.id = m.ID
+		}
+	}
+	d.writeNote(os.Getpid())
+	d.ctl.Serve(d.handle)
+	d.log.Info("mounted", "mountpoint", cfg.Mountpoint)
+	return d, nil
+}
+
+func (d *Daemon) storeConfig() ftpconn.Config {
+	o, t := d.cfg.Options, d.cfg.Target
+	log := d.log
+	if o.TraceFTP { // the dialogue is at level debug, which need not be asked for too
+		log = slog.New(everything{log.Handler()})
+	}
+	return ftpconn.Config{
+		Host: t.Host, Port: t.Port, User: t.User, Password: d.cfg.Password, Dir: t.Dir,
+		Active: o.Active, MaxConns: o.MaxConns, Timeout: o.Timeout,
+		Log: log, Trace: o.TraceFTP, MountTag: mountTag(d.dirs.Key),
+	}
+}
+
+// everything is a handler that leaves no level out, whatever the log_level.
+type everything struct{ slog.Handler }
+
+func (e everything) Enabled(context.Context, slog.Level) bool { return true }
+
+func (e everything) WithAttrs(a []slog.Attr) slog.Handler { return everything{e.Handler.WithAttrs(a)} }
+func (e everything) WithGroup(n string) slog.Handler      { return everything{e.Handler.WithGroup(n)} }
+
+// mountTag marks temporary names on the server as ours. It stays the same from
+// mount to mount, so that leftovers are recognised; the host's name is in it, as
+// two machines may mount one directory.
+func mountTag(key string) string {
+	host, _ := os.Hostname()
+	return shortHash(host + "\x00" + key)
+}
+
+// openTree opens the spool. If a daemon holds it whose mount is gone and which
+// only sends what is left, that one is asked to stop: we go on with it.
+func (d *Daemon) openTree(ctx context.Context) (*cache.Tree, error) {
+	o := d.cfg.Options
+	cacheSize, spoolSize := sizes(o.CacheSize, o.SpoolSize, d.dirs)
+	cc := cache.Config{
+		CacheDir: d.dirs.Cache, StateDir: d.dirs.State, Identity: place.Identity(d.cfg.Target),
+		DirCacheTime: o.DirCacheTime, CacheSize: cacheSize, SpoolSize: spoolSize,
+		SyncClose: o.SyncClose, FsyncServer: o.FsyncServer, ReadOnly: o.ReadOnly,
+		Timeout: o.Timeout, Log: d.log,
+	}
+	tree, err := cache.New(cc, d.store)
+	var locked *spool.LockedError
+	if !errors.As(err, &locked) {
+		if err != nil {
+			return nil, failf(ExitSystem, "%v", err)
+		}
+		return tree, nil
+	}
+	note := place.ReadNote(d.dirs.State)
+	released, rerr := release(ctx, note)
+	if released {
+		if tree, err = cache.New(cc, d.store); err == nil {
+			d.log.Info("took over from a daemon that was still sending", "pid", note.PID)
+			return tree, nil
+		}
+		if !errors.As(err, &locked) {
+			return nil, failf(ExitSystem, "%v", err)
+		}
+	}
+	if rerr != nil {
+		d.log.Warn("the holder of the spool was not released", "error", rerr)
+	}
+	who := locked.Holder
+	if note.Mountpoint != "" && note.PID != 0 {
+		who = fmt.Sprintf("at %s, process %d", note.Mountpoint, note.PID)
+	}
+	return nil, failf(ExitMount, "%s is already mounted (%s)", d.cfg.Target, who)
+}
+
+// releaseTime bounds the waiting for another daemon to let go.
+const releaseTime = 15 * time.Second
+
+// release asks the daemon in the note to end, if its mount is gone already. It
+// returns once that one has closed its spool.
+func release(ctx context.Context, note place.Note) (bool, error) {
+	if note.Control == "" || note.PID == 0 {
+		return false, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, releaseTime)
+	defer cancel()
+	var st control.Status
+	if err := control.Call(ctx, note.Control, control.Request{Op: control.OpStatus}, nil, &st); err != nil {
+		return false, err
+	}
+	if st.State == phaseMounted {
+		return false, nil
+	}
+	err := control.Call(ctx, note.Control, control.Request{Op: control.OpRelease}, nil, nil)
+	return err == nil, err
+}
+
+// connect logs in. A server that is down stops the mount, unless nofail was given
+// or something is owed to it: then the mount must come up, so that what is owed is
+// seen and sent.
+func (d *Daemon) connect(ctx context.Context) error {
+	err := d.store.Connect(ctx)
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return failf(ExitMount, "interrupted while connecting to %s", d.cfg.Target.Addr())
+	case !absent(err):
+		return failf(ExitMount, "%s", explain(d.cfg.Target, err))
+	}
+	why := explain(d.cfg.Target, err)
+	owed, _, _, _ := spool.Peek(d.tree.Status().SpoolDir)
+	switch {
+	case d.cfg.Options.NoFail:
+		d.note = why + "; mounted all the same (nofail), it will be tried again"
+	case owed > 0:
+		d.note = fmt.Sprintf("%s; mounted all the same, as %s owed to it", why, files(owed))
+	default:
+		return failf(ExitMount, "%s", why)
+	}
+	d.log.Warn("the server is not there", "error", err)
+	return nil
+}
+
+func files(n int) string {
+	if n == 1 {
+		return "1 file is"
+	}
+	return fmt.Sprintf("%d files are", n)
+}
+
+func (d *Daemon) listen() error {
+	dir, err := place.RuntimeDir()
+	if err != nil {
+		return failf(ExitSystem, "no place for the control socket: %v", err)
+	}
+	path := place.SocketPath(dir, d.cfg.Mountpoint, os.Getpid())
+	d.ctl, err = control.Listen(path, place.SocketPattern(dir, d.cfg.Mountpoint), d.log)
+	if err != nil {
+		return failf(ExitSystem, "%v", err)
+	}
+	return nil
+}
+
+func (d *Daemon) mountConfig() fs.Config {
+	o := d.cfg.Options
+	c := fs.Config{
+		FsName: d.cfg.Target.String(), Subtype: "ftpfs", AllowOther: o.AllowOther, ReadOnly: o.ReadOnly,
+		UID: uint32(os.Geteuid()), GID: uint32(os.Getegid()), Umask: o.Umask, Flags: o.Flags,
+		Control: d.ctl.Path(), Log: d.log,
+	}
+	if o.FsName != "" {
+		c.FsName = o.FsName
+	}
+	if o.UID != nil {
+		c.UID = *o.UID
+	}
+	if o.GID != nil {
+		c.GID = *o.GID
+	}
+	return c
+}
+
+// writeNote leaves word in the state directory; pid 0 says that nobody uses it.
+func (d *Daemon) writeNote(pid int) {
+	n := place.Note{URL: d.cfg.Target.String(), PID: pid, Mountpoint: d.cfg.Mountpoint,
+		Spool: d.tree.Status().SpoolDir, CacheDir: d.cfg.Options.CacheDir, Started: d.since}
+	if pid != 0 {
+		n.Control = d.ctl.Path()
+	}
+	if err := place.WriteNote(d.dirs.State, n); err != nil {
+		d.log.Warn("no note in the state directory", "error", err)
+	}
+	if n.CacheDir == "" {
+		return
+	}
+	// ftpfs status looks where everybody's state is; leave word there too.
+	if err := place.WriteElsewhere(d.dirs, n); err != nil {
+		d.log.Debug("no note in the usual state directory", "error", err)
+	}
+}
+
+// Note is one line about a start that was not quite normal; "" is none.
+func (d *Daemon) Note() string { return d.note }
+
+// StateDir holds the spool and the log.
+func (d *Daemon) StateDir() string { return d.dirs.State }
