@@ -8,6 +8,7 @@
 //	lock                 flock of the one daemon, with its pid and mountpoint
 //	id                   format version, and the server, user and path it serves
 //	synced               which sequence numbers are known to be on disk (mark.go)
+
 //	rec/N.json           record of file N, checksum inside; N.tmp while it is written
 //	rec/N.safe           the last record known to be on disk, while N.json is not (put.go)
 //	rec/N.gone           N was dropped; its data is about to go (drop.go)

@@ -2,6 +2,7 @@ package spool
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -9,6 +10,8 @@ import (
 	"strings"
 	"testing"
 )
+
+var powercutSeeds = flag.Uint64("powercut.seeds", 4, "random lives to cut the power on")
 
 // owner does to the spool what a careful owner does, at random, and keeps what it
 // was promised.
@@ -169,11 +172,7 @@ func (o *owner) step() {
 // its data file, whatever was synced is there, what was not written to since may
 // be published, and the same is true at the start after.
 func TestPowerCut(t *testing.T) {
-	seeds := uint64(8)
-	if testing.Short() {
-		seeds = 2
-	}
-	for seed := range seeds {
+	for seed := range *powercutSeeds {
 		o := &owner{t: t, rnd: rand.New(rand.NewPCG(seed, 1)), rec: &recorder{disk: newDisk("b1")}}
 		dir := t.TempDir()
 		o.s = mustOpen(t, o.rec, dir)
