@@ -109,7 +109,7 @@ func (e *entry) inherit(old *entry) {
 	if old.flags&shownSet != 0 && (e.typ == remote.File || e.mtime == old.mtime) {
 		e.shown, e.flags = old.shown, e.flags|shownSet
 	}
-	if old.flags&modeSet != 0 {
+	if old.flags&modeSet != 0 && (e.typ == remote.File || e.flags&hasMode == 0 || e.mtime == old.mtime) {
 		e.mode, e.flags = old.mode, e.flags|modeSet|hasMode
 	}
 }

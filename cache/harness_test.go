@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -191,6 +192,29 @@ func (m *mount) sync() {
 	defer cancel()
 	if out, err := m.Sync(ctx, "/", func(Progress) {}); out != AllThere || err != nil {
 		m.t.Fatalf("Sync: outcome %v, err %v; status %+v", out, err, m.Status())
+	}
+}
+
+// sweep lists every directory anew and waits until what interrupted uploads had left
+// there is gone.
+func (m *mount) sweep(ref *model) {
+	m.t.Helper()
+	left := func() bool {
+		return slices.ContainsFunc(m.store.Disk().Paths(), func(p string) bool { return isTemp(path.Base(p)) })
+	}
+	for try := 0; left(); try++ {
+		if try == 100 {
+			m.t.Fatalf("temporary names are left on the server: %q", m.store.Disk().Paths())
+		}
+		for d := range ref.dirs {
+			n, err := m.walk(d)
+			m.must(err)
+			m.mu.Lock()
+			m.doubtLocked(n)
+			m.mu.Unlock()
+			m.Forget(n)
+			m.names(d)
+		}
 	}
 }
 

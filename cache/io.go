@@ -3,7 +3,6 @@ package cache
 import (
 	"context"
 	"time"
-
 )
 
 // ReadAt reads what this mount wrote, or else what the server has. It returns fewer

@@ -81,6 +81,7 @@ func runModel(t *testing.T, m *mount, r *rand.Rand, ops int) {
 			fail("server's %s: %d bytes, err %v; want %d bytes", p, len(got), err, len(want))
 		}
 	}
+	m.sweep(ref)
 	if got, want := len(m.store.Disk().Paths()), len(ref.files)+len(ref.dirs)-1; got != want {
 		fail("the server has %d names %q, want %d", got, m.store.Disk().Paths(), want)
 	}

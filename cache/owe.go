@@ -156,15 +156,18 @@ func (t *Tree) bear(dir *Node, name string, mode uint32, now entry) (*Node, erro
 		return nil, err
 	}
 	t.mu.Lock()
+	if k := dir.kids[name]; k != nil && !k.anyOwedLocked() {
+		t.detachLocked(k) // the caller asked: the server has no such file any more
+	}
 	if dir.removed || dir.kids[name] != nil {
-		gone := dir.removed
+		gone, path := dir.removed, join(dir.pathLocked(), name)
 		t.mu.Unlock()
 		data.Close()
 		t.spool.Drop(id)
 		if gone {
 			return nil, errGone("create", dir)
 		}
-		return nil, &remote.Error{Op: "create", Path: join(dir.pathLocked(), name), Kind: remote.Exist}
+		return nil, &remote.Error{Op: "create", Path: path, Kind: remote.Exist}
 	}
 	n := t.nodeLocked(dir, name, now, now.time())
 	n.refs++

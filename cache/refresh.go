@@ -15,6 +15,7 @@ type fetch struct {
 	done    chan struct{} // closed when err is set and the listing is in place
 	err     error
 	changes map[string]change
+	doubted bool // something happened meanwhile whose outcome nobody knows
 }
 
 // change of one name: present as ent, or gone.
@@ -63,6 +64,9 @@ func (t *Tree) noteGoneLocked(dir *Node, name string) {
 
 // doubtLocked makes the next question about dir go to the server.
 func (t *Tree) doubtLocked(dir *Node) {
+	if dir.fetch != nil {
+		dir.fetch.doubted = true
+	}
 	if dir.list != nil {
 		dir.list.fetched = time.Time{}
 	}
@@ -151,6 +155,9 @@ func (t *Tree) installLocked(dir *Node, f *fetch, ents []remote.Entry, began tim
 		} else {
 			l.ents[name] = c.ent
 		}
+	}
+	if f.doubted {
+		l.fetched = time.Time{} // good for those who wait, and for nobody after
 	}
 	dir.list, dir.asked = l, false
 	t.lists.touchLocked(dir)

@@ -23,7 +23,11 @@ func (t *Tree) load() {
 	t.loadErr = err
 	t.mu.Unlock()
 	var files []*File
+	var temps []string
 	for i := range recs {
+		if recs[i].Temp != "" {
+			temps = append(temps, recs[i].Temp)
+		}
 		f, err := t.restore(&recs[i])
 		if err != nil {
 			t.cfg.Log.Error("cannot take up an owed file; it stays in the spool", "path", recs[i].Path, "err", err)
@@ -46,6 +50,7 @@ func (t *Tree) load() {
 	if gated {
 		t.gate.Release(gateAll)
 	}
+	t.spawn(func() { t.removeOld(temps) })
 	now := time.Now()
 	for _, f := range files {
 		t.queue.Schedule(f, now)
@@ -142,6 +147,9 @@ func (t *Tree) restoredContent(f *File, r *spool.Record, data *os.File, size int
 // server last had them; whether they still are turns out when somebody asks.
 func (t *Tree) nodeAtLocked(p string, typ remote.EntryType) *Node {
 	n := t.root
+	if p == "/" {
+		return n
+	}
 	parts := strings.Split(strings.TrimPrefix(p, "/"), "/")
 	for i, name := range parts {
 		e := entry{typ: remote.Dir, size: -1}

@@ -226,6 +226,7 @@ func (t *Tree) setDirTime(ctx context.Context, dir *Node) {
 			t.once("dirtime", "the server does not set times of directories; they are kept here while the mount lives", err)
 		}
 	}
+	dir.ent = e
 	if dir.parent != nil && !dir.removed {
 		t.noteLocked(dir.parent, dir.name, e)
 	}

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"ftpfs/cache/remote"
 )
 
 // Names on the server that are ours: ".ftpfs-", eight hex digits that tell the
@@ -75,6 +77,17 @@ func (t *Tree) removeTemp(f *File) {
 
 // doneTempLocked forgets a temporary name that has become a final one.
 func (t *Tree) doneTempLocked(name string) { delete(t.temps, name) }
+
+// removeOld removes what uploads of an earlier session have left, as far as records
+// tell. An upload is never resumed under an old name: that session's last bytes may
+// still be on their way.
+func (t *Tree) removeOld(temps []string) {
+	for _, temp := range temps {
+		if err := t.store.Remove(t.ctx, temp); err != nil && !remote.Is(err, remote.NotExist) {
+			t.cfg.Log.Debug("a temporary file may be left on the server", "path", temp, "err", err)
+		}
+	}
+}
 
 // sweepLater removes leftovers of earlier sessions in the background.
 func (t *Tree) sweepLater(dir string, names []string) {
