@@ -8,7 +8,6 @@
 //	lock                 flock of the one daemon, with its pid and mountpoint
 //	id                   format version, and the server, user and path it serves
 //	synced               which sequence numbers are known to be on disk (mark.go)
-
 //	rec/N.json           record of file N, checksum inside; N.tmp while it is written
 //	rec/N.safe           the last record known to be on disk, while N.json is not (put.go)
 //	rec/N.gone           N was dropped; its data is about to go (drop.go)
@@ -27,7 +26,8 @@
 //
 // # What the owner of a record must do
 //
-// Data is written before the Put that claims it in Have. Before held bytes are
+// Data is written, and a file that grows by a hole is extended, before the Put that
+// claims it in Have. Before held bytes are
 // overwritten after a Put with Open false, the record is put with Open true, and
 // before held bytes are cut off or punched out it is put without them: a record on
 // disk never claims what its data file may no longer hold. One goroutine at a
