@@ -65,7 +65,8 @@ func parseFacts(line string) (e remote.Entry, self bool, class Class, err error)
 				e.MTime, e.MGrain = t, time.Second
 			}
 		case "unix.mode":
-			if m, err := strconv.ParseUint(f.value, 8, 32); err == nil {
+			// pyftpdlib writes 0o644.
+			if m, err := strconv.ParseUint(strings.TrimPrefix(f.value, "0o"), 8, 32); err == nil {
 				e.Mode, e.HasMode = uint32(m)&0o7777, true
 			}
 		case "unix.ownername":

@@ -54,6 +54,8 @@ func TestParseMLSx(t *testing.T) {
 		// pyftpdlib, before and after OPTS MLST
 		{line: "type=file;size=0;perm=r;modify=20240105123456.789;unique=fd01g2; empty", class: IsEntry,
 			want: remote.Entry{Name: "empty", Type: remote.File, MTime: at, MGrain: time.Second, Unique: "fd01g2"}},
+		{line: "modify=20240105123456;perm=radfwMT;size=1000;type=file;unique=fe00g9880cb;unix.gid=1;unix.mode=0o644;unix.uid=1; usable", class: IsEntry,
+			want: remote.Entry{Name: "usable", Size: 1000, MTime: at, MGrain: time.Second, Mode: 0o644, HasMode: true, Owner: "1", Group: "1", Unique: "fe00g9880cb"}},
 		// anything else a server may do
 		{line: "Type=File;Size=5; no date", class: IsEntry, want: remote.Entry{Name: "no date", Size: 5}},
 		{line: "TYPE=DIR;MODIFY=20240105123456; D", class: IsEntry, want: remote.Entry{Name: "D", Type: remote.Dir, Size: -1, MTime: at, MGrain: time.Second}},
