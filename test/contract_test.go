@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"ftpfs/cache/remote/remotetest"
 	"ftpfs/ftpconn"
@@ -16,11 +19,29 @@ import (
 // limits is what each server itself cannot do; README's table by server says the
 // same in words.
 var limits = map[servers.Kind]remotetest.Limits{
-	servers.VSFTPD:    {},
-	servers.ProFTPD:   {},
-	servers.PureFTPd:  {},
-	servers.Pyftpdlib: {},
+	servers.VSFTPD: {
+		NoDirTimes: true, // MDTM with a time is for files
+	},
+	servers.ProFTPD: {
+		HidesLost:   true,
+		RefusesDir:  func(name string) bool { return strings.Contains(name, "*") },
+		RefusesMode: endsBlank, // SITE CHMOD drops blanks at the end, and hits another file
+	},
+	servers.PureFTPd: {
+		// It writes "_" for blanks at the end and for control characters.
+		Refuses: func(name string) bool {
+			return endsBlank(name) || strings.ContainsFunc(name, unicode.IsControl) || strings.Contains(name, `\`)
+		},
+	},
+	servers.Pyftpdlib: {
+		NoDirTimes:   true,
+		FollowsLinks: true,
+		HidesLost:    true,
+		Refuses:      func(name string) bool { return !utf8.ValidString(name) },
+	},
 }
+
+func endsBlank(name string) bool { return strings.TrimRight(name, " \t") != name }
 
 // TestContract runs the suite of remote.Store over every server: one server for
 // each kind, one directory of it for each part of the suite.

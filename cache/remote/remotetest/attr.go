@@ -109,6 +109,11 @@ func (s *suite) setAttrDir() {
 		s.ok(err, "set the time of a directory")
 		s.onServer("/dir", &at, nil)
 	}
+	// A directory that has no way is no verdict on files.
+	if !s.Limits.NoTimes {
+		s.ok(s.Store.SetAttr(s.ctx, "/dir/file", remote.Attr{MTime: &at}), "set the time of a file after a directory's")
+		s.onServer("/dir/file", &at, nil)
+	}
 	err = s.Store.SetAttr(s.ctx, "/dir", remote.Attr{Mode: &mode})
 	if s.Limits.NoModes {
 		s.fails(err, "set the mode of a directory", remote.Unsupported)

@@ -43,6 +43,8 @@ type Limits struct {
 	Refuses func(name string) bool
 	// RefusesDir is the same for directories; nil: as Refuses.
 	RefusesDir func(name string) bool
+	// RefusesMode says that the mode of a file of this name cannot be set.
+	RefusesMode func(name string) bool
 }
 
 // suite is one Subject under test.
@@ -68,6 +70,7 @@ var parts = []struct {
 	{"Top", (*suite).top},
 	{"Names", (*suite).names},
 	{"NamesRefused", (*suite).namesRefused},
+	{"NamesNeighbours", (*suite).namesNeighbours},
 	{"NamesTooLong", (*suite).namesTooLong},
 	{"Write", (*suite).write},
 	{"WriteFails", (*suite).writeFails},

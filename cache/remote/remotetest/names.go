@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+	"time"
 
 	"ftpfs/cache/remote"
 )
@@ -61,9 +62,12 @@ func (s *suite) oddFile(name string) {
 		s.t.Errorf("stat %q: %+v, %v", name, e, err)
 	}
 	mode := uint32(0o640)
-	if err := s.Store.SetAttr(s.ctx, path, remote.Attr{Mode: &mode}); err != nil && !s.Limits.NoModes {
-		s.t.Errorf("set the mode of %q: %v", name, err)
-	} else if s.Behind != nil && !s.Limits.NoModes {
+	noMode := s.Limits.NoModes || s.Limits.RefusesMode != nil && s.Limits.RefusesMode(name)
+	if err := s.Store.SetAttr(s.ctx, path, remote.Attr{Mode: &mode}); err != nil {
+		if !noMode || !remote.Is(err, remote.Unsupported) {
+			s.t.Errorf("set the mode of %q: %v", name, err)
+		}
+	} else if s.Behind != nil {
 		if e, _ := s.Behind.Stat(path); e.Mode != mode {
 			s.t.Errorf("mode of %q is %o on the server, want %o", name, e.Mode, mode)
 		}
@@ -202,4 +206,71 @@ func (s *suite) namesTooLong() {
 		s.t.Errorf("stat a path of %d bytes: no error", len(deep))
 	}
 	s.usable()
+}
+
+// namesNeighbours: an operation on an odd name never lands on the name that
+// someone on the way might make of it. What is refused is refused; the
+// neighbour's content, mode and time stay.
+func (s *suite) namesNeighbours() {
+	if s.Behind == nil {
+		s.t.Skip("no way to look at the neighbours on this server")
+	}
+	old := time.Date(2010, 10, 10, 10, 10, 10, 0, time.UTC)
+	at, mode := time.Date(2020, 2, 2, 2, 2, 2, 0, time.UTC), uint32(0o600)
+	for i, c := range []struct{ name, neighbour string }{
+		{"x ", "x"}, {" x", "x"}, {"x\t", "x"}, {"x ", "x_"}, {"x\ty", "x_y"}, {"x\x01y", "x_y"}, {"a*", "ab"}, {"?", "b"}, {"[ab]", "a"}, {"{a,b}", "a"},
+		{`x\y`, "xy"}, {`x\y`, "x"}, {"%41", "A"}, {"-a", "a"}, {"-R x", "x"}, {`"x"`, "x"}, {"~", "x"}, {"a -> b", "a"}, {"\xff\xff", "\xff"}, {"x;y", "x"},
+		{"e\u0301", "\u00e9"}, {"X", "x"}, {"x.", "x"}, {"x y", "x"}, {"644 x", "x"}, {"20200101000000 x", "x"}, {"20200101000000", "x"},
+	} {
+		dir := fmt.Sprintf("/n%d", i)
+		s.mkdirs(dir)
+		s.ok(s.Behind.WriteFile(dir+"/"+c.neighbour, content(33)), "write %q as another client", c.neighbour)
+		s.ok(s.Behind.Chtimes(dir+"/"+c.neighbour, old), "set its time as another client")
+		before, _ := s.Behind.Stat(dir + "/" + c.neighbour)
+		above, _ := s.Behind.Stat(dir)
+		path := dir + "/" + c.name
+		check := func(op string) {
+			s.t.Helper()
+			now, there := s.Behind.Stat(dir + "/" + c.neighbour)
+			if data, _ := s.Behind.ReadFile(dir + "/" + c.neighbour); now != before || !bytes.Equal(data, content(33)) {
+				s.t.Errorf("%s %q changed %q beside it: there: %v, %+v, %s; it was %+v", op, c.name, c.neighbour, there, now, brief(data), before)
+				before = now
+			}
+			if now, _ := s.Behind.Stat(dir); now.Mode != above.Mode {
+				s.t.Errorf("%s %q changed the mode of the directory from %o to %o", op, c.name, above.Mode, now.Mode)
+				above = now
+			}
+		}
+		_, _ = s.Store.Stat(s.ctx, path)
+		_, _ = s.read(s.ctx, path, 0)
+		for _, there := range []bool{false, true} { // the odd name itself
+			if there {
+				_ = s.Store.Write(s.ctx, path, strings.NewReader("odd"), 0, 3)
+				check("writing")
+			}
+			_ = s.Store.SetAttr(s.ctx, path, remote.Attr{Mode: &mode})
+			check("setting the mode of")
+			_ = s.Store.SetAttr(s.ctx, path, remote.Attr{MTime: &at})
+			check("setting the time of")
+			if !there {
+				_ = s.Store.Remove(s.ctx, path)
+				check("removing")
+				_ = s.Store.Rename(s.ctx, path, dir+"/moved")
+				check("renaming")
+				_ = s.Store.Rmdir(s.ctx, path)
+				check("removing the directory")
+				_ = s.Store.Write(s.ctx, path, strings.NewReader("odd"), 33, 3)
+				check("appending to")
+			}
+		}
+		s.put(dir+"/tmp", content(4))
+		_, _ = s.Store.Publish(s.ctx, dir+"/tmp", remote.Publish{Path: path, Size: 4, Force: true, MTime: &at, Mode: &mode})
+		check("publishing")
+		_ = s.Store.Remove(s.ctx, path)
+		check("removing")
+		_ = s.Store.Mkdir(s.ctx, path)
+		check("making the directory")
+		_ = s.Store.Rmdir(s.ctx, path)
+		check("removing the directory")
+	}
 }

@@ -36,7 +36,7 @@ func (s *suite) open() {
 		_, err = s.Store.Open(s.ctx, "/dir", at, nil)
 		s.fails(err, "open a directory", remote.IsDir)
 		_, err = s.Store.Open(s.ctx, "/file/x", at, nil)
-		s.fails(err, "open below a file", remote.NotExist, remote.NotDir)
+		s.fails(err, "open below a file", belowFile...)
 	}
 	s.put("/after", content(50)) // no offset of a refused open is left over
 	s.holds("/after", content(50))

@@ -51,7 +51,7 @@ func (s *suite) writeFails() {
 	one := func() io.Reader { return strings.NewReader("x") }
 	s.fails(s.Store.Write(s.ctx, "/missing/file", one(), 0, 1), "write in a missing directory", remote.NotExist)
 	s.fails(s.Store.Write(s.ctx, "/dir", one(), 0, 1), "write to a directory", remote.IsDir)
-	s.fails(s.Store.Write(s.ctx, "/file/x", one(), 0, 1), "write below a file", remote.NotExist, remote.NotDir)
+	s.fails(s.Store.Write(s.ctx, "/file/x", one(), 0, 1), "write below a file", belowFile...)
 	s.holds("/file", content(30))
 	s.has("/dir")
 
