@@ -92,6 +92,16 @@ type daemon struct {
 	failed bool // it is meant to
 }
 
+// interrupts tells of each FUSE_INTERRUPT in the trace that Config.Debug makes.
+type interrupts struct{}
+
+func (interrupts) Write(p []byte) (int, error) {
+	if bytes.Contains(p, []byte(": INTERRUPT ")) {
+		fmt.Println("interrupted")
+	}
+	return len(p), nil
+}
+
 // daemonMain mounts, says so, and obeys lines on its standard input.
 func daemonMain() int {
 	var o order
@@ -102,7 +112,7 @@ func daemonMain() int {
 	if o.Fresh == 0 {
 		o.Fresh = time.Minute
 	}
-	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	log := slog.New(slog.NewTextHandler(io.MultiWriter(os.Stderr, interrupts{}), &slog.HandlerOptions{Level: slog.LevelDebug}))
 	store := mem.New(mem.Options{})
 	if err := sample(store.Disk()); err != nil {
 		fmt.Println("error:", err)
