@@ -57,10 +57,17 @@ func mountCommand(a []string, secrets bool, out, errOut io.Writer) int {
 	o.options.ReadOnly = o.options.ReadOnly || *readOnly
 	if f.NArg() != 2 {
 		return complain(errOut, daemon.ExitUsage,
-			fmt.Errorf("a URL and a mount point are needed, %d arguments were given; see ftpfs --help", f.NArg()))
+			fmt.Errorf("a URL and a mount point are needed, %s given; see ftpfs --help", given(f.NArg())))
 	}
 	o.source, o.dir = f.Arg(0), f.Arg(1)
 	return mount(o, out, errOut)
+}
+
+func given(n int) string {
+	if n == 1 {
+		return "one argument was"
+	}
+	return fmt.Sprintf("%d arguments were", n)
 }
 
 // mount does what o asks.

@@ -34,7 +34,7 @@ func settle(op control.Op, a []string, out, errOut io.Writer) int {
 	}
 	list, err := findMounts(f.Args())
 	if err != nil {
-		return complain(errOut, daemon.ExitSystem, err)
+		return complain(errOut, daemon.ExitUsage, err)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -54,7 +54,9 @@ func settle(op control.Op, a []string, out, errOut io.Writer) int {
 			return exitInterrupted
 		case err != nil:
 			worst = complain(errOut, daemon.ExitSystem, fmt.Errorf("%s: %w", what, err))
-		case c.Files == 0 && f.NArg() > 0:
+		case c.Files == 0 && f.NArg() == 0:
+			fmt.Fprintf(out, "%s: nothing is parked\n", plain(what))
+		case c.Files == 0:
 			worst = complain(errOut, daemon.ExitUsage, fmt.Errorf("%s: nothing is parked there", what))
 		case op == control.OpRetry:
 			fmt.Fprintf(out, "%s: %s will be sent again; ftpfs sync waits for it\n", plain(what), count(c.Files, "file"))

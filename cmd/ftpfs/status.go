@@ -52,7 +52,7 @@ func statusCommand(a []string, out, errOut io.Writer) int {
 	defer stop()
 	list, err := findMounts(f.Args())
 	if err != nil {
-		return complain(errOut, daemon.ExitSystem, err)
+		return complain(errOut, daemon.ExitUsage, err)
 	}
 	r := report{Mounts: []mountReport{}, Unmounted: []spoolReport{}}
 	for _, m := range list {
@@ -187,6 +187,9 @@ func showMount(out io.Writer, m mountReport, now time.Time) {
 	if c.Quarantined > 0 {
 		line(out, "quarantined", count(c.Quarantined, "record")+" that could not be trusted after a crash, in "+
 			plain(path.Join(c.SpoolDir, "quarantine")))
+	}
+	if c.Conflicts > 0 {
+		line(out, "conflicts", count(c.Conflicts, "file")+" changed on the server too; ours lie beside theirs (see the log)")
 	}
 	line(out, "cache", fmt.Sprintf("%s of %s; %s in %s known", size(c.CacheUsed), size(c.CacheSize),
 		count(c.Entries, "name"), directories(c.Listings)))

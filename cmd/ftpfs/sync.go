@@ -35,7 +35,7 @@ func syncCommand(a []string, out, errOut io.Writer) int {
 	}
 	list, err := findMounts(f.Args())
 	if err != nil {
-		return complain(errOut, daemon.ExitSystem, err)
+		return complain(errOut, daemon.ExitUsage, err)
 	}
 	if len(list) == 0 {
 		fmt.Fprintln(out, "nothing is mounted")

@@ -11,7 +11,9 @@ import (
 	"github.com/docker/go-units"
 )
 
-func size(n int64) string { return units.BytesSize(float64(max(n, 0))) }
+func size(n int64) string {
+	return units.CustomSize("%.4g %s", float64(max(n, 0)), 1024, []string{"B", "KiB", "MiB", "GiB", "TiB", "PiB"})
+}
 
 func count(n int, one string) string {
 	if n == 1 {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"ftpfs/cmd/internal/control"
 	"ftpfs/cmd/internal/daemon"
@@ -53,6 +54,7 @@ func unmountCommand(a []string, out, errOut io.Writer) int {
 		fmt.Fprintf(errOut, "ftpfs: stopped waiting; %s stays mounted\n", plain(at.Point))
 		return exitInterrupted
 	case err == nil:
+		control.AwaitEnd(s.PID, endTime)
 		return tell(at.Point, s, out, errOut)
 	case errors.As(err, &answer):
 		return complain(errOut, daemon.ExitMount, err)
@@ -61,6 +63,9 @@ func unmountCommand(a []string, out, errOut io.Writer) int {
 	}
 	return complain(errOut, daemon.ExitSystem, fmt.Errorf("%s: %w; umount(8) would unmount it", at.Point, err))
 }
+
+// endTime is how long a daemon that has closed everything may take to end.
+const endTime = 5 * time.Second
 
 // unmountDead removes a mount whose daemon is gone.
 func unmountDead(m mounts.Mount, out, errOut io.Writer) int {

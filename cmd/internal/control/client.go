@@ -92,6 +92,29 @@ func failed(ctx context.Context, err error) error {
 	return fmt.Errorf("the daemon hung up before answering: %w", err)
 }
 
+// AwaitEnd waits until the process with this pid is gone, at most as long as bound.
+func AwaitEnd(pid int, bound time.Duration) {
+	if pid <= 0 {
+		return
+	}
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return // it is gone, or not to be seen
+	}
+	defer unix.Close(fd)
+	end := time.Now().Add(bound)
+	for {
+		left := time.Until(end)
+		if left <= 0 {
+			return
+		}
+		_, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(left.Milliseconds())+1)
+		if err != unix.EINTR {
+			return
+		}
+	}
+}
+
 // peerUID is the user at the other end, by the kernel's word.
 func peerUID(c *net.UnixConn) (int, error) {
 	raw, err := c.SyscallConn()

@@ -55,6 +55,7 @@ type Settled struct {
 	LastError string  `json:"last_error,omitempty"`
 	SpoolDir  string  `json:"spool_dir,omitempty"`
 	Unmounted bool    `json:"unmounted,omitempty"`
+	PID       int     `json:"pid,omitempty"` // unmount: of the daemon, which ends now
 }
 
 // Outcome spells cache.Outcome.

@@ -79,7 +79,7 @@ func (d *Daemon) unmount(ctx context.Context, r control.Request, progress func(a
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := d.final
-	s.Unmounted = true
+	s.Unmounted, s.PID = true, os.Getpid()
 	return s, nil
 }
 

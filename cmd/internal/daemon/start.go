@@ -73,33 +73,39 @@ func Start(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 		}
 	}()
 
-	if d.dirs, err = cfg.Roots.Make(cfg.Target); err != nil {
-		return nil, failf(ExitSystem, "no place for what is owed to the server: %v", err)
-	}
+	d.dirs = cfg.Roots.Of(place.Key(cfg.Target))
 	if d.log = cfg.Log; d.log == nil {
-		d.file, err = logfile.Open(filepath.Join(d.dirs.State, LogName), logLimit)
-		if err != nil {
-			return nil, failf(ExitSystem, "no log: %v", err)
-		}
+		d.file = logfile.New(filepath.Join(d.dirs.State, LogName), logLimit)
 		undo = append(undo, func() { d.file.Close() })
 		d.log = slog.New(slog.NewTextHandler(d.file, &slog.HandlerOptions{Level: cfg.Options.LogLevel}))
 	}
 	d.log.Info("starting", "url", cfg.Target.String(), "mountpoint", cfg.Mountpoint, "version", cfg.Version, "pid", os.Getpid())
-
 	d.store = ftpconn.New(d.storeConfig())
 	undo = append(undo, func() { d.store.Close() })
+
+	// A first mount looks at the server before it leaves anything on this disk; later
+	// ones open the spool first, which may be in use, or owe something.
+	_, serr := os.Stat(d.dirs.State)
+	first := errors.Is(serr, os.ErrNotExist)
+	if first {
+		if err := d.connect(ctx, 0); err != nil {
+			return nil, err
+		}
+	}
+	if _, err = cfg.Roots.Make(cfg.Target); err != nil {
+		return nil, failf(ExitSystem, "no place for what is owed to the server: %v", err)
+	}
 	tree, err := d.openTree(ctx)
 	if err != nil {
 		return nil, err
 	}
 	d.tree = tree
-	undo = append(undo, func() {
-		expired, cancel := context.WithCancel(context.Background())
-		cancel()
-		tree.Close(expired)
-	})
-	if err := d.connect(ctx); err != nil {
-		return nil, err
+	undo = append(undo, func() { tree.Close(expired()) })
+	if !first {
+		owed, _, _, _ := spool.Peek(tree.Status().SpoolDir)
+		if err := d.connect(ctx, owed); err != nil {
+			return nil, err
+		}
 	}
 	if err := d.listen(); err != nil {
 		return nil, err
@@ -214,7 +220,7 @@ func release(ctx context.Context, note place.Note) (bool, error) {
 // connect logs in. A server that is down stops the mount, unless nofail was given
 // or something is owed to it: then the mount must come up, so that what is owed is
 // seen and sent.
-func (d *Daemon) connect(ctx context.Context) error {
+func (d *Daemon) connect(ctx context.Context, owed int) error {
 	err := d.store.Connect(ctx)
 	switch {
 	case err == nil:
@@ -225,7 +231,6 @@ func (d *Daemon) connect(ctx context.Context) error {
 		return failf(ExitMount, "%s", explain(d.cfg.Target, err))
 	}
 	why := explain(d.cfg.Target, err)
-	owed, _, _, _ := spool.Peek(d.tree.Status().SpoolDir)
 	switch {
 	case d.cfg.Options.NoFail:
 		d.note = why + "; mounted all the same (nofail), it will be tried again"

@@ -15,21 +15,18 @@ type File struct {
 	limit int64  // bytes
 
 	mu   sync.Mutex
-	f    *os.File // nil when it could not be opened
+	f    *os.File // nil when it is not open
 	size int64
 }
 
 var _ io.WriteCloser = (*File)(nil)
 
-// Open appends to path, mode 0600, and lets it grow to limit bytes; what was
-// before is then at path + ".1".
-func Open(path string, limit int64) (*File, error) {
-	l := &File{path: path, limit: limit}
-	return l, l.openLocked(os.O_APPEND)
-}
+// New returns a log at path, mode 0600, which may grow to limit bytes; what was
+// before is then at path + ".1". It is opened when there is something to write.
+func New(path string, limit int64) *File { return &File{path: path, limit: limit} }
 
-func (l *File) openLocked(flag int) error {
-	f, err := os.OpenFile(l.path, os.O_WRONLY|os.O_CREATE|flag, 0o600)
+func (l *File) openLocked() error {
+	f, err := os.OpenFile(l.path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
 	}
@@ -46,13 +43,16 @@ func (l *File) openLocked(flag int) error {
 func (l *File) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.f != nil && l.size > 0 && l.size+int64(len(p)) > l.limit {
+	if l.f == nil && l.openLocked() != nil {
+		return len(p), nil
+	}
+	if l.size > 0 && l.size+int64(len(p)) > l.limit {
 		l.f.Close()
 		l.f = nil
 		_ = os.Rename(l.path, l.path+".1")
-	}
-	if l.f == nil && l.openLocked(os.O_APPEND) != nil {
-		return len(p), nil
+		if l.openLocked() != nil {
+			return len(p), nil
+		}
 	}
 	n, _ := l.f.Write(p)
 	l.size += int64(n)

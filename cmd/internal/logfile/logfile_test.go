@@ -9,10 +9,7 @@ import (
 
 func TestBounded(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
-	l, err := Open(path, 100)
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := New(path, 100)
 	line := strings.Repeat("x", 39) + "\n"
 	for range 5 {
 		if n, err := l.Write([]byte(line)); n != 40 || err != nil {
@@ -27,10 +24,7 @@ func TestBounded(t *testing.T) {
 	if len(now) != 40 || len(before) != 80 {
 		t.Errorf("after 5 lines of 40 with a limit of 100: %d bytes now, %d before; want 40 and 80", len(now), len(before))
 	}
-	again, err := Open(path, 100)
-	if err != nil {
-		t.Fatal(err)
-	}
+	again := New(path, 100)
 	defer again.Close()
 	again.Write([]byte(line))
 	if now, _ := os.ReadFile(path); len(now) != 80 {
