@@ -56,5 +56,5 @@
 //	setattr.go    truncate, chmod, chown, utimens
 //	names.go      create, mkdir, unlink, rename and what is refused
 //	dir.go        opendir, readdir; file.go open, read, write, close
-//	interrupt.go  for whom Ctrl-C counts; errno.go errors to errnos
+//	interrupt.go  for whom Ctrl-C counts; errno.go errors to errnos; log.go the rest
 package fs
