@@ -218,7 +218,7 @@ func (s *suite) namesNeighbours() {
 	old := time.Date(2010, 10, 10, 10, 10, 10, 0, time.UTC)
 	at, mode := time.Date(2020, 2, 2, 2, 2, 2, 0, time.UTC), uint32(0o600)
 	for i, c := range []struct{ name, neighbour string }{
-		{"x ", "x"}, {" x", "x"}, {"x\t", "x"}, {"x ", "x_"}, {"x\ty", "x_y"}, {"x\x01y", "x_y"}, {"a*", "ab"}, {"?", "b"}, {"[ab]", "a"}, {"{a,b}", "a"},
+		{"x ", "x"}, {" x", "x"}, {"x\t", "x"}, {"x ", "x_"}, {"x\ty", "x y"}, {"x  y", "x y"}, {"x\ty", "x_y"}, {"x\x01y", "x_y"}, {"a*", "ab"}, {"?", "b"}, {"[ab]", "a"}, {"{a,b}", "a"},
 		{`x\y`, "xy"}, {`x\y`, "x"}, {"%41", "A"}, {"-a", "a"}, {"-R x", "x"}, {`"x"`, "x"}, {"~", "x"}, {"a -> b", "a"}, {"\xff\xff", "\xff"}, {"x;y", "x"},
 		{"e\u0301", "\u00e9"}, {"X", "x"}, {"x.", "x"}, {"x y", "x"}, {"644 x", "x"}, {"20200101000000 x", "x"}, {"20200101000000", "x"},
 	} {
@@ -233,7 +233,7 @@ func (s *suite) namesNeighbours() {
 			s.t.Helper()
 			now, there := s.Behind.Stat(dir + "/" + c.neighbour)
 			if data, _ := s.Behind.ReadFile(dir + "/" + c.neighbour); now != before || !bytes.Equal(data, content(33)) {
-				s.t.Errorf("%s %q changed %q beside it: there: %v, %+v, %s; it was %+v", op, c.name, c.neighbour, there, now, brief(data), before)
+				s.t.Errorf("%s %q changed %q beside it: there %v, mode %o, time %v, %s", op, c.name, c.neighbour, there, now.Mode, now.MTime, brief(data))
 				before = now
 			}
 			if now, _ := s.Behind.Stat(dir); now.Mode != above.Mode {
