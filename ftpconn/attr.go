@@ -3,6 +3,7 @@ package ftpconn
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"ftpfs/cache/remote"
@@ -36,7 +37,19 @@ func (s *Store) SetAttr(ctx context.Context, p string, a remote.Attr) error {
 	})
 }
 
-func chmodCommand(full string, mode uint32) string {
+// chmodCommand is MFF where the server has it for modes, else SITE CHMOD; "" when
+// neither can name the path: ProFTPD cuts blanks at the end of the words of SITE,
+// so that a mode meant for "dir/ " would be set on dir itself.
+func (ss *session) chmodCommand(full string, mode uint32) string {
+	k := ss.store.server.known()
+	switch {
+	case k.noChmod:
+		return ""
+	case strings.Contains(strings.ToLower(k.features["MFF"]), "unix.mode;"):
+		return fmt.Sprintf("MFF UNIX.mode=%04o; %s", mode&0o7777, full)
+	case (strings.HasSuffix(full, " ") || strings.HasSuffix(full, "\t")) && !k.is("vsftpd") && !k.is("pyftpdlib"):
+		return ""
+	}
 	return fmt.Sprintf("SITE CHMOD %03o %s", mode&0o7777, full)
 }
 
@@ -47,10 +60,11 @@ func (ss *session) learnChmod(r wire.Reply) {
 }
 
 func (ss *session) chmod(p, full string, mode uint32) error {
-	if k := ss.store.server.known(); k.noChmod {
-		return fault(remote.Unsupported, "this server has no SITE CHMOD")
+	cmd := ss.chmodCommand(full, mode)
+	if cmd == "" {
+		return fault(remote.Unsupported, "this server cannot set the mode")
 	}
-	r, err := ss.wire.Cmd(chmodCommand(full, mode))
+	r, err := ss.wire.Cmd(cmd)
 	if err != nil || r.OK() {
 		return err
 	}
@@ -87,7 +101,7 @@ func (ss *session) notSet(p string, r wire.Reply, present remote.Kind) error {
 	}
 	switch _, err := ss.look(p); {
 	case absent(err):
-		return as(remote.NotExist, r)
+		return as(remote.KindOf(err), r)
 	case err != nil:
 		return keepFault(err, as(kind, r))
 	}
@@ -109,17 +123,24 @@ func timeCommand(way setTime, full string, t time.Time) string {
 // wayToSetTime returns how this server sets times. The first time it is asked
 // it finds out, on the file that is to be set anyway: what FEAT says first,
 // then the ways of servers that say nothing, each believed only when the time
-// reads back.
+// reads back. (vsftpd is known, and reads back no times of directories.)
 func (ss *session) wayToSetTime(full string, t time.Time) (setTime, error) {
 	k := ss.store.server.known()
 	if k.setTime != setTimeUntried {
 		return k.setTime, nil
+	}
+	if k.is("vsftpd") {
+		ss.store.server.learn(func(f *facts) { f.setTime = setTimeMDTM })
+		return setTimeMDTM, nil
 	}
 	ways := []setTime{setTimeMDTM, setTimeUTIME}
 	if k.has("MFMT") {
 		ways = append([]setTime{setTimeMFMT}, ways...)
 	}
 	for _, way := range ways {
+		if way == setTimeUTIME && strings.Contains(full, " ") {
+			continue // words of SITE are not safe with blanks
+		}
 		r, err := ss.wire.Cmd(timeCommand(way, full, t))
 		if err != nil {
 			return 0, err

@@ -37,15 +37,11 @@ func (ss *session) gone(p string) bool {
 
 // Rename moves a file or directory, over an existing file where the server can.
 func (s *Store) Rename(ctx context.Context, from, to string) error {
-	t := task{op: "rename", path: from, class: metadata}
+	t := task{op: "rename", path: from, other: to, class: metadata}
 	if err := validPath(to); err != nil {
 		return s.fail(t, err)
 	}
 	return s.change(ctx, t, func(ss *session) error {
-		k := s.server.known()
-		if err := k.creatable(to); err != nil {
-			return err
-		}
 		sent, err := ss.rename(ss.path(from), ss.path(to))
 		r, no := refusal(err)
 		switch {
@@ -57,7 +53,7 @@ func (s *Store) Rename(ctx context.Context, from, to string) error {
 		if kindOf("rename", r) == remote.NotExist && ss.gone(from) {
 			return as(remote.NotExist, r)
 		}
-		return ss.notReplaced(to, false, r)
+		return ss.notReplaced(from, to, false, r)
 	}, func(ss *session) bool {
 		if !ss.gone(from) {
 			return false
@@ -93,7 +89,7 @@ func (s *Store) Remove(ctx context.Context, p string) error {
 		e, err := ss.look(p)
 		switch {
 		case absent(err):
-			return as(remote.NotExist, r)
+			return as(remote.KindOf(err), r)
 		case err != nil:
 			return keepFault(err, as(kind, r))
 		case e.Type == remote.Dir:
@@ -109,10 +105,6 @@ func (s *Store) Remove(ctx context.Context, p string) error {
 func (s *Store) Mkdir(ctx context.Context, p string) error {
 	t := task{op: "mkdir", path: p, class: metadata}
 	return s.change(ctx, t, func(ss *session) error {
-		k := s.server.known()
-		if err := k.creatable(p); err != nil {
-			return err
-		}
 		err := ss.mkd(ss.path(p))
 		r, no := refusal(err)
 		if !no {
@@ -169,7 +161,7 @@ func (ss *session) notRemoved(p string, r wire.Reply) error {
 	e, err := ss.look(p)
 	switch {
 	case absent(err):
-		return as(remote.NotExist, r)
+		return as(remote.KindOf(err), r)
 	case err != nil:
 		return keepFault(err, as(kind, r))
 	case e.Type != remote.Dir:

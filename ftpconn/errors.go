@@ -36,7 +36,7 @@ var table = []rule{
 	{codes: `452|552`, kind: remote.NoSpace},
 	{codes: `[45]..`, text: text(`quota|disk (is )?full|no space|space left|not enough (disk )?space|insufficient (disk |storage )?space`), kind: remote.NoSpace},
 	{codes: `[45]..`, text: text(`not empty`), kind: remote.NotEmpty},
-	{codes: `[45]..`, text: text(`name too long|invalid (file ?|path ?)?name|(bad|illegal|prohibited) (file ?)?name|invalid character|not allowed in (file )?name`), kind: remote.BadName},
+	{codes: `[45]..`, text: text(`name too long|invalid (file ?|path ?|directory ?)?name|(bad|illegal|prohibited) (file ?|directory ?)?name|invalid character|not allowed in (file )?name`), kind: remote.BadName},
 	{codes: `[45]..`, text: text(`is a directory`), kind: remote.IsDir},
 	{codes: `[45]..`, text: text(`not a directory`), kind: remote.NotDir},
 	{codes: `[45]..`, text: text(`no such (file|dir|path|object)|(file|directory|path|folder)( was| is|name)? not (found|exist)|does ?n[o']t exist|cannot find|could not find|non-?existent`), kind: remote.NotExist},
@@ -110,8 +110,11 @@ func (s *Store) fail(t task, err error) error {
 	var re *remote.Error
 	if errors.As(err, &re) {
 		e := *re
-		if e.Op == "" || t.op == "connect" {
+		switch {
+		case e.Op == "" || t.op == "connect":
 			e.Op, e.Path = op, path
+		case e.Op != op: // a connection that could not be made
+			e = remote.Error{Op: op, Path: path, Kind: re.Kind, Err: re}
 		}
 		return &e
 	}

@@ -70,7 +70,7 @@ func (ss *session) notListed(dir string, r wire.Reply) error {
 	}
 	switch e, err := ss.look(dir); {
 	case absent(err):
-		return as(remote.NotExist, r)
+		return as(remote.KindOf(err), r)
 	case err != nil:
 		return err
 	case e.Type == remote.File || e.Type == remote.Other:
@@ -133,7 +133,7 @@ func (ss *session) ls(dir string, exact bool) ([]remote.Entry, error) {
 		switch {
 		case err == nil && (len(got.lines) > 0 || got.dots):
 			return ss.timed(dir, got, exact)
-		case err != nil && !no:
+		case err != nil && (!no || ss.entered != dir):
 			return nil, err
 		}
 		// Nothing at all, not even "." and "..": perhaps there is no file
@@ -186,6 +186,7 @@ var truncated = regexp.MustCompile(`(?i)truncat|too many (files|entries|matches)
 // where the server stands it. A CWD that failed condemns what follows it: two
 // servers list the directory before, one answers that it is empty.
 func (ss *session) lines(dir, verb string, f func(line string) error) error {
+	ss.entered = ""
 	out, err := ss.wire.Transfer(wire.Transfer{
 		Verb:  verb,
 		Ahead: []string{"CWD " + ss.path(dir)},
@@ -193,6 +194,7 @@ func (ss *session) lines(dir, verb string, f func(line string) error) error {
 			if !rs[0].OK() {
 				return &replyError{rs[0]}
 			}
+			ss.entered = dir
 			return nil
 		},
 	})

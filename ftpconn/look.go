@@ -82,8 +82,9 @@ func (ss *session) look(p string) (remote.Entry, error) {
 	return remote.Entry{}, fault(remote.NotExist, "not in the listing of %s", parent(p))
 }
 
-// absent says that err, of look, is certain absence.
-func absent(err error) bool { return remote.Is(err, remote.NotExist) }
+// absent says that err, of look, is certain absence: there is no such name, or
+// something above it is no directory.
+func absent(err error) bool { return remote.Is(err, remote.NotExist) || remote.Is(err, remote.NotDir) }
 
 func (ss *session) mlst() bool {
 	k := ss.store.server.known()

@@ -26,18 +26,23 @@ func validPath(p string) error {
 	return nil
 }
 
-// creatable refuses names that this server is known to change silently when
-// they are created.
-func (f *facts) creatable(p string) error {
-	name := path.Base(p)
+// speakable refuses paths that this server would silently take for others, so
+// that a neighbour would be changed or shown in their place.
+func (f *facts) speakable(p string) error {
 	switch {
-	case f.is("pure-ftpd") && strings.TrimRight(name, " \t") != name:
-		return &remote.Error{Kind: remote.BadName, Err: errors.New("this server replaces blanks at the end of a name")}
-	case f.is("pyftpdlib") && !utf8.ValidString(name):
-		return &remote.Error{Kind: remote.BadName, Err: errors.New("this server mangles names that are not UTF-8")}
+	case f.is("pure-ftpd"):
+		if strings.ContainsFunc(p, control) || strings.HasSuffix(p, " ") || strings.Contains(p, " /") {
+			return fault(remote.BadName, "this server takes control characters, and blanks at the end of a name, for others")
+		}
+	case f.is("pyftpdlib"):
+		if !utf8.ValidString(p) {
+			return fault(remote.BadName, "this server mangles names that are not UTF-8")
+		}
 	}
 	return nil
 }
+
+func control(r rune) bool { return r < ' ' || r == 0x7f }
 
 // path of p on the server: always absolute, so that a leading "~" or "-" is
 // nothing special.

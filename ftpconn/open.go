@@ -85,6 +85,9 @@ func (r *reader) open() error {
 
 // begin returns nil and no error for an offset at or past the end.
 func (r *reader) begin(ss *session) (*ftp.Response, error) {
+	if err := r.store.speakable(r.path); err != nil {
+		return nil, err
+	}
 	full := ss.path(r.path)
 	var seen *remote.Version
 	q := ss.inquire(r.path)
@@ -135,7 +138,7 @@ func (ss *session) notRead(p string, r wire.Reply, gone bool) error {
 	}
 	switch e, err := ss.look(p); {
 	case absent(err):
-		return as(remote.NotExist, r)
+		return as(remote.KindOf(err), r)
 	case err != nil:
 		return err
 	case e.Type == remote.Dir:

@@ -2,7 +2,6 @@ package ftpconn
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -294,8 +293,6 @@ func (p *pool) add(ss *session) {
 	p.mu.Unlock()
 }
 
-var errClosed = errors.New("closed")
-
 // close ends every session; operations under way see their sockets close.
 func (p *pool) close() {
 	p.mu.Lock()
@@ -318,6 +315,6 @@ func (p *pool) close() {
 		ss.wire.Quit()
 	}
 	for _, ss := range busy {
-		ss.wire.Interrupt(context.Canceled)
+		ss.wire.Interrupt()
 	}
 }

@@ -13,17 +13,13 @@ import (
 // files' facts and RNFR in one segment, RNTO only after their replies are good.
 func (s *Store) Publish(ctx context.Context, tmp string, p remote.Publish) (remote.Published, error) {
 	pb := &publishing{tmp: tmp, p: p}
-	t := task{op: "publish", path: p.Path, class: metadata, again: true, past: &pb.renaming}
+	t := task{op: "publish", path: p.Path, other: tmp, class: metadata, again: true, past: &pb.renaming}
 	for _, name := range []string{tmp, p.Path} {
 		if err := validPath(name); err != nil {
 			return remote.Published{}, s.fail(t, err)
 		}
 	}
 	err := s.run(ctx, t, func(ss *session) error {
-		k := s.server.known()
-		if err := k.creatable(p.Path); err != nil {
-			return err
-		}
 		pb.ss = ss
 		return pb.do()
 	})
@@ -70,8 +66,10 @@ func (pb *publishing) do() error {
 			setTime, _ = at(timeCommand(way, tmp, *p.MTime))
 		}
 	}
-	if k := ss.store.server.known(); p.Mode != nil && !k.noChmod {
-		setMode, _ = at(chmodCommand(tmp, *p.Mode))
+	if p.Mode != nil {
+		if cmd := ss.chmodCommand(tmp, *p.Mode); cmd != "" {
+			setMode, _ = at(cmd)
+		}
 	}
 	askOurs, askTheirs := ss.inquire(pb.tmp), ss.inquire(p.Path)
 	ours, oursEnd := at(askOurs.cmds...)
@@ -111,7 +109,7 @@ func (pb *publishing) do() error {
 	}
 	if !r.OK() {
 		pb.renaming = false
-		return ss.notReplaced(p.Path, exists, r)
+		return ss.notReplaced(pb.tmp, p.Path, exists, r)
 	}
 	return nil
 }
@@ -205,7 +203,7 @@ func (ss *session) notMoved(from string, r wire.Reply) error {
 	}
 	switch _, err := ss.look(from); {
 	case absent(err):
-		return as(remote.NotExist, r)
+		return as(remote.KindOf(err), r)
 	case err != nil:
 		return keepFault(err, as(kind, r))
 	}
@@ -213,7 +211,7 @@ func (ss *session) notMoved(from string, r wire.Reply) error {
 }
 
 // notReplaced settles why RNTO was refused.
-func (ss *session) notReplaced(to string, exists bool, r wire.Reply) error {
+func (ss *session) notReplaced(from, to string, exists bool, r wire.Reply) error {
 	kind := kindOf("rename", r)
 	switch kind {
 	case remote.Exist:
@@ -232,6 +230,9 @@ func (ss *session) notReplaced(to string, exists bool, r wire.Reply) error {
 		}
 		return keepFault(err, as(kind, r))
 	case e.Type == remote.Dir:
+		if what, err := ss.look(from); err == nil && what.Type != remote.Dir {
+			return as(remote.IsDir, r)
+		}
 		inside, err := ss.list(to, false)
 		switch {
 		case err != nil:

@@ -24,6 +24,8 @@ type session struct {
 	base  string // the directory that "/" stands for
 	iac   bool   // the server folds doubled 0xFF
 
+	entered string // the directory that the last listing could enter
+
 	used  int       // operations carried out
 	last  time.Time // end of the last
 	noop  time.Time // when the server last heard from us

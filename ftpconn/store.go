@@ -80,6 +80,7 @@ func (s *Store) Caps() remote.Caps {
 // task names an operation for its errors and its place in the queue.
 type task struct {
 	op, path string
+	other    string // a second path, or ""
 	class    class
 	again    bool  // may be done twice, whatever became of the first time
 	past     *bool // set once the point is passed beyond which again no longer holds
@@ -102,7 +103,9 @@ func (s *Store) run(ctx context.Context, t task, f func(*session) error) error {
 		}
 		reused := ss.used > 0
 		unbind := ss.wire.Bind(ctx)
-		err = f(ss)
+		if err = s.speakable(t.path, t.other); err == nil {
+			err = f(ss)
+		}
 		unbind()
 		s.finish(ss, t.class, err)
 		if err == nil || i == attempts || ctx.Err() != nil || !s.repeat(t, err, reused) {
@@ -137,4 +140,14 @@ func (s *Store) finish(ss *session, c class, err error) {
 	ss.used++
 	ss.last = time.Now()
 	s.pool.release(ss, c)
+}
+
+func (s *Store) speakable(paths ...string) error {
+	k := s.server.known()
+	for _, p := range paths {
+		if err := k.speakable(p); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -18,10 +18,6 @@ func (s *Store) Write(ctx context.Context, p string, r io.Reader, offset, size i
 		return s.fail(t, err)
 	}
 	err := s.run(ctx, t, func(ss *session) error {
-		k := s.server.known()
-		if err := k.creatable(p); err != nil {
-			return err
-		}
 		if offset > 0 {
 			return ss.append(p, src, offset)
 		}
@@ -111,7 +107,7 @@ func (ss *session) notCreated(p string, kind remote.Kind, r wire.Reply) error {
 	e, err := ss.look(parent(p))
 	switch {
 	case absent(err):
-		return as(remote.NotExist, r)
+		return as(remote.KindOf(err), r)
 	case err != nil:
 		return keepFault(err, as(kind, r))
 	case e.Type == remote.File || e.Type == remote.Other:

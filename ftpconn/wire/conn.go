@@ -198,7 +198,7 @@ func (c *Conn) broken(step string, sent bool, err error) error {
 	var m malformed
 	switch {
 	case stopped:
-		f, err = Stopped, ctx.Err()
+		f, err = Stopped, cause(ctx)
 	case errors.As(err, &m) || err == errLongLine || err == errLongReply:
 		f = Garbage
 	case timedOut(err):
@@ -207,6 +207,14 @@ func (c *Conn) broken(step string, sent bool, err error) error {
 		err = errors.New("closed by the server")
 	}
 	return c.condemn(&Error{Fault: f, Step: step, Sent: sent, Err: err})
+}
+
+// cause of an interrupt: the context's end, or Interrupt.
+func cause(ctx context.Context) error {
+	if ctx != nil && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return context.Canceled
 }
 
 // check fails when the connection is dead or holds bytes nobody asked for,
@@ -294,10 +302,10 @@ func redact(cmd string) string {
 	return cmd
 }
 
-// Interrupt ends whatever step is under way and condemns the connection; any
-// goroutine may call it.
-func (c *Conn) Interrupt(err error) {
-	c.condemn(&Error{Fault: Stopped, Step: "interrupt", Err: err})
+// Interrupt ends whatever step is under way, as a cancelled context would, and
+// condemns the connection. Any goroutine may call it.
+func (c *Conn) Interrupt() {
+	c.condemn(&Error{Fault: Stopped, Step: "interrupt", Err: context.Canceled})
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.stopped = true

@@ -66,7 +66,7 @@ func (d *Data) dataError(err error) error {
 	f := Lost
 	switch {
 	case d.c.interrupted():
-		f, err = Stopped, d.c.context().Err()
+		f, err = Stopped, cause(d.c.context())
 	case timedOut(err):
 		f = Stalled
 	}
@@ -75,8 +75,8 @@ func (d *Data) dataError(err error) error {
 
 const copyBuffer = 256 << 10
 
-// ReadFrom sends all of r. A failure of r itself aborts the transfer, so that
-// the server never takes a part for the whole.
+// ReadFrom sends all of r. After a failure of r itself Finish fails, whatever the
+// server says of the part it got.
 func (d *Data) ReadFrom(r io.Reader) (total int64, err error) {
 	buf := make([]byte, copyBuffer)
 	for {
@@ -126,10 +126,13 @@ func (d *Data) Shut() error {
 		reset(d.nc)
 		return nil
 	}
-	if d.broken != nil {
+	if FaultOf(d.broken) != nil {
 		reset(d.nc)
 		return nil
 	}
+	// Also when the source gave out: a reset that comes before the server has
+	// accepted the connection leaves pyftpdlib waiting, and the file is partial
+	// either way.
 	defer d.nc.Close()
 	if cw, ok := d.nc.(interface{ CloseWrite() error }); ok {
 		if err := cw.CloseWrite(); err != nil {
@@ -197,7 +200,11 @@ func (c *Conn) finishAborted(verb string) error {
 	wait := min(abortWait, c.cfg.Timeout)
 	r, err := readReply(c.br, func() { c.arm(c.raw, wait) })
 	if err != nil {
-		return c.broken(verb, true, err)
+		err = c.broken(verb, true, err)
+		if e := FaultOf(err); e.Fault == Stalled {
+			e.Fault = Lost // slow to notice an abort is not down
+		}
+		return err
 	}
 	c.trace("< " + r.String() + " [aborted]")
 	c.last = r
