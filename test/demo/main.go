@@ -111,6 +111,7 @@ func demo(ctx context.Context, program string, stay bool) (err error) {
 	st.check("removed directory on the server", func() error { return absent(filepath.Join(root, "photos")) })
 	if stay && st.err == nil {
 		pause(ctx, mnt, program)
+		st.ctx = context.WithoutCancel(ctx) // Ctrl-C in the pause is only another Enter
 	}
 	st.say("Unmount.")
 	st.run("ftpfs unmount $D/mnt && ls -A $D/mnt")

@@ -1,0 +1,170 @@
+package mount
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// prefix of every temporary directory made here, in os.TempDir().
+const prefix = "ftpfs-test."
+
+// Main is TestMain: it runs the tests in a clean environment, and fails if a
+// mount or a process is left in the end.
+func Main(m *testing.M) {
+	sweep()
+	// Orphans, such as a daemon in the background, become our children: none can
+	// slip away.
+	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+	home, err := os.MkdirTemp("", prefix+"home.")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+	os.Setenv("HOME", home)
+	for _, name := range []string{"FTPFS_PASSWORD", "XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET"} {
+		os.Unsetenv(name)
+	}
+	os.Setenv("LC_ALL", "C.UTF-8")
+	os.Setenv("TZ", "UTC")
+
+	code := m.Run()
+	if left := leftovers(); len(left) > 0 {
+		fmt.Fprintf(os.Stderr, "FAIL: left behind: %s\n", strings.Join(left, "; "))
+		sweep()
+		code = max(code, 1)
+	}
+	os.RemoveAll(home)
+	if built != "" {
+		os.RemoveAll(built)
+	}
+	os.Exit(code)
+}
+
+// TempDir is a new directory, removed when the test ends. Unlike t.TempDir's it
+// has a short name, and what cannot be removed does not fail the test.
+func TempDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", prefix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+// mountpoint is a new empty directory. It is removed only while empty: never a
+// recursive removal where a file system may be mounted.
+func mountpoint(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", prefix+"mnt.")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.Remove(dir); err != nil {
+			t.Errorf("remove the mountpoint: %v", err)
+		}
+	})
+	return dir
+}
+
+// mountsBelow are the mountpoints whose path starts with start.
+func mountsBelow(start string) []string {
+	var points []string
+	text, _ := os.ReadFile("/proc/self/mountinfo")
+	for line := range strings.Lines(string(text)) {
+		if f := strings.Fields(line); len(f) > 4 && strings.HasPrefix(f[4], start) {
+			points = append(points, f[4])
+		}
+	}
+	return points
+}
+
+func mounted(dir string) bool {
+	for _, p := range mountsBelow(dir) {
+		if p == dir {
+			return true
+		}
+	}
+	return false
+}
+
+// detach takes a mount away whatever uses it, aborting requests under way.
+func detach(dir string) {
+	_ = unix.Unmount(dir, unix.MNT_FORCE)
+	if unix.Unmount(dir, unix.MNT_DETACH) != nil && mounted(dir) {
+		_ = exec.Command("fusermount3", "-uz", dir).Run()
+	}
+}
+
+// sweep detaches the mounts of an earlier run.
+func sweep() {
+	for _, dir := range mountsBelow(filepath.Join(os.TempDir(), prefix)) {
+		detach(dir)
+	}
+}
+
+// leftovers names mounts below our prefix and processes below this one.
+func leftovers() []string {
+	left := mountsBelow(filepath.Join(os.TempDir(), prefix))
+	lists, _ := filepath.Glob("/proc/self/task/*/children")
+	for _, name := range lists {
+		text, _ := os.ReadFile(name)
+		for _, f := range strings.Fields(string(text)) {
+			pid, _ := strconv.Atoi(f)
+			if pid > 0 && !ended(pid, 5*time.Second) {
+				cmd, _ := os.ReadFile("/proc/" + f + "/cmdline")
+				left = append(left, fmt.Sprintf("process %d (%s)", pid, bytes.ReplaceAll(cmd, []byte{0}, []byte{' '})))
+				_ = unix.Kill(pid, unix.SIGKILL)
+			}
+		}
+	}
+	return left
+}
+
+// ended reaps a child, waiting for it a little.
+func ended(pid int, limit time.Duration) bool {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return true
+	}
+	defer unix.Close(fd)
+	if n, _ := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(limit.Milliseconds())); n < 1 {
+		return false
+	}
+	_, _ = unix.Wait4(pid, nil, unix.WNOHANG, nil)
+	return true
+}
+
+// openBelow names what this process has open below dir.
+func openBelow(dir string) []string {
+	var open []string
+	fds, _ := filepath.Glob("/proc/self/fd/*")
+	for _, fd := range fds {
+		if target, err := os.Readlink(fd); err == nil && strings.HasPrefix(target, dir+"/") {
+			open = append(open, target)
+		}
+	}
+	return open
+}
+
+// watch ends a test that hangs: the daemon dies with its stacks in the log, and
+// the kernel fails whatever was blocked in the mount.
+func (m *Mount) watch(limit time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.waiting = time.AfterFunc(limit, func() {
+		m.tb.Errorf("watchdog: the test uses its mount for more than %v\n%s", limit, m.stacks())
+		m.markGone()
+		detach(m.Dir)
+	})
+}
