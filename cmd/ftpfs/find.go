@@ -1,13 +1,17 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"ftpfs/cache/spool"
+	"ftpfs/cmd/internal/control"
 	"ftpfs/cmd/internal/mounts"
 	"ftpfs/cmd/internal/place"
 )
@@ -57,21 +61,43 @@ func ownMounts(all []mounts.Mount) []found {
 }
 
 func findOne(all []mounts.Mount, arg string) (found, error) {
-	path, err := mounts.ResolveMountpoint(arg)
+	path, err := mounts.Resolve(arg, all)
 	if err != nil {
 		return found{}, err
 	}
 	m, within, ok := mounts.Containing(all, path)
 	if !ok || !m.Ours() {
-		// A symlink inside a mount is a file of it, wherever it leads.
-		if p, err := mounts.Resolve(arg); err == nil {
-			m, within, ok = mounts.Containing(all, p)
-		}
-	}
-	if !ok || !m.Ours() {
 		return found{}, fmt.Errorf("%s is not in an ftpfs mount", arg)
 	}
+	if path == m.Point {
+		return found{m, within}, nil
+	}
+	// Follow the symlinks within, if its daemon will answer: what was written
+	// through a link is owed under its own name.
+	if dir, ok := followed(m, filepath.Dir(path)); ok {
+		p := filepath.Join(dir, filepath.Base(path))
+		if m2, w, ok := mounts.Containing(all, p); ok && m2.ID == m.ID {
+			within = w
+		}
+	}
 	return found{m, within}, nil
+}
+
+// pingTime is within what a daemon that is well answers.
+const pingTime = 5 * time.Second
+
+func followed(m mounts.Mount, dir string) (string, bool) {
+	socket, err := socketOf(m)
+	if err != nil {
+		return "", false
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), pingTime)
+	defer cancel()
+	if control.Call(ctx, socket, control.Request{Op: control.OpStatus}, nil, nil, m.Owner()) != nil {
+		return "", false
+	}
+	p, err := filepath.EvalSymlinks(dir)
+	return p, err == nil
 }
 
 // mountAt returns the mount whose mount point arg is.
@@ -80,7 +106,7 @@ func mountAt(arg string) (found, error) {
 	if err != nil {
 		return found{}, err
 	}
-	path, err := mounts.ResolveMountpoint(arg)
+	path, err := mounts.Resolve(arg, all)
 	if err != nil {
 		return found{}, err
 	}
@@ -99,10 +125,11 @@ func mountAt(arg string) (found, error) {
 
 var errDead = errors.New("its daemon is dead; ftpfs unmount removes the mount, mounting again replaces it")
 
-// socketOf returns the control socket of a mount's daemon.
+// socketOf returns the control socket of a mount's daemon. The mount itself, which
+// names it too, is asked only when it is not where sockets are: see mounts.Resolve.
 func socketOf(m mounts.Mount) (string, error) {
 	point := m.Point
-	if m.Root != "/" { // bound to a directory within: the attribute is the root's
+	if m.Root != "/" { // bound to a directory within: the daemon knows the whole
 		all, err := mounts.All()
 		if err != nil {
 			return "", err
@@ -113,21 +140,29 @@ func socketOf(m mounts.Mount) (string, error) {
 			}
 		}
 	}
+	for _, s := range place.FindSockets(m.Owner(), point) {
+		if control.Listening(s) {
+			return s, nil
+		}
+	}
 	s, err := mounts.Getxattr(point, controlAttr)
-	if err == nil && strings.HasPrefix(s, "/") {
+	switch {
+	case err == nil && strings.HasPrefix(s, "/"):
 		return s, nil
-	}
-	if errors.Is(err, syscall.ENOTCONN) {
+	case errors.Is(err, syscall.ENOTCONN):
 		return "", errDead
-	}
-	// Not even root may look into other users' mounts, and a mount may be slow.
-	if socks := place.FindSockets(m.Owner(), point); len(socks) > 0 {
-		return socks[len(socks)-1], nil
-	}
-	if err == nil {
-		err = errors.New("the mount does not name one")
+	case errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.EPERM):
+		return "", fmt.Errorf("the mount at %s belongs to another user; try as that user or as root", m.Point)
+	case err == nil:
+		err = errors.New("the mount names none")
 	}
 	return "", fmt.Errorf("no control socket for %s: %w", m.Point, err)
+}
+
+// dead says whether a mount's daemon is gone.
+func dead(m mounts.Mount) bool {
+	_, err := socketOf(m)
+	return errors.Is(err, errDead)
 }
 
 // leftBehind says what the spool of a mount owes when no daemon can be asked: the
@@ -144,10 +179,10 @@ func leftBehind(m mounts.Mount) (int, string) {
 	case last.owed == 0:
 		return 0, ""
 	case last.owed == last.parked:
-		return exitParked, fmt.Sprintf("%s parked for %s; kept in %s", filesAre(last.parked), last.note.URL, last.note.Spool)
+		return exitParked, fmt.Sprintf("%s for %s; kept in %s", parked(last.parked), last.note.URL, last.note.Spool)
 	}
-	return exitOwed, fmt.Sprintf("%s (%s) still owed to %s; kept in %s, sent after the next mount",
-		filesAre(last.owed-last.parked), size(last.bytes), last.note.URL, last.note.Spool)
+	return exitOwed, fmt.Sprintf("%s to %s; kept in %s, sent after the next mount",
+		owed(last.owed-last.parked, last.bytes), last.note.URL, last.note.Spool)
 }
 
 // spoolLeft is a spool as it lies on disk.

@@ -14,7 +14,6 @@ import (
 
 	"ftpfs/cmd/internal/control"
 	"ftpfs/cmd/internal/daemon"
-	"ftpfs/cmd/internal/mounts"
 	"ftpfs/cmd/internal/option"
 )
 
@@ -105,7 +104,7 @@ func umountHelper(a []string, out, errOut io.Writer) int {
 		return complain(errOut, daemon.ExitMount, err)
 	}
 	var socket string
-	if !*lazy && !*force && !mounts.Dead(at.Point) {
+	if !*lazy && !*force && !dead(at.Mount) {
 		if socket, err = socketOf(at.Mount); err == nil {
 			var s control.Settled
 			r := control.Request{Op: control.OpSync, Path: "/", Stall: helperStall}

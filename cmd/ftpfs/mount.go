@@ -114,7 +114,7 @@ func prepare(o order, errOut io.Writer) (daemon.Config, int, error) {
 		}
 		t.User = u
 	}
-	point, err := mounts.Prepare(o.dir, o.options.NonEmpty)
+	point, err := mounts.Prepare(o.dir, o.options.NonEmpty, dead)
 	if err != nil {
 		return daemon.Config{}, daemon.ExitMount, err
 	}

@@ -40,7 +40,7 @@ type spoolReport struct {
 }
 
 // statusTime bounds the waiting for one daemon.
-const statusTime = 15 * time.Second
+const statusTime = 5 * time.Second
 
 func statusCommand(a []string, out, errOut io.Writer) int {
 	f := flags("status")
@@ -86,8 +86,11 @@ func ask(ctx context.Context, m mounts.Mount) mountReport {
 			return r
 		}
 	}
-	if errors.Is(err, control.ErrGone) && mounts.Dead(m.Point) {
+	switch {
+	case errors.Is(err, control.ErrGone) && dead(m):
 		err = errDead
+	case errors.Is(err, context.DeadlineExceeded):
+		err = fmt.Errorf("it has not answered for %v", statusTime)
 	}
 	r.Error = err.Error()
 	return r

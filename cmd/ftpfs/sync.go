@@ -119,8 +119,8 @@ func tell(what string, s control.Settled, out, errOut io.Writer) int {
 		fmt.Fprintf(out, "%s: all is on the server%s\n", what, moved)
 		return 0
 	case control.SomeParked:
-		return complain(errOut, exitParked, fmt.Errorf("%s: %s parked, refused by the server and kept here; see ftpfs status",
-			what, filesAre(s.Parked)))
+		return complain(errOut, exitParked, fmt.Errorf("%s: %s: refused by the server, kept here; see ftpfs status",
+			what, parked(s.Parked)))
 	}
 	why := ""
 	switch {
@@ -135,5 +135,5 @@ func tell(what string, s control.Settled, out, errOut io.Writer) int {
 	if s.Unmounted {
 		later = "; kept in " + plain(s.SpoolDir) + ", sent after the next mount"
 	}
-	return complain(errOut, exitOwed, errors.New(what+": "+fmt.Sprintf("%s (%s) still owed", filesAre(s.Owed), size(s.OwedBytes))+why+later))
+	return complain(errOut, exitOwed, errors.New(what+": "+owed(s.Owed, s.OwedBytes)+why+later))
 }

@@ -22,11 +22,21 @@ func count(n int, one string) string {
 	return strconv.Itoa(n) + " " + one + "s"
 }
 
-func filesAre(n int) string {
+// owed says that n files of so many bytes are still owed.
+func owed(n int, bytes int64) string {
+	verb := "are"
 	if n == 1 {
-		return "1 file is"
+		verb = "is"
 	}
-	return strconv.Itoa(n) + " files are"
+	return fmt.Sprintf("%s (%s) %s still owed", count(n, "file"), size(bytes), verb)
+}
+
+// parked says that n files are parked.
+func parked(n int) string {
+	if n == 1 {
+		return "1 file is parked"
+	}
+	return strconv.Itoa(n) + " files are parked"
 }
 
 func ago(t, now time.Time) string {

@@ -36,7 +36,7 @@ func unmountCommand(a []string, out, errOut io.Writer) int {
 	if err != nil {
 		return complain(errOut, daemon.ExitMount, err)
 	}
-	if mounts.Dead(at.Point) {
+	if dead(at.Mount) {
 		return unmountDead(at.Mount, out, errOut)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -58,7 +58,7 @@ func unmountCommand(a []string, out, errOut io.Writer) int {
 		return tell(at.Point, s, out, errOut)
 	case errors.As(err, &answer):
 		return complain(errOut, daemon.ExitMount, err)
-	case errors.Is(err, control.ErrGone) && mounts.Dead(at.Point):
+	case errors.Is(err, control.ErrGone) && dead(at.Mount):
 		return unmountDead(at.Mount, out, errOut)
 	}
 	return complain(errOut, daemon.ExitSystem, fmt.Errorf("%s: %w; umount(8) would unmount it", at.Point, err))

@@ -23,6 +23,15 @@ func (a *Answer) Error() string { return a.Text }
 // ErrGone says that nobody listens: the daemon is dead.
 var ErrGone = errors.New("its daemon does not answer; it is dead, or belongs to another version")
 
+// Listening says that somebody listens at path, were it only to refuse us.
+func Listening(path string) bool {
+	c, err := net.DialTimeout("unix", path, time.Second)
+	if err == nil {
+		c.Close()
+	}
+	return err == nil || errors.Is(err, os.ErrPermission) || errors.Is(err, syscall.EAGAIN)
+}
+
 // Call sends r to the socket at path and waits for the end: result is filled, or
 // an *Answer or another error returned. progress (may be nil) sees each progress
 // line. The end of ctx closes the connection, which ends the request there. The

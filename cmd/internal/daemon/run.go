@@ -231,11 +231,11 @@ func (d *Daemon) finish(ctx context.Context) string {
 func owedLine(url string, st cache.Status) string {
 	switch {
 	case st.OwedFiles > 0:
-		return fmt.Sprintf("%s (%s) still owed to %s; kept in %s, sent after the next mount",
-			files(st.OwedFiles), units.BytesSize(float64(st.OwedBytes)), url, st.SpoolDir)
+		return fmt.Sprintf("still owed to %s: %s, %s; kept in %s, sent after the next mount",
+			url, files(st.OwedFiles), units.BytesSize(float64(st.OwedBytes)), st.SpoolDir)
 	case st.Parked > 0:
-		return fmt.Sprintf("%s parked for %s; kept in %s, see ftpfs status after the next mount",
-			files(st.Parked), url, st.SpoolDir)
+		return fmt.Sprintf("parked for %s: %s; kept in %s, see ftpfs status after the next mount",
+			url, files(st.Parked), st.SpoolDir)
 	}
 	return ""
 }

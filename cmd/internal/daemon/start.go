@@ -235,7 +235,7 @@ func (d *Daemon) connect(ctx context.Context, owed int) error {
 	case d.cfg.Options.NoFail:
 		d.note = why + "; mounted all the same (nofail), it will be tried again"
 	case owed > 0:
-		d.note = fmt.Sprintf("%s; mounted all the same, as %s owed to it", why, files(owed))
+		d.note = fmt.Sprintf("%s; mounted all the same, with %s still owed to it", why, files(owed))
 	default:
 		return failf(ExitMount, "%s", why)
 	}
@@ -245,9 +245,9 @@ func (d *Daemon) connect(ctx context.Context, owed int) error {
 
 func files(n int) string {
 	if n == 1 {
-		return "1 file is"
+		return "1 file"
 	}
-	return fmt.Sprintf("%d files are", n)
+	return fmt.Sprintf("%d files", n)
 }
 
 func (d *Daemon) listen() error {

@@ -139,59 +139,63 @@ func below(dir, path string) (rest string, ok bool) {
 	return rest, true
 }
 
-// Resolve makes path absolute and follows the symlinks above its last component;
-// the last one itself is not touched, as it may be a dead mount or a file that is
-// only owed. Where the directory above cannot be read, its name is taken as it is.
-func Resolve(path string) (string, error) {
+// Resolve makes path absolute and follows its symlinks as far as the first ftpfs
+// mount on the way; what lies behind that is appended as it is. So no ftpfs mount
+// is touched, which may be dead or hung: a process that waits in a hung one cannot
+// even be killed. What does not exist is taken as it is, too.
+func Resolve(path string, all []Mount) (string, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return "", err
 	}
-	type answer struct {
-		dir string
-		err error
+	ours := map[string]bool{}
+	for _, m := range all {
+		if m.Ours() {
+			ours[m.Point] = true
+		}
 	}
-	dir := filepath.Dir(abs)
-	got, err := bounded(func() answer {
-		d, err := filepath.EvalSymlinks(dir)
-		return answer{d, err}
-	})
-	if err == nil && got.err == nil {
-		dir = got.dir
-	}
-	return filepath.Join(dir, filepath.Base(abs)), nil
+	return bounded(func() string { return walk(abs, ours) })
 }
 
-// ResolveMountpoint is Resolve, following a symlink in the last place too if it is one.
-func ResolveMountpoint(path string) (string, error) {
-	p, err := Resolve(path)
-	if err != nil {
-		return "", err
-	}
-	all, err := All()
-	if err != nil {
-		return "", err
-	}
-	if _, mounted := At(all, p); mounted {
-		return p, nil // a mount point is no symlink, and may be dead or slow
-	}
-	full, err := bounded(func() string {
-		if full, err := filepath.EvalSymlinks(p); err == nil {
-			return full
+// mostLinks is the kernel's bound on symlinks in one path.
+const mostLinks = 40
+
+func walk(abs string, stop map[string]bool) string {
+	done, rest := "/", strings.Split(abs, "/")
+	for links := 0; len(rest) > 0; {
+		c := rest[0]
+		rest = rest[1:]
+		switch c {
+		case "", ".":
+			continue
+		case "..":
+			done = filepath.Dir(done)
+			continue
 		}
-		return p
-	})
-	if err != nil {
-		return p, nil
+		next := filepath.Join(done, c)
+		if stop[next] {
+			return filepath.Join(append([]string{next}, rest...)...)
+		}
+		to, err := os.Readlink(next)
+		if err != nil {
+			done = next
+			continue
+		}
+		if links++; links > mostLinks {
+			return filepath.Join(append([]string{next}, rest...)...)
+		}
+		if filepath.IsAbs(to) {
+			done = "/"
+		}
+		rest = append(strings.Split(to, "/"), rest...)
 	}
-	return full, nil
+	return done
 }
 
 // ErrSlow says that a file system did not answer.
 var ErrSlow = errors.New("no answer from the file system")
 
-// patience with a file system that may be hung. Programs that use this package
-// for a mount of their own never ask it.
+// patience with a file system that may be hung.
 const patience = 10 * time.Second
 
 // bounded runs f and waits for it a while; an f that hangs is left behind, as
@@ -210,7 +214,8 @@ func bounded[T any](f func() T) (T, error) {
 	}
 }
 
-// Dead says whether the daemon behind a mount point is gone.
+// Dead says whether a FUSE mount's daemon is gone, by asking the mount. To be
+// asked only when nothing else tells: see Resolve.
 func Dead(point string) bool {
 	err, slow := bounded(func() error {
 		var st syscall.Stat_t

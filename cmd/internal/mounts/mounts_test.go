@@ -80,7 +80,7 @@ func TestPrepare(t *testing.T) {
 		{"/proc", false, "already a mount point (proc"},
 		{"/dev/fd/3", false, "drop_privileges"},
 	} {
-		got, err := Prepare(c.dir, c.nonempty)
+		got, err := Prepare(c.dir, c.nonempty, nil)
 		switch {
 		case c.want == "" && err != nil:
 			t.Errorf("Prepare(%s, %v): %v", c.dir, c.nonempty, err)
@@ -88,8 +88,32 @@ func TestPrepare(t *testing.T) {
 			t.Errorf("Prepare(%s, %v) = %q, %v; want an error with %q", c.dir, c.nonempty, got, err, c.want)
 		}
 	}
-	if got, _ := Prepare(link, false); got != empty {
+	if got, _ := Prepare(link, false, nil); got != empty {
 		t.Errorf("a link to %s resolves to %s", empty, got)
+	}
+}
+
+func TestResolveStopsAtOurMounts(t *testing.T) {
+	base := t.TempDir()
+	for _, d := range []string{"real/mnt", "real/other"} {
+		if err := os.MkdirAll(filepath.Join(base, d), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, to := range map[string]string{"abs": base + "/real", "rel": "real/mnt", "loop": "loop", "real/mnt/in": "/etc", "real/up": "../rel"} {
+		if err := os.Symlink(to, filepath.Join(base, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all := []Mount{{Point: base + "/real/mnt", Type: Type}, {Point: base + "/real/other", Type: "tmpfs"}}
+	t.Chdir(base)
+	for in, want := range map[string]string{
+		"abs/mnt": "/real/mnt", "rel": "/real/mnt", "rel/in/passwd": "/real/mnt/in/passwd", "abs/up/in": "/real/mnt/in",
+		"abs/other/none/x": "/real/other/none/x", "./rel/../": "", "loop": "/loop",
+	} {
+		if got, err := Resolve(in, all); err != nil || got != base+want {
+			t.Errorf("Resolve(%q) = %q, %v; want %q", in, got, err, base+want)
+		}
 	}
 }
 

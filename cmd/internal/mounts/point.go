@@ -15,47 +15,48 @@ import (
 )
 
 // Prepare checks that dir can be mounted on and returns its resolved path. A
-// dead ftpfs mount there is removed first. Unless nonempty is set, a directory
-// with something in it and a directory that is a mount point are refused:
-// mounting would hide them. Errors are complete sentences about dir.
-func Prepare(dir string, nonempty bool) (string, error) {
+// dead ftpfs mount there is removed first; dead tells of one of ours whether it is.
+// Unless nonempty is set, a directory with something in it and a directory that is
+// a mount point are refused: mounting would hide them. Errors are complete sentences
+// about dir.
+func Prepare(dir string, nonempty bool, dead func(Mount) bool) (string, error) {
 	if strings.HasPrefix(dir, "/dev/fd/") { // mount(8) with dropped privileges hands over an open /dev/fuse
 		return "", fmt.Errorf("%s: a handed-over /dev/fuse is not supported; mount without drop_privileges", dir)
-	}
-	point, err := ResolveMountpoint(dir)
-	if err != nil {
-		return "", fmt.Errorf("mount point %s: %w", dir, err)
 	}
 	all, err := All()
 	if err != nil {
 		return "", err
 	}
-	for at, ok := At(all, point); ok && at.Type != "autofs"; at, ok = At(all, point) {
-		dead := Dead(point)
+	point, err := Resolve(dir, all)
+	if err != nil {
+		return "", fmt.Errorf("mount point %s: %w", dir, err)
+	}
+	for removed := 0; ; removed++ {
+		at, ok := At(all, point)
 		switch {
-		case at.Ours() && dead:
+		case !ok:
+			return point, directory(dir, point, nonempty)
+		case at.Type == "autofs":
+			return point, directory(dir, point, true)
+		case at.Ours() && !dead(at):
+			return "", fmt.Errorf("%s is already mounted (%s)", dir, at.Source)
+		case at.Ours() && removed > 10:
+			return "", fmt.Errorf("%s holds dead ftpfs mounts that do not go away", dir)
+		case at.Ours():
 			if err := Detach(point); err != nil {
 				return "", fmt.Errorf("%s holds a dead ftpfs mount that cannot be removed: %w", dir, err)
 			}
-		case at.Ours():
-			return "", fmt.Errorf("%s is already mounted (%s)", dir, at.Source)
-		case dead:
+			if all, err = All(); err != nil {
+				return "", err
+			}
+		case Dead(point):
 			return "", fmt.Errorf("%s holds a dead mount (%s); unmount it first", dir, at.Describe())
 		case nonempty:
-			return point, directory(dir, point, nonempty)
+			return point, directory(dir, point, true)
 		default:
 			return "", fmt.Errorf("%s is already a mount point (%s)", dir, at.Describe())
 		}
-		before := at.ID
-		if all, err = All(); err != nil {
-			return "", err
-		}
-		if now, ok := At(all, point); ok && now.ID == before {
-			return "", fmt.Errorf("%s holds a dead ftpfs mount that does not go away", dir)
-		}
 	}
-	at, auto := At(all, point)
-	return point, directory(dir, point, nonempty || auto && at.Type == "autofs")
 }
 
 func directory(name, point string, nonempty bool) error {
