@@ -157,14 +157,49 @@ func openBelow(dir string) []string {
 	return open
 }
 
-// watch ends a test that hangs: the daemon dies with its stacks in the log, and
-// the kernel fails whatever was blocked in the mount.
-func (m *Mount) watch(limit time.Duration) {
+// Watch winds the watchdog up anew: after limit the daemon dies with its stacks
+// in the log, and the kernel fails whatever was blocked in the mount.
+func (m *Mount) Watch(limit time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.waiting != nil {
+		m.waiting.Stop()
+	}
+	if m.gone {
+		return
+	}
 	m.waiting = time.AfterFunc(limit, func() {
 		m.tb.Errorf("watchdog: the test uses its mount for more than %v\n%s", limit, m.stacks())
 		m.markGone()
 		detach(m.Dir)
 	})
+}
+
+// Alive is whether the daemon runs and nobody has told it to end.
+func (m *Mount) Alive() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	select {
+	case <-m.done:
+		return false
+	default:
+		return !m.gone
+	}
+}
+
+// Detach takes a mount away if there still is one, for a test that mounts
+// without New.
+func Detach(dir string) {
+	if mounted(dir) {
+		detach(dir)
+	}
+}
+
+// Gone waits until a process has ended; false if it does not within a minute.
+func Gone(pid int) bool { return ended(pid, time.Minute) }
+
+// CommandLine is the argv of a process as others see it.
+func CommandLine(pid int) string {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	return string(bytes.ReplaceAll(text, []byte{0}, []byte{' '}))
 }

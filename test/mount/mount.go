@@ -44,7 +44,7 @@ type Options struct {
 	// Dir is the mountpoint; "" is a new one.
 	Dir string
 	Env []string // further environment of the daemon
-	// Watchdog is how long the test may use the mount; 0 is four minutes.
+	// Watchdog is how long the test may use the mount; 0 is two minutes.
 	Watchdog time.Duration
 }
 
@@ -107,9 +107,9 @@ func Try(t testing.TB, o Options) (*Mount, error) {
 		return nil, fmt.Errorf("%w: %v; it said: %s", err, m.exit, strings.TrimSpace(m.Log()))
 	}
 	if o.Watchdog == 0 {
-		o.Watchdog = 4 * time.Minute
+		o.Watchdog = 2 * time.Minute
 	}
-	m.watch(o.Watchdog)
+	m.Watch(o.Watchdog)
 	return m, nil
 }
 

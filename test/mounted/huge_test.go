@@ -1,0 +1,53 @@
+package mounted
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// 1 GiB in, its sha256 on the server, and out again. Not parallel: the disk and
+// both cores are one test's.
+func TestOneGiB(t *testing.T) {
+	if testing.Short() {
+		t.Skip("by design: not with -short")
+	}
+	const size = 1 << 30
+	w := on(t, "proftpd")
+	w.Watch(6 * time.Minute)
+	in := sha256.New()
+	f, err := os.Create(w.Path("huge"))
+	must(t, err)
+	n, err := io.Copy(f, io.TeeReader(io.LimitReader(rand.NewChaCha8([32]byte{9}), size), in))
+	if err != nil || n != size {
+		t.Fatalf("write: %d bytes, %v", n, err)
+	}
+	must(t, f.Close())
+	syncNow(t, w.Mount)
+	want := hex.EncodeToString(in.Sum(nil))
+	if got := sum(t, filepath.Join(w.srv.Root, "huge")); got != want {
+		t.Errorf("on the server: sha256 %s, want %s", got, want)
+	}
+	w.Unmount()
+	m := mountOf(t, w.srv) // with nothing cached
+	m.Watch(6 * time.Minute)
+	if got := sum(t, m.Path("huge")); got != want {
+		t.Errorf("read back: sha256 %s, want %s", got, want)
+	}
+}
+
+func sum(t *testing.T, name string) string {
+	t.Helper()
+	f, err := os.Open(name)
+	must(t, err)
+	defer f.Close()
+	h := sha256.New()
+	_, err = io.Copy(h, f)
+	must(t, err)
+	return hex.EncodeToString(h.Sum(nil))
+}

@@ -1,0 +1,201 @@
+package mounted
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"ftpfs/test/ftpscript"
+)
+
+// calls are what a program may ask of a path that is not cached, with the errno
+// it got.
+func calls(dir func(...string) string) map[string]error {
+	open := func(name string, flag int) error {
+		f, err := os.OpenFile(name, flag, 0o644)
+		if err == nil {
+			_, err = f.Read(make([]byte, 10))
+			f.Close()
+		}
+		return err
+	}
+	_, statErr := os.Lstat(dir("unknown", "x"))
+	_, listErr := os.ReadDir(dir("unknown"))
+	return map[string]error{
+		"lstat in an unknown directory":  statErr,
+		"list an unknown directory":      listErr,
+		"open a file that is not cached": open(dir("known", "big"), os.O_RDONLY),
+		"open in an unknown directory":   open(dir("unknown", "x"), os.O_RDONLY),
+		"mkdir":                          os.Mkdir(dir("known", "new dir"), 0o755),
+		"unlink":                         os.Remove(dir("known", "cached")),
+		"rename of a directory":          os.Rename(dir("known", "sub"), dir("known", "sub2")),
+		"rename of a file on the server": os.Rename(dir("known", "cached"), dir("known", "renamed")),
+		"rmdir":                          syscall.Rmdir(dir("known", "sub")),
+	}
+}
+
+// With the server stopped, everything that needs it fails with EIO or ETIMEDOUT,
+// nothing is ENOENT, what is cached stays readable and writes go on. With the
+// server back, all of it arrives.
+func TestDeadServerIsNeverENOENT(t *testing.T) {
+	onEach(t, func(t *testing.T, w work) {
+		// Its own mount: with a timeout short enough to wait for.
+		const timeout = 3 * time.Second
+		w.Unmount()
+		m := mountOf(t, w.srv, "timeout=3", "dir_cache_time=1")
+		w.srv.Put("known/cached", []byte("cached content"))
+		w.srv.Put("known/big", noise(1, 5<<20))
+		w.srv.Put("known/sub/x", nil)
+		w.srv.Put("unknown/x", []byte("x"))
+		listing := names(t, m.Path("known"))
+		names(t, m.Path("known", "sub"))
+		names(t, m.Dir)
+		holds(t, m.Path("known", "cached"), []byte("cached content"))
+
+		for _, how := range []string{"stopped", "frozen"} {
+			if how == "stopped" {
+				w.srv.Stop()
+			} else {
+				w.srv.Freeze()
+			}
+			begun := time.Now()
+			for what, err := range calls(m.Path) {
+				if !errors.Is(err, syscall.EIO) && !errors.Is(err, syscall.ETIMEDOUT) {
+					t.Errorf("server %s: %s: %v, want EIO or ETIMEDOUT", how, what, err)
+				}
+			}
+			// The first call may spend the timeout, and no other: the rest is for slow
+			// machines.
+			if took := time.Since(begun); took > 20*timeout {
+				t.Errorf("server %s: nine calls took %v with a timeout of %v", how, took, timeout)
+			}
+			holds(t, m.Path("known", "cached"), []byte("cached content"))
+			if got := names(t, m.Path("known")); fmt.Sprint(got) != fmt.Sprint(listing) {
+				t.Errorf("server %s: cached listing: %q, want %q", how, got, listing)
+			}
+			written := filepath.Join("known", "written while "+how)
+			put(t, m.Path(written), []byte(how))
+			holds(t, m.Path(written), []byte(how))
+			listing = names(t, m.Path("known"))
+			if s := m.Status(); s.Cache.Online || s.Cache.Owed != 1 {
+				t.Errorf("server %s: status says online %v and %d owed, want offline and 1", how, s.Cache.Online, s.Cache.Owed)
+			}
+			if how == "stopped" {
+				w.srv.Restart()
+			} else {
+				w.srv.Thaw()
+			}
+			syncNow(t, m)
+			holds(t, filepath.Join(w.srv.Root, written), []byte(how))
+		}
+		holds(t, m.Path("known", "big"), noise(1, 5<<20))
+		if _, err := os.Lstat(m.Path("known", "gone")); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("with the server back, a name that is not there: %v, want ENOENT", err)
+		}
+	})
+}
+
+// A listing that ends early or lies is an error, never a shorter directory.
+func TestATornListingIsAnError(t *testing.T) {
+	for name, o := range map[string]struct {
+		options ftpscript.Options
+		rule    ftpscript.Rule
+	}{
+		"cut":                    {ftpscript.Options{}, ftpscript.Rule{Verb: "MLSD", Path: "/d", Data: &ftpscript.DataFault{After: 100}}},
+		"cut without 226":        {ftpscript.Options{}, ftpscript.Rule{Verb: "MLSD", Path: "/d", Data: &ftpscript.DataFault{After: 100}, Hangup: true}},
+		"226 says truncated":     {ftpscript.Options{Refuse: []string{"MLSD", "MLST"}}, ftpscript.Rule{Verb: "LIST", Path: "/d", Final: "226 Output truncated to 10 matches"}},
+		"a line nobody can read": {ftpscript.Options{Listing: func(_, dir string, l []string) []string { return append(l, "\x01\x02 garbage") }}, ftpscript.Rule{Verb: "NONE"}},
+		"451":                    {ftpscript.Options{}, ftpscript.Rule{Verb: "MLSD", Path: "/d", Instead: "451 Local error."}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			listing := o.options.Listing
+			if listing != nil {
+				o.options.Listing = func(verb, dir string, l []string) []string {
+					if dir != "/d" {
+						return l
+					}
+					return listing(verb, dir, l)
+				}
+			}
+			srv, m := scripted(t, o.options, "timeout=3")
+			for i := range 50 {
+				srv.Tree.Put(fmt.Sprintf("/d/file%02d", i), nil)
+			}
+			srv.Add(o.rule)
+			entries, err := os.ReadDir(m.Path("d"))
+			if err == nil {
+				t.Errorf("listing: %d entries and no error, want EIO", len(entries))
+			}
+			wantErrno(t, "listing", err, syscall.EIO, syscall.ETIMEDOUT)
+			_, err = os.Lstat(m.Path("d", "not there"))
+			if errors.Is(err, os.ErrNotExist) && len(srv.Since(0).Verbs("MLST")) == 0 {
+				t.Error("lstat: ENOENT without the server having said so")
+			}
+		})
+	}
+}
+
+// A blocked lookup, listing or open ends with Ctrl-C; without it, by its deadline.
+func TestNothingHangs(t *testing.T) {
+	for name, argv := range map[string][]string{
+		"lookup":  {"stat", "DIR/silent/x"},
+		"listing": {"ls", "DIR/silent"},
+		"open":    {"sh", "-c", "exec <DIR/known/uncached"},
+		"mkdir":   {"mkdir", "DIR/known/new"},
+		"unlink":  {"rm", "-f", "DIR/known/uncached"},
+	} {
+		for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGKILL} {
+			t.Run(fmt.Sprintf("%s %v", name, sig), func(t *testing.T) {
+				t.Parallel()
+				srv, m := scripted(t, ftpscript.Options{}, "timeout=60")
+				srv.Tree.Put("/silent/x", nil)
+				srv.Tree.Put("/known/uncached", []byte("x"))
+				names(t, m.Path("known"))
+				names(t, m.Dir)
+				silent := srv.Add(ftpscript.Rule{Hold: make(chan struct{}), Match: func(c ftpscript.Command) bool {
+					return c.Verb != "CONNECT" && c.Verb != "USER" && c.Verb != "PASS" && c.Verb != "FEAT" && c.Verb != "OPTS" && c.Verb != "TYPE"
+				}})
+				argv := append([]string{}, argv...)
+				for i := range argv {
+					argv[i] = string(bytes.ReplaceAll([]byte(argv[i]), []byte("DIR"), []byte(m.Dir)))
+				}
+				cmd := exec.Command(argv[0], argv[1:]...)
+				must(t, cmd.Start())
+				ended := make(chan error, 1)
+				go func() { ended <- cmd.Wait() }()
+				select {
+				case <-silent.Hit():
+				case err := <-ended:
+					t.Skipf("by design: %q needed nothing from the server (%v)", argv, err)
+				case <-time.After(30 * time.Second):
+					t.Fatalf("%q: nothing was asked of the server", argv)
+				}
+				begun := time.Now()
+				must(t, cmd.Process.Signal(sig))
+				select {
+				case <-ended:
+					t.Logf("%q ended %v after %v", argv, time.Since(begun).Round(time.Millisecond), sig)
+				case <-time.After(30 * time.Second):
+					_ = cmd.Process.Kill()
+					t.Fatalf("%q still runs 30 s after %v, with a timeout of 60 s", argv, sig)
+				}
+			})
+		}
+	}
+	t.Run("deadline", func(t *testing.T) {
+		t.Parallel()
+		srv, m := scripted(t, ftpscript.Options{}, "timeout=2")
+		srv.Tree.Put("/known/f", noise(1, 2<<20))
+		names(t, m.Path("known"))
+		srv.Add(ftpscript.Rule{Verb: "RETR", Data: &ftpscript.DataFault{After: 1000, Hold: make(chan struct{})}})
+		_, err := os.ReadFile(m.Path("known", "f"))
+		wantErrno(t, "read from a transfer that stalls", err, syscall.EIO, syscall.ETIMEDOUT)
+	})
+}

@@ -1,0 +1,51 @@
+package mounted
+
+import (
+	"testing"
+
+	"github.com/hanwen/go-fuse/v2/posixtest"
+
+	"ftpfs/test/ftpscript"
+	"ftpfs/test/servers"
+)
+
+// posixSkips are go-fuse's tests that ask for what FTP has not, each with the
+// reason.
+var posixSkips = map[string]string{
+	"Link":              "FTP has no hard links",
+	"LinkUnlinkRename":  "FTP has no hard links",
+	"NlinkZero":         "it needs a hard link",
+	"SymlinkReadlink":   "FTP cannot make symlinks",
+	"SetattrSymlink":    "FTP cannot make symlinks",
+	"OpenSymlinkRace":   "FTP cannot make symlinks",
+	"XAttr":             "only user.ftpfs.state is an extended attribute",
+	"XAttrLarge":        "only user.ftpfs.state is an extended attribute",
+	"Fallocate":         "FTP cannot reserve space",
+	"FallocateKeepSize": "FTP cannot reserve space",
+}
+
+// TestPosix runs go-fuse's own suite against the real program.
+func TestPosix(t *testing.T) {
+	t.Run("scripted", func(t *testing.T) {
+		t.Parallel()
+		_, m := scripted(t, ftpscript.Options{})
+		posix(t, m.Dir)
+	})
+	for _, kind := range servers.All {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			posix(t, on(t, kind).Dir)
+		})
+	}
+}
+
+func posix(t *testing.T, dir string) {
+	for name, test := range posixtest.All {
+		t.Run(name, func(t *testing.T) {
+			if why, ok := posixSkips[name]; ok {
+				t.Skip("by design: " + why)
+			}
+			test(t, mkdir(t, dir+"/"+name))
+		})
+	}
+}
