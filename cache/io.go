@@ -180,10 +180,16 @@ func (h *Handle) Truncate(ctx context.Context, size int64) error {
 	f.size, f.mtime = size, wholeSecond(time.Now())
 	f.touchedLocked()
 	t.mu.Unlock()
-	// The record must not claim what is about to be cut off, and a crash from here
-	// on must find a writer at work.
-	err := f.save(true, false)
+	// The record must never claim what the file does not have: a cut is recorded
+	// first, a hole made first. A crash from here on finds a writer at work.
+	var err error
+	if size > was {
+		err = c.resize(size)
+	}
 	if err == nil {
+		err = f.save(true, false)
+	}
+	if err == nil && size <= was {
 		err = c.resize(size)
 	}
 	if err != nil {

@@ -6,9 +6,11 @@ import (
 	"io"
 	"os"
 	"syscall"
+	"time"
 
 	"ftpfs/cache/ranges"
 	"ftpfs/cache/remote"
+	"ftpfs/cache/spool"
 )
 
 // owe makes a clean file an owed one, before the first change to it: room for all
@@ -48,8 +50,18 @@ func (f *File) owe(ctx context.Context, c *content, empty bool) error {
 	}
 	t.mu.Unlock()
 	id := t.spool.NewID()
+	// A record that claims nothing, so that a crash while the content moves finds
+	// clean content, of which nothing need be kept.
+	first := spool.Record{ID: id, Path: f.path(), Open: true, Created: time.Now()}
+	v := c.version()
+	first.Base, first.Size = &v, max(v.Size, 0)
+	if err := t.spool.Put(&first); err != nil {
+		t.space.release(room)
+		return err
+	}
 	if err := c.moveToSpool(id, empty); err != nil {
 		t.space.release(room)
+		t.spool.Drop(id)
 		return err
 	}
 	c.mu.Lock()

@@ -75,6 +75,9 @@ func (t *Tree) restore(r *spool.Record) (*File, error) {
 		t.owedDirs[n] = struct{}{}
 		return nil, nil
 	}
+	if r.Interrupted && r.Base != nil && r.Dirty.Empty() && r.Size == r.Base.Size {
+		return nil, t.spool.Drop(r.ID) // opened for writing, and nothing was written
+	}
 	data, err := t.spool.OpenData(r.ID)
 	if err != nil {
 		return nil, err

@@ -207,6 +207,9 @@ func (t *Tree) setDirTime(ctx context.Context, dir *Node) {
 		return
 	}
 	err := t.store.SetAttr(ctx, path, remote.Attr{MTime: at})
+	if remote.Is(err, remote.Unsupported) {
+		t.once("dirtime", "the server does not set times of directories; they are kept here while the mount lives", err)
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if dir.owesAt != at || dir.owed > 0 {
@@ -222,9 +225,6 @@ func (t *Tree) setDirTime(ctx context.Context, dir *Node) {
 		e.mtime, e.grain, e.flags = at.Unix(), grainSecond, e.flags&^shownSet
 	} else {
 		e.showTime(*at)
-		if k != remote.NotExist {
-			t.once("dirtime", "the server does not set times of directories; they are kept here while the mount lives", err)
-		}
 	}
 	dir.ent = e
 	if dir.parent != nil && !dir.removed {
