@@ -15,7 +15,8 @@
 // Close. An operation holds one connection at a time and never waits for a
 // second, so that any number of connections, one included, is enough.
 //
-// Locks: pool.mu, health.mu and server.mu are leaves, held for bookkeeping and
+// Locks: pool.mu, health.mu and server.mu are leaves (but for Store.mu, taken under the
+// first two for a moment), held for bookkeeping and
 // never across the network nor while another of them is taken; a reader's mutex
 // is held during its own network reads and is taken before pool.mu.
 package ftpconn

@@ -84,14 +84,32 @@ func (h *health) down(err error) {
 	}
 	h.store.pool.down(err)
 	if start {
-		h.store.bg.Go(h.probe)
+		h.store.spawn(h.probe)
 	}
 }
 
-// probe tries to log in, soon at first and then ever less often, until it
-// succeeds, the password is refused, or the Store is closed.
+// probe waits for the server's return, and goes on while it goes away again. It
+// is the only one who tells of changes, so that they are told in order.
 func (h *health) probe() {
-	h.tell(false)
+	for {
+		h.tell(false)
+		if !h.await() {
+			return
+		}
+		h.tell(true)
+		h.mu.Lock()
+		again := h.isDown
+		h.probing = again
+		h.mu.Unlock()
+		if !again {
+			return
+		}
+	}
+}
+
+// await tries to log in, soon at first and then ever less often, until it
+// succeeds or the server answers in another way; false when the Store is closed.
+func (h *health) await() bool {
 	s := h.store
 	for wait := 250 * time.Millisecond; ; wait = min(max(2*wait, time.Second), 30*time.Second) {
 		t := time.NewTimer(wait)
@@ -99,7 +117,7 @@ func (h *health) probe() {
 		case <-t.C:
 		case <-s.ctx.Done():
 			t.Stop()
-			return
+			return false
 		}
 		ss, err := s.login(s.ctx)
 		var f *full
@@ -107,19 +125,16 @@ func (h *health) probe() {
 		case err == nil:
 			h.up()
 			s.pool.add(ss)
-			h.tell(true)
-			return
+			return true
 		case remote.Is(err, remote.Auth):
 			h.up() // it answers: the pool remembers what
 			s.pool.refusedAuth(err)
-			h.tell(true)
-			return
+			return true
 		case errors.As(err, &f):
 			h.up() // it answers, but is full: the pool waits for its turn
-			h.tell(true)
-			return
+			return true
 		case s.ctx.Err() != nil:
-			return
+			return false
 		}
 		h.mu.Lock()
 		h.last = s.fail(task{op: "connect"}, err)
@@ -129,7 +144,7 @@ func (h *health) probe() {
 
 func (h *health) up() {
 	h.mu.Lock()
-	h.isDown, h.probing, h.since = false, false, time.Now()
+	h.isDown, h.since = false, time.Now()
 	h.mu.Unlock()
 	h.store.log.Info("the server answers again", "server", h.store.cfg.addr())
 }

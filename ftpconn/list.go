@@ -180,7 +180,7 @@ func (ss *session) lsWith(dir, verb string) (lsOutput, error) {
 
 // truncated is how servers say that a listing is not whole, with a code of
 // success.
-var truncated = regexp.MustCompile(`(?i)truncat|too many (files|entries|matches)|\blimit(ed)?\b|incomplete|partial|only the first`)
+var truncated = regexp.MustCompile(`(?i)truncat|too many (files|entries|matches)|(output|listing) (was |is )?limited|incomplete|only the first`)
 
 // lines enters dir and hands each line of its listing to f, in one segment
 // where the server stands it. A CWD that failed condemns what follows it: two
@@ -239,7 +239,10 @@ func scan(r io.Reader, f func(line string) error) error {
 		if err != nil && err != io.EOF {
 			return err
 		}
-		if l := len(b); l > 0 && b[l-1] == '\n' {
+		if l := len(b); l > 0 {
+			if b[l-1] != '\n' {
+				return fmt.Errorf("the listing ends in the middle of a line: %.200q", b)
+			}
 			b = b[:l-1]
 			if l > 1 && b[l-2] == '\r' {
 				b = b[:l-2]

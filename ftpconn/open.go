@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jlaffaye/ftp"
@@ -41,6 +42,7 @@ type reader struct {
 	path   string
 	ctx    context.Context
 	cancel context.CancelFunc
+	yield  atomic.Bool // somebody waits for the only connection
 
 	mu     sync.Mutex // held during a read
 	expect *remote.Version
@@ -156,6 +158,10 @@ func (r *reader) Read(p []byte) (int, error) {
 	if r.err != nil {
 		return 0, r.err
 	}
+	if r.yield.Swap(false) && r.ss != nil && r.expect != nil {
+		r.abort()
+		r.parked = true
+	}
 	if r.parked {
 		if r.expect == nil {
 			r.err = r.store.fail(r.task, fault(remote.Temporary, "the download rested too long and was ended"))
@@ -184,6 +190,9 @@ func (r *reader) Read(p []byte) (int, error) {
 			}
 			err = e
 		}
+	}
+	if err == nil && r.expect != nil && r.expect.Size > r.pos {
+		err = fault(remote.Temporary, "the server called %d bytes of %d the whole", r.pos, r.expect.Size)
 	}
 	if err == nil {
 		r.err = io.EOF
@@ -229,14 +238,15 @@ func (r *reader) giveBack(err error) {
 
 // park takes the connection away from a download that nobody reads, unless it
 // was read within the last while.
-func (r *reader) park(while time.Duration) {
+func (r *reader) park(while time.Duration) bool {
 	if !r.mu.TryLock() {
-		return
+		return false
 	}
 	defer r.mu.Unlock()
 	if r.ss == nil || time.Since(r.last) < while {
-		return
+		return false
 	}
 	r.abort()
 	r.parked = true
+	return true
 }

@@ -56,15 +56,39 @@ func (p *pool) sweep() {
 	}
 }
 
-// preempt takes connections from downloads that nobody reads at the moment.
-func (p *pool) preempt() { p.parkAll(restWanted) }
+// preempt takes the connection from a download that nobody reads at the moment,
+// when there can be no other. A server that takes only one connection has its
+// downloads give way also while they are read: they queue again.
+func (p *pool) preempt() {
+	p.mu.Lock()
+	limit := p.capLocked()
+	crowded := len(p.all)+p.dialing >= limit
+	p.mu.Unlock()
+	if !crowded {
+		return
+	}
+	all := p.reading()
+	for _, r := range all {
+		if r.park(restWanted) {
+			return
+		}
+	}
+	if limit == 1 {
+		for _, r := range all {
+			r.yield.Store(true)
+		}
+	}
+}
 
 func (p *pool) parkAll(rested time.Duration) {
-	w := &p.readers
-	w.mu.Lock()
-	all := slices.Collect(maps.Keys(w.set))
-	w.mu.Unlock()
-	for _, r := range all {
+	for _, r := range p.reading() {
 		r.park(rested)
 	}
+}
+
+func (p *pool) reading() []*reader {
+	w := &p.readers
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Collect(maps.Keys(w.set))
 }

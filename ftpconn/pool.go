@@ -102,6 +102,7 @@ func (p *pool) acquire(ctx context.Context, c class, fresh bool) (*session, erro
 			return g.ss, g.err
 		case <-nudge.C:
 			p.preempt()
+			nudge.Reset(time.Second)
 		case <-ctx.Done():
 			return nil, p.leave(w, ctx.Err())
 		case <-patience:
@@ -231,10 +232,10 @@ func (p *pool) dispatchLocked() {
 			old := p.idle[0]
 			p.idle = slices.Delete(p.idle, 0, 1)
 			delete(p.all, old)
-			p.store.bg.Go(old.wire.Quit)
+			p.store.spawn(old.wire.Quit)
 		}
 		p.dialing++
-		p.store.bg.Go(p.dial)
+		p.store.spawn(p.dial)
 	}
 }
 

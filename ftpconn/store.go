@@ -17,8 +17,11 @@ type Store struct {
 	log    *slog.Logger
 	ctx    context.Context // ends with Close
 	stop   context.CancelFunc
-	bg     sync.WaitGroup // goroutines of the pool and the probe
 	traits *wire.Traits
+
+	mu     sync.Mutex // guards closed, and bg against it
+	closed bool
+	bg     sync.WaitGroup // goroutines of the pool and the probe
 
 	server server
 	pool   pool
@@ -57,10 +60,22 @@ func (s *Store) Connect(ctx context.Context) error {
 
 // Close ends every connection and waits until nothing of the Store runs.
 func (s *Store) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
 	s.stop()
 	s.pool.close()
 	s.bg.Wait()
 	return nil
+}
+
+// spawn runs f in a goroutine that Close waits for; not at all once closed.
+func (s *Store) spawn(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.bg.Go(f)
+	}
 }
 
 // Caps tells what is known of the server.

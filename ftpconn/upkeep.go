@@ -15,6 +15,7 @@ const (
 	keepWarm   = 2
 	closeAfter = 3 * time.Minute
 	closeAll   = 30 * time.Minute
+	keepTime   = 5 * time.Second // somebody may be waiting for the session
 )
 
 // tendLocked arms the timer for whatever is due next with the idle sessions.
@@ -68,14 +69,14 @@ func (p *pool) tend() {
 		switch {
 		case i < len(p.idle)-keepWarm && now.Sub(ss.last) >= closeAfter, now.Sub(ss.last) >= closeAll:
 			delete(p.all, ss)
-			p.store.bg.Go(ss.wire.Quit)
+			p.store.spawn(ss.wire.Quit)
 		case ss.ready == prepared:
 			ss.wire.Drop()
 			ss.ready = rested
 			kept = append(kept, ss)
 		default:
 			p.upkeep++
-			p.store.bg.Go(func() { p.keep(ss) })
+			p.store.spawn(func() { p.keep(ss) })
 		}
 	}
 	p.idle = kept
@@ -85,7 +86,7 @@ func (p *pool) tend() {
 // keep prepares a data connection or sends a NOOP on a session taken out of
 // the idle ones.
 func (p *pool) keep(ss *session) {
-	ctx, cancel := context.WithTimeout(p.store.ctx, p.store.cfg.Timeout)
+	ctx, cancel := context.WithTimeout(p.store.ctx, min(keepTime, p.store.cfg.Timeout))
 	defer cancel()
 	unbind := ss.wire.Bind(ctx)
 	if ss.ready == toPrepare {

@@ -20,11 +20,11 @@ func (d *dialogue) openActive() (opening, error) {
 	c := d.c
 	local, ok := c.raw.LocalAddr().(*net.TCPAddr)
 	if !ok {
-		return opening{}, &Error{Fault: Unsent, Step: "active mode", Err: fmt.Errorf("no address of our own in %v", c.raw.LocalAddr())}
+		return opening{}, &Error{Fault: Lost, Step: "active mode", Err: fmt.Errorf("no address of our own in %v", c.raw.LocalAddr())}
 	}
 	ln, err := net.ListenTCP("tcp", &net.TCPAddr{IP: local.IP, Zone: local.Zone})
 	if err != nil {
-		return opening{}, &Error{Fault: Unsent, Step: "active mode", Err: err}
+		return opening{}, &Error{Fault: Lost, Step: "active mode", Err: err}
 	}
 	d.ln = ln
 	port := ln.Addr().(*net.TCPAddr).Port
