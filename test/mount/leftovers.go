@@ -15,7 +15,7 @@ import (
 )
 
 // prefix of every temporary directory made here, in os.TempDir().
-const prefix = "ftpfs-test."
+const prefix = "ftpfs-tmp."
 
 // Main is TestMain: it runs the tests in a clean environment, and fails if a
 // mount or a process is left in the end.

@@ -18,6 +18,7 @@ import (
 func TestReadYourWrites(t *testing.T) {
 	srv, m := scripted(t, ftpscript.Options{})
 	srv.Tree.Put("/d/old", []byte("from the server"))
+	names(t, m.Path("d"))
 	holds(t, m.Path("d", "old"), []byte("from the server"))
 	srv.Stop()
 	name := m.Path("d", "new")
