@@ -23,6 +23,7 @@ const controlAttr = "user.ftpfs.control"
 type found struct {
 	mounts.Mount
 	within string // "/" is the whole mount
+	name   string // as the user gave it, or the mount point
 }
 
 // findMounts returns the mounts that args name, files within them included; all of
@@ -55,7 +56,7 @@ func ownMounts(all []mounts.Mount) []found {
 			continue
 		}
 		seen[m.Device] = true
-		list = append(list, found{m, "/"})
+		list = append(list, found{m, "/", m.Point})
 	}
 	return list
 }
@@ -70,7 +71,7 @@ func findOne(all []mounts.Mount, arg string) (found, error) {
 		return found{}, fmt.Errorf("%s is not in an ftpfs mount", arg)
 	}
 	if path == m.Point {
-		return found{m, within}, nil
+		return found{m, within, arg}, nil
 	}
 	// Follow the symlinks within, if its daemon will answer: what was written
 	// through a link is owed under its own name.
@@ -80,7 +81,7 @@ func findOne(all []mounts.Mount, arg string) (found, error) {
 			within = w
 		}
 	}
-	return found{m, within}, nil
+	return found{m, within, arg}, nil
 }
 
 // pingTime is within what a daemon that is well answers.
@@ -113,7 +114,7 @@ func mountAt(arg string) (found, error) {
 	at, ok := mounts.At(all, path)
 	switch {
 	case ok && at.Ours():
-		return found{at, "/"}, nil
+		return found{at, "/", arg}, nil
 	case ok:
 		return found{}, fmt.Errorf("%s is not an ftpfs mount (%s)", arg, at.Describe())
 	}
@@ -183,6 +184,25 @@ func leftBehind(m mounts.Mount) (int, string) {
 	}
 	return exitOwed, fmt.Sprintf("%s to %s; kept in %s, sent after the next mount",
 		owed(last.owed-last.parked, last.bytes), last.note.URL, last.note.Spool)
+}
+
+// sending asks the daemons whose mount is gone, but which still send.
+func sending(ctx context.Context) []mountReport {
+	var list []mountReport
+	for _, s := range spools() {
+		if s.note.PID == 0 || s.note.Control == "" {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(ctx, statusTime)
+		var r mountReport
+		err := control.Call(ctx, s.note.Control, control.Request{Op: control.OpStatus}, nil, &r.Status)
+		cancel()
+		if err == nil && r.State != "mounted" {
+			r.socket = s.note.Control
+			list = append(list, r)
+		}
+	}
+	return list
 }
 
 // spoolLeft is a spool as it lies on disk.

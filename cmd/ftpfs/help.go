@@ -2,44 +2,43 @@ package main
 
 const usage = `ftpfs mounts an FTP server at a directory.
 
-  ftpfs [-f] [-o OPTION[,OPTION...]] URL MOUNTPOINT   mount; returns when it is usable
-  ftpfs status [--json] [MOUNTPOINT]                  what is cached, owed, parked, connected
-  ftpfs sync [--timeout TIME] [MOUNTPOINT|FILE]       wait until all is on the server
-  ftpfs unmount [--timeout TIME] MOUNTPOINT           send what is owed, then unmount
-  ftpfs retry [MOUNTPOINT|PATH...]                    send parked files again
-  ftpfs discard MOUNTPOINT|PATH...                    give parked files up; a copy is kept
+  ftpfs [-f] [-o OPTION[,OPTION...]] URL MOUNTPOINT   mount; returns when usable
+  ftpfs status [--json] [MOUNTPOINT]            cached, owed, parked, connected
+  ftpfs sync [--timeout TIME] [MOUNTPOINT|FILE] wait until all is on the server
+  ftpfs unmount [--timeout TIME] MOUNTPOINT     send what is owed, then unmount
+  ftpfs retry [MOUNTPOINT|PATH...]              send parked files again
+  ftpfs discard MOUNTPOINT|PATH...              give them up; a copy is kept
   ftpfs version
 
 URL is ftp://[user@]host[:port][/path], host[:port][/path] or user@host:path.
 /path is below the login directory; //path is absolute. Passwords come from
 credentials=FILE, $FTPFS_PASSWORD, systemd's credentials, ~/.netrc, or a prompt.
 
-  -f  stay in the foreground, log to stderr     -d  the same, with log_level=debug
+  -f  stay in the foreground, log to stderr     -d  the same, log_level=debug
   -o  options:
-    credentials=FILE      lines username=... and password=..., readable by you alone
-    user=NAME             also in the URL
-    port=PORT             21
-    active                the server connects to us for data
-    max_conns=N           connections at most: 8
-    timeout=SECONDS       of network inactivity, after which the server is down: 30
-    dir_cache_time=SECONDS  how old a listing may be before it is checked again: 10
-    cache_dir=DIR         keep cache and spool there
-    cache_size=SIZE       of files read, on disk: 10G, or half of what is free
-    spool_size=SIZE       of files owed, on disk: 10G, or three quarters of what is free
-    sync_close            close waits until the file is on the server
-    fsync=local|server    where fsync makes durable: local
-    ro                    read-only
-    allow_other           other users may enter, too; file modes are checked
-    uid=UID, gid=GID      owner shown: whoever mounts
-    umask=OCTAL           taken off the modes shown
-    nonempty              mount over a directory with something in it
-    nofail                mount although the server is down
-    fsname=NAME           shown in the mount table instead of the URL
-    log_level=LEVEL       debug, info, warn, error: info
-    trace_ftp             log the dialogue with the server, without passwords
-  and mount(8)'s own words: noexec, noatime, _netdev, noauto, user, x-systemd....
+    credentials=FILE        lines username=... and password=..., chmod 600
+    user=NAME, port=PORT    also in the URL
+    active                  the server connects to us for data
+    max_conns=N             connections at most: 8
+    timeout=SECONDS         of network silence until the server is down: 30
+    dir_cache_time=SECONDS  how old a listing may get before it is checked: 10
+    cache_dir=DIR           keep cache and spool there
+    cache_size=SIZE         of files read, on disk: 10G or half of what is free
+    spool_size=SIZE         of files owed, on disk: 10G or 3/4 of what is free
+    sync_close              close waits until the file is on the server
+    fsync=local|server      where fsync makes durable: local
+    ro                      read-only
+    allow_other             other users may enter, too; file modes are checked
+    uid=UID, gid=GID        owner shown: whoever mounts
+    umask=OCTAL             taken off the modes shown
+    nonempty                mount over a directory with something in it
+    nofail                  mount although the server is down
+    fsname=NAME             shown in the mount table instead of the URL
+    log_level=LEVEL         debug, info, warn, error: info
+    trace_ftp               log the dialogue with the server, without passwords
+  and mount(8)'s own words: noexec, noatime, _netdev, noauto, user, x-systemd...
 
 sync and unmount exit 0 when all is on the server, 3 when something is still
-owed, 4 when something is parked: refused by the server, kept here. mount exits 1
-for bad usage, 2 for trouble on this machine, 32 when mounting failed.
+owed, 4 when something is parked: refused by the server, kept here. mount exits
+1 for bad usage, 2 for trouble on this machine, 32 when mounting failed.
 `

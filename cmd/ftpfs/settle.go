@@ -39,11 +39,8 @@ func settle(op control.Op, a []string, out, errOut io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	worst := 0
-	for i, m := range list {
-		what := m.Point
-		if i < f.NArg() {
-			what = f.Arg(i)
-		}
+	for _, m := range list {
+		what := m.name
 		var c control.Count
 		socket, err := socketOf(m.Mount)
 		if err == nil {

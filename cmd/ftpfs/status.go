@@ -27,6 +27,8 @@ type report struct {
 type mountReport struct {
 	control.Status
 	Error string `json:"error,omitempty"` // why the daemon could not be asked; then only url and mountpoint are good
+
+	socket string
 }
 
 type spoolReport struct {
@@ -59,6 +61,7 @@ func statusCommand(a []string, out, errOut io.Writer) int {
 		r.Mounts = append(r.Mounts, ask(ctx, m.Mount))
 	}
 	if f.NArg() == 0 {
+		r.Mounts = append(r.Mounts, sending(ctx)...)
 		r.Unmounted = append(r.Unmounted, unmounted(r.Mounts)...)
 	}
 	if *asJSON {
@@ -96,8 +99,7 @@ func ask(ctx context.Context, m mounts.Mount) mountReport {
 	return r
 }
 
-// unmounted lists the spools that owe something and are not among the mounts. A
-// daemon that still sends after its unmount is found by its spool.
+// unmounted lists the spools that owe something and are not among the mounts.
 func unmounted(mounted []mountReport) []spoolReport {
 	in := map[string]bool{}
 	for _, m := range mounted {
@@ -150,7 +152,14 @@ func show(out io.Writer, r report, now time.Time) {
 func line(out io.Writer, key, value string) { fmt.Fprintf(out, "  %-12s %s\n", key, value) }
 
 func showMount(out io.Writer, m mountReport, now time.Time) {
-	fmt.Fprintf(out, "%s at %s\n", plain(m.URL), plain(m.Mountpoint))
+	switch m.State {
+	case "draining":
+		fmt.Fprintf(out, "%s (unmounted from %s, still sending)\n", plain(m.URL), plain(m.Mountpoint))
+	case "detached":
+		fmt.Fprintf(out, "%s (unmounted from %s, still in use)\n", plain(m.URL), plain(m.Mountpoint))
+	default:
+		fmt.Fprintf(out, "%s at %s\n", plain(m.URL), plain(m.Mountpoint))
+	}
 	if m.Error != "" {
 		line(out, "daemon", plain(m.Error))
 		return
@@ -198,11 +207,7 @@ func showMount(out io.Writer, m mountReport, now time.Time) {
 		count(c.Entries, "name"), directories(c.Listings)))
 	line(out, "spool", fmt.Sprintf("%s of %s in %s", size(c.SpoolUsed), size(c.SpoolSize), plain(c.SpoolDir)))
 	line(out, "connections", connections(m))
-	about := fmt.Sprintf("process %d, version %s, for %s", m.PID, m.Version, ago(m.Since, now))
-	if m.State != "" && m.State != "mounted" {
-		about += ", " + m.State
-	}
-	line(out, "daemon", about)
+	line(out, "daemon", fmt.Sprintf("process %d, version %s, for %s", m.PID, m.Version, ago(m.Since, now)))
 	if m.Log != "" {
 		line(out, "log", plain(m.Log))
 	}

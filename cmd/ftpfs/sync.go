@@ -37,17 +37,40 @@ func syncCommand(a []string, out, errOut io.Writer) int {
 	if err != nil {
 		return complain(errOut, daemon.ExitUsage, err)
 	}
-	if len(list) == 0 {
-		fmt.Fprintln(out, "nothing is mounted")
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	worst := 0
+	worst, asked := 0, 0
 	for _, m := range list {
+		asked++
+		socket, err := socketOf(m.Mount)
+		if err == nil && m.within != "/" && missing(m) {
+			err = errors.New("no such file")
+		}
+		if err != nil {
+			worst = worse(worst, complain(errOut, daemon.ExitSystem, fmt.Errorf("%s: %w", m.name, err)))
+			continue
+		}
 		r.Path = m.within
-		worst = worse(worst, syncOne(ctx, m, r, out, errOut))
+		worst = worse(worst, syncOne(ctx, m.name, socket, r, m.Owner(), out, errOut))
+	}
+	if f.NArg() == 0 {
+		for _, d := range sending(ctx) {
+			asked++
+			r.Path = "/"
+			worst = worse(worst, syncOne(ctx, d.URL, d.socket, r, 0, out, errOut))
+		}
+	}
+	if asked == 0 {
+		fmt.Fprintln(out, "nothing is mounted")
 	}
 	return worst
+}
+
+// missing says that a file is certainly not in the mount: nothing can be owed under
+// a name that was mistyped.
+func missing(m found) bool {
+	_, err := os.Lstat(m.name)
+	return errors.Is(err, os.ErrNotExist)
 }
 
 // worse of two exit codes: failures to ask come before what was answered.
@@ -89,23 +112,19 @@ func waitFor(r *control.Request, timeout string) error {
 	return nil
 }
 
-func syncOne(ctx context.Context, m found, r control.Request, out, errOut io.Writer) int {
-	socket, err := socketOf(m.Mount)
-	if err != nil {
-		return complain(errOut, daemon.ExitSystem, fmt.Errorf("%s: %w", m.Point, err))
-	}
+func syncOne(ctx context.Context, what, socket string, r control.Request, owner int, out, errOut io.Writer) int {
 	p := newProgress(errOut)
 	var s control.Settled
-	err = control.Call(ctx, socket, r, p.update, &s, m.Owner())
+	err := control.Call(ctx, socket, r, p.update, &s, owner)
 	p.end()
 	switch {
 	case ctx.Err() != nil:
 		fmt.Fprintln(errOut, "ftpfs: stopped waiting; the upload goes on")
 		return exitInterrupted
 	case err != nil:
-		return complain(errOut, daemon.ExitSystem, fmt.Errorf("%s: %w", m.Point, err))
+		return complain(errOut, daemon.ExitSystem, fmt.Errorf("%s: %w", what, err))
 	}
-	return tell(m.Point, s, out, errOut)
+	return tell(what, s, out, errOut)
 }
 
 // tell prints how a waiting ended, as one line, and returns its exit code.

@@ -37,7 +37,7 @@ func Start(args []string, payload any) (Report, error) {
 	}
 	cmd := exec.Command("/proc/self/exe", args...)
 	cmd.Args[0] = os.Args[0]
-	cmd.Env = append(without(os.Environ(), mark), mark+"=1")
+	cmd.Env = append(without(without(os.Environ(), mark), "NOTIFY_SOCKET"), mark+"=1")
 	cmd.ExtraFiles = []*os.File{in.r, out.w}
 	cmd.Stderr = os.Stderr // panics before the report; afterwards it is closed
 	sig := make(chan os.Signal, 2)

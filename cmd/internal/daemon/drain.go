@@ -63,6 +63,11 @@ func drain(ctx context.Context, t Tree, path string, b bounds, report func(cache
 	mu.Lock()
 	defer mu.Unlock()
 	s := settled(t, outcome)
+	if path != "/" { // the status is of the whole
+		s.Parked = last.Parked
+		s.Owed = max(last.Files-last.FilesDone-last.Parked, 0)
+		s.OwedBytes = max(last.Bytes-last.BytesDone, 0)
+	}
 	s.Files, s.Bytes = last.FilesDone, last.BytesDone
 	switch cause := context.Cause(inner); {
 	case ctx.Err() != nil:

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"ftpfs/cache"
+	"ftpfs/cmd/internal/control"
+	"ftpfs/cmd/internal/option"
+)
+
+func TestShellQuotesWhatAShellReadsBack(t *testing.T) {
+	for _, s := range []string{"/mnt/x/a.txt", "/mnt/a b", "it's", "a\nb", "\x1b[31m", "caf\xe9", "", "$HOME", "-rf", "ü", `back\slash'`, "\t"} {
+		out, err := exec.Command("bash", "-c", "printf %s "+shell(s)).Output()
+		if err != nil || string(out) != s {
+			t.Errorf("shell(%q) = %s, which bash reads as %q (%v)", s, shell(s), out, err)
+		}
+	}
+}
+
+func TestPlainHidesControlCharacters(t *testing.T) {
+	for in, want := range map[string]string{"a b ü": "a b ü", "\x1b[2J": `\x1b[2J`, "a\nb": `a\nb`, "\xff": `\xff`} {
+		if got := plain(in); got != want {
+			t.Errorf("plain(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestHelpNamesEveryOption(t *testing.T) {
+	names := option.Names()
+	for _, n := range names {
+		switch n {
+		case "password", "rw", "debug", "cache", "nomulticonn", "vfs_cache_max_size": // other people's words, or not to be advertised
+			continue
+		}
+		if !strings.Contains(usage, n) {
+			t.Errorf("--help does not mention %s", n)
+		}
+	}
+	for _, l := range strings.Split(usage, "\n") {
+		if len(l) > 80 {
+			t.Errorf("too wide: %s", l)
+		}
+	}
+}
+
+func TestStatusShowsWhatToDo(t *testing.T) {
+	now := time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC)
+	down := now.Add(-90 * time.Second)
+	var b strings.Builder
+	show(&b, report{
+		Mounts: []mountReport{{Status: control.Status{URL: "ftp://h/x", Mountpoint: "/mnt/x", State: "mounted", Cache: cache.Status{
+			DownSince: &down, LastError: "refused", OwedFiles: 1, OwedBytes: 1 << 20, Parked: 1, Quarantined: 2, SpoolDir: "/s",
+			Owed: []cache.OwedFile{
+				{Path: "/p\x1b q", State: "parked", Error: "552 quota"},
+				{Path: "/u", State: "uploading", Size: 1 << 20, Sent: 1 << 19},
+			}}}},
+			{Status: control.Status{URL: "ftp://dead", Mountpoint: "/mnt/d"}, Error: "its daemon is dead"}},
+		Unmounted: []spoolReport{{URL: "ftp://o", Mountpoint: "/mnt/o o", SpoolDir: "/so", Owed: 3, OwedBytes: 5, Parked: 1}},
+	}, now)
+	got := b.String()
+	for _, want := range []string{
+		"ftp://h/x at /mnt/x\n", "down since", "(1 min): refused", "1 file, 1 MiB", "uploading  /mnt/x/u  1 MiB (50 %)",
+		"552 quota", `ftpfs retry $'/mnt/x/p\x1b q'`, `ftpfs discard $'/mnt/x/p\x1b q'`, "2 records that could not be trusted",
+		"its daemon is dead", "ftp://o (not mounted)", "3 files, 5 B", "ftpfs ftp://o '/mnt/o o'",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
+	}
+	if strings.Contains(got, "\x1b") {
+		t.Errorf("an escape sequence of a file's name reaches the terminal:\n%q", got)
+	}
+}
+
+func TestTellExitCodes(t *testing.T) {
+	for _, c := range []struct {
+		s    control.Settled
+		code int
+		say  string
+	}{
+		{control.Settled{Outcome: control.AllThere, Files: 2, Bytes: 3}, 0, "all is on the server (2 files, 3 B)"},
+		{control.Settled{Outcome: control.StillOwed, Owed: 1, OwedBytes: 1024, LastError: "refused"}, 3, "1 file (1 KiB) is still owed; the server is down: refused; the upload goes on"},
+		{control.Settled{Outcome: control.StillOwed, Owed: 2, Online: true, GaveUp: "nothing moved", Unmounted: true, SpoolDir: "/s"}, 3, "2 files (0 B) are still owed; nothing moved; kept in /s"},
+		{control.Settled{Outcome: control.SomeParked, Parked: 2}, 4, "2 files are parked"},
+	} {
+		var b strings.Builder
+		if code := tell("/m", c.s, &b, &b); code != c.code || !strings.Contains(b.String(), c.say) || strings.Count(b.String(), "\n") != 1 {
+			t.Errorf("%+v: exit %d, %q; want %d, %q", c.s, code, b.String(), c.code, c.say)
+		}
+	}
+}
+
+func TestWorse(t *testing.T) {
+	for _, c := range [][3]int{{0, 3, 3}, {3, 4, 4}, {4, 3, 4}, {4, 0, 4}, {4, 2, 2}, {2, 3, 2}} {
+		if got := worse(c[0], c[1]); got != c[2] {
+			t.Errorf("worse(%d, %d) = %d, want %d", c[0], c[1], got, c[2])
+		}
+	}
+}
+
+func TestWaitFor(t *testing.T) {
+	for in, want := range map[string]time.Duration{"5": 5 * time.Second, "0.5": time.Second / 2, "2m": 2 * time.Minute, "0": -1} {
+		r := control.Request{Stall: time.Hour}
+		if err := waitFor(&r, in); err != nil || r.Limit != want || r.Stall != 0 {
+			t.Errorf("%q: %+v, %v; want a limit of %v", in, r, err, want)
+		}
+	}
+	r := control.Request{Stall: time.Hour}
+	if err := waitFor(&r, ""); err != nil || r.Stall != time.Hour {
+		t.Errorf("without --timeout: %+v, %v", r, err)
+	}
+	if waitFor(&r, "soon") == nil || waitFor(&r, "-1") == nil {
+		t.Error("rubbish was taken for a time")
+	}
+}
