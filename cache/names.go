@@ -42,7 +42,11 @@ func (t *Tree) Mkdir(ctx context.Context, dir *Node, name string, mode uint32) (
 	var n *Node
 	err := t.do(ctx, "mkdir", dir, func(ctx context.Context) error {
 		path := join(t.PathOf(dir), name)
-		if err := t.store.Mkdir(ctx, path); err != nil {
+		err := t.store.Mkdir(ctx, path)
+		if remote.Is(err, remote.NotExist) && t.remake(ctx, dir) {
+			err = t.store.Mkdir(ctx, path)
+		}
+		if err != nil {
 			t.doubtAfter(err, dir)
 			return err
 		}
@@ -70,6 +74,38 @@ func (t *Tree) Mkdir(ctx context.Context, dir *Node, name string, mode uint32) (
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return n, t.attrLocked(n), nil
+}
+
+// remake makes a directory again that somebody removed from the server while files
+// in it were on their way there, with those above it. False: it was there, or
+// nothing is owed in it, or it cannot be made.
+func (t *Tree) remake(ctx context.Context, dir *Node) bool {
+	var paths []string
+	t.mu.Lock()
+	if !dir.anyOwedLocked() || dir.removed {
+		t.mu.Unlock()
+		return false
+	}
+	for n := dir; n.parent != nil; n = n.parent {
+		paths = append(paths, n.pathLocked())
+	}
+	t.mu.Unlock()
+	made := false
+	for i := len(paths) - 1; i >= 0; i-- {
+		_, err := t.store.Stat(ctx, paths[i])
+		if err == nil {
+			continue
+		}
+		if !remote.Is(err, remote.NotExist) {
+			return false
+		}
+		if err := t.store.Mkdir(ctx, paths[i]); err != nil && !remote.Is(err, remote.Exist) {
+			return false
+		}
+		t.cfg.Log.Warn("a directory was removed on the server while files in it were on their way; it is made again", "path", paths[i])
+		made = true
+	}
+	return made
 }
 
 // doubtAfter makes the next question about dir go to the server, if err leaves it

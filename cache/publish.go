@@ -159,8 +159,14 @@ func (s *shipment) send(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r := &progressReader{r: io.NewSectionReader(s.c, 0, s.size), f: f}
-	if err := t.store.Write(ctx, temp, r, 0, s.size); err != nil {
+	write := func() error {
+		f.sentBytes.Store(0)
+		return t.store.Write(ctx, temp, &progressReader{r: io.NewSectionReader(s.c, 0, s.size), f: f}, 0, s.size)
+	}
+	if err = write(); remote.Is(err, remote.NotExist) && t.remake(ctx, s.dir) {
+		err = write()
+	}
+	if err != nil {
 		t.mu.Lock()
 		moved := join(s.dir.pathLocked(), s.temp) != temp
 		t.mu.Unlock()

@@ -118,6 +118,10 @@ func (t *Tree) fetchListing(dir *Node, f *fetch, path string) {
 		err = &remote.Error{Op: "list", Path: path, Kind: remote.Temporary, Text: "renamed meanwhile"}
 	case err == nil:
 		t.installLocked(dir, f, ents, began)
+	case remote.Is(err, remote.NotExist) && dir.parent != nil && dir.anyOwedLocked():
+		// Removed by somebody else, with files of ours still to come: see remake.
+		t.installLocked(dir, f, nil, began)
+		err = nil
 	case remote.Is(err, remote.NotExist) && dir.parent != nil:
 		t.vanishedLocked(dir)
 	}

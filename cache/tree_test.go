@@ -274,6 +274,23 @@ func TestServerThatCannotReplaceGetsABackupDance(t *testing.T) {
 	}
 }
 
+func TestDirectoryRemovedBySomebodyElseUnderOwedFilesIsMadeAgain(t *testing.T) {
+	store := mem.New(mem.Options{})
+	m := mountMem(t, store, func(c *Config) { c.DirCacheTime = time.Nanosecond; c.PublishDelay = time.Hour })
+	m.must(m.mkdir("/a"))
+	m.must(m.mkdir("/a/b"))
+	m.must(m.write("/a/b/f", []byte("ours")))
+	m.must(store.Disk().RemoveAll("/a"))
+	if got := m.names("/a/b"); !slices.Equal(got, []string{"f"}) {
+		t.Errorf("listing of the removed directory: %q, want the owed file", got)
+	}
+	m.must(m.mkdir("/a/b/c"))
+	m.must(m.write("/a/b/c/g", []byte("too")))
+	m.sync()
+	m.onServer("/a/b/f", "ours")
+	m.onServer("/a/b/c/g", "too")
+}
+
 func TestNobodySeesHalfAFile(t *testing.T) {
 	store := mem.New(mem.Options{})
 	m := mountMem(t, store, nil)
