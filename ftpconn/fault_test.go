@@ -187,9 +187,11 @@ func TestLostReplies(t *testing.T) {
 		}},
 	} {
 		for _, fault := range []string{"hung up after", "no reply", "dropped before"} {
-			srv, s := start(t, ftpscript.Options{}, impatient)
-			up := make(chan bool, 10)
-			s.OnHealth(func(b bool) { up <- b })
+			change := impatient
+			if fault != "no reply" {
+				change = nil
+			}
+			srv, s := start(t, ftpscript.Options{}, change)
 			srv.Tree.Put("/f", content)
 			srv.Tree.MkdirAll("/empty")
 			ok(t, "connect", s.Connect(ctx))

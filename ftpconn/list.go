@@ -65,7 +65,13 @@ func (ss *session) list(dir string, exact bool) ([]remote.Entry, error) {
 // notListed settles why a directory cannot be entered or listed.
 func (ss *session) notListed(dir string, r wire.Reply) error {
 	kind := kindOf("list", r)
-	if dir == "/" || kind != remote.Unknown && kind != remote.Temporary {
+	switch kind {
+	case remote.Unknown, remote.Temporary:
+	case remote.NotExist: // "no such directory" is said of files too
+	default:
+		return as(kind, r)
+	}
+	if dir == "/" {
 		return as(kind, r)
 	}
 	switch e, err := ss.look(dir); {

@@ -14,13 +14,21 @@ import (
 
 // login makes a new session. The error is *full when the server has no
 // connection left, of kind Auth when it refused the password, and otherwise a
-// broken dialogue.
+// broken dialogue. It takes no longer than the timeout.
 func (s *Store) login(ctx context.Context) (*session, error) {
-	ss, err := s.loginOnce(ctx)
-	if f := wire.FaultOf(err); f != nil && f.Fault == wire.Surprise {
-		ss, err = s.loginOnce(ctx)
+	for {
+		lctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
+		ss, err := s.loginOnce(lctx)
+		cancel()
+		f := wire.FaultOf(err)
+		switch {
+		case f != nil && f.Fault == wire.Surprise: // happens once: the trick is off now
+			continue
+		case f != nil && f.Fault == wire.Stopped && ctx.Err() == nil:
+			err = &wire.Error{Fault: wire.Stalled, Step: f.Step, Err: errors.New("the login took too long")}
+		}
+		return ss, err
 	}
-	return ss, err
 }
 
 func (s *Store) loginOnce(ctx context.Context) (_ *session, err error) {

@@ -18,8 +18,9 @@ func (ss *session) checkBase() error {
 	}
 	e := refused("connect", r)
 	switch e.Kind {
-	case remote.Unknown, remote.Temporary:
-		// Servers that give no reason give none for a missing directory.
+	case remote.Unknown, remote.Temporary, remote.NotExist:
+		// Servers that give no reason give none for a missing directory, and some
+		// say "no such directory" of a file.
 		e.Kind = remote.NotExist
 		if ss.base != "/" {
 			above := *ss

@@ -64,8 +64,8 @@ func (p *pool) init(s *Store) {
 }
 
 // acquire waits for a session, a new one when fresh. It waits as long as ctx
-// says for an upload, otherwise no longer than the timeout. While the server is
-// down it fails at once.
+// says for an upload, otherwise no longer than about two timeouts (a server that
+// does not answer ends it sooner). While the server is down it fails at once.
 func (p *pool) acquire(ctx context.Context, c class, fresh bool) (*session, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -90,7 +90,8 @@ func (p *pool) acquire(ctx context.Context, c class, fresh bool) (*session, erro
 	}
 	var patience <-chan time.Time
 	if c != upload {
-		t := time.NewTimer(p.store.cfg.Timeout)
+		// Longer than a login may take: its failure says more.
+		t := time.NewTimer(2*p.store.cfg.Timeout + time.Second)
 		defer t.Stop()
 		patience = t.C
 	}
@@ -223,7 +224,7 @@ func (p *pool) dispatchLocked() {
 		clear(q[len(kept):])
 		p.waiting[c] = kept
 	}
-	for want > p.dialing+p.upkeep && !p.closed {
+	for want > p.dialing+p.upkeep && p.dialing < p.paceLocked() && !p.closed {
 		if len(p.all)+p.dialing >= p.capLocked() {
 			if fresh == 0 || len(p.idle) == 0 {
 				return
@@ -237,6 +238,15 @@ func (p *pool) dispatchLocked() {
 		p.dialing++
 		p.store.spawn(p.dial)
 	}
+}
+
+// paceLocked is how many logins may be under way: one until the server is known,
+// and few later, because servers count connections in a time.
+func (p *pool) paceLocked() int {
+	if len(p.all) == 0 {
+		return 1
+	}
+	return 3
 }
 
 // takeLocked picks an idle session that still looks alive.
@@ -288,6 +298,9 @@ func (p *pool) add(ss *session) {
 		return
 	}
 	p.all[ss] = true
+	if p.learned > 0 {
+		p.learned = max(p.learned, len(p.all)) // this one was under way when another was refused
+	}
 	p.idle = append(p.idle, ss)
 	p.dispatchLocked()
 	p.tendLocked()

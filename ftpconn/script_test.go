@@ -14,7 +14,7 @@ import (
 )
 
 // short is the network timeout of tests in which something stalls.
-const short = 400 * time.Millisecond
+const short = time.Second
 
 // start runs a scripted server and a Store on it.
 func start(t *testing.T, o ftpscript.Options, change func(*ftpconn.Config)) (*ftpscript.Server, *ftpconn.Store) {

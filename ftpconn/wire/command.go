@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"time"
 )
 
 // How much of a long batch is under way at once: replies are read while the
@@ -13,6 +14,10 @@ const (
 	windowCommands = 400
 	maxCommand     = 8 << 10
 )
+
+// trialWait is how long the second reply to a first segment may take after the
+// first: a server that lost what came with a command never gives it.
+const trialWait = 5 * time.Second
 
 // Refused says why a command cannot be sent at all, or nil.
 func Refused(cmd string) error {
@@ -94,7 +99,11 @@ func (c *Conn) Batch(cmds ...string) ([]Reply, error) {
 			}
 		}
 		i := len(replies)
+		if state == Untried && i > 0 {
+			c.wait = min(trialWait, c.cfg.Timeout/3)
+		}
 		r, err := c.readFor(cmds[i])
+		c.wait = 0
 		if err != nil {
 			return replies, c.surprised(state, err)
 		}
@@ -154,7 +163,11 @@ func transfers(cmd string) bool {
 
 // readReply reads one reply within the timeout. A 421 is an error.
 func (c *Conn) readReply(step string) (Reply, error) {
-	r, err := readReply(c.br, func() { c.arm(c.raw, c.cfg.Timeout) })
+	wait := c.cfg.Timeout
+	if c.wait > 0 {
+		wait = c.wait
+	}
+	r, err := readReply(c.br, func() { c.arm(c.raw, wait) })
 	if err != nil {
 		return r, c.broken(step, true, err)
 	}

@@ -38,7 +38,8 @@ type Conn struct {
 	lib      facade
 	prepared net.Conn // data connection made before its command; nil if none
 	ready    time.Time
-	sent     int64 // commands
+	sent     int64         // commands
+	wait     time.Duration // for the next reply; 0: the timeout
 
 	mu      sync.Mutex
 	dead    error    // set once: the connection is condemned
