@@ -29,6 +29,9 @@ import (
 // version is set by the linker: -ldflags "-X main.version=1.2.3".
 var version = "unreleased"
 
+// passwordFromEnv was taken out of the environment, so that no child inherits it.
+var passwordFromEnv string
+
 // Exit codes beside mount(8)'s, which are in package daemon.
 const (
 	exitOwed        = 3
@@ -38,6 +41,7 @@ const (
 
 func main() {
 	args, secrets := argv.Take() // before anybody can look
+	passwordFromEnv = argv.TakeEnv("FTPFS_PASSWORD")
 	if d, started, code := startedAsDaemon(); started {
 		os.Exit(runDaemon(d, code))
 	}

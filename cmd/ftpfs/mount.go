@@ -11,7 +11,6 @@ import (
 
 	"golang.org/x/term"
 
-	"ftpfs/cmd/internal/argv"
 	"ftpfs/cmd/internal/background"
 	"ftpfs/cmd/internal/credentials"
 	"ftpfs/cmd/internal/daemon"
@@ -137,7 +136,7 @@ func prepare(o order, errOut io.Writer) (daemon.Config, int, error) {
 func request(o order, t target.Target) credentials.Request {
 	r := credentials.Request{
 		Host: t.Host, User: t.User, File: o.options.Credentials,
-		Environment: argv.TakeEnv("FTPFS_PASSWORD"),
+		Environment: passwordFromEnv,
 		Systemd:     os.Getenv("CREDENTIALS_DIRECTORY"),
 		Prompt:      credentials.Terminal(),
 	}

@@ -16,6 +16,7 @@ import (
 	"ftpfs/cache"
 	"ftpfs/cmd/internal/control"
 	"ftpfs/cmd/internal/mounts"
+	"ftpfs/cmd/internal/place"
 )
 
 // Serve mounts and stays until the mount has ended: by a signal, by ftpfs unmount,
@@ -26,6 +27,11 @@ import (
 func Serve(cfg Config, ready func(*Daemon)) (string, error) {
 	sig := make(chan os.Signal, 4)
 	signal.Notify(sig, syscall.SIGTERM, syscall.SIGINT)
+	if cfg.Log != nil { // a terminal that is closed ends what runs on it
+		signal.Notify(sig, syscall.SIGHUP)
+	} else {
+		signal.Ignore(syscall.SIGHUP)
+	}
 	defer signal.Stop(sig)
 	signal.Ignore(syscall.SIGPIPE)
 
@@ -50,7 +56,6 @@ func Serve(cfg Config, ready func(*Daemon)) (string, error) {
 		d.stop()
 		return "", failf(ExitMount, "interrupted while mounting %s", cfg.Target)
 	}
-	signal.Ignore(syscall.SIGHUP)
 	ready(d)
 	return d.run(sig), nil
 }
@@ -208,6 +213,9 @@ func (d *Daemon) finish(ctx context.Context) string {
 	}
 	st := d.tree.Status()
 	d.writeNote(0)
+	if st.OwedFiles == 0 && st.Parked == 0 && st.Quarantined == 0 && d.cfg.Options.CacheDir != "" {
+		place.RemoveElsewhere(d.dirs)
+	}
 	d.mu.Lock()
 	d.phase = phaseDraining
 	d.final = settledNow(st)

@@ -111,6 +111,11 @@ func Start(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 		return nil, err
 	}
 	undo = append(undo, func() { d.ctl.Close(0) })
+	if all, err := mounts.All(); err == nil { // somebody may have been faster
+		if m, ok := mounts.At(all, cfg.Mountpoint); ok && m.Ours() {
+			return nil, failf(ExitMount, "%s is already mounted (%s)", cfg.Mountpoint, m.Source)
+		}
+	}
 	d.mount, err = fs.Mount(d.mountConfig(), tree, cfg.Mountpoint)
 	if err != nil {
 		return nil, failf(ExitMount, "%v", err)

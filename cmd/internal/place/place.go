@@ -199,20 +199,53 @@ func WriteNote(state string, n Note) error {
 }
 
 // WriteElsewhere leaves a note about a mount with a cache_dir of its own, whose
-// state d is not under the usual root, in a directory under that root.
+// state d is not under the usual root, in a directory under that root. Such notes
+// whose spool is gone are removed.
 func WriteElsewhere(d Dirs, n Note) error {
-	roots, err := FindRoots("")
+	roots, dir, err := elsewhere(d)
 	if err != nil {
 		return err
 	}
-	sum := sha256.Sum256([]byte(d.State))
-	dir := roots.Of(d.Key + "-at-" + hex.EncodeToString(sum[:4])).State
 	for _, p := range []string{roots.State, dir} {
 		if err := Private(p); err != nil {
 			return err
 		}
 	}
+	old, _ := filepath.Glob(filepath.Join(roots.State, "*"+atOther+"*"))
+	for _, o := range old {
+		if note := ReadNote(o); note.Spool != "" {
+			if _, err := os.Stat(note.Spool); errors.Is(err, fs.ErrNotExist) {
+				removeNote(o)
+			}
+		}
+	}
 	return WriteNote(dir, n)
+}
+
+// RemoveElsewhere removes the note of WriteElsewhere.
+func RemoveElsewhere(d Dirs) {
+	if _, dir, err := elsewhere(d); err == nil {
+		removeNote(dir)
+	}
+}
+
+const atOther = "-at-"
+
+func elsewhere(d Dirs) (Roots, string, error) {
+	roots, err := FindRoots("")
+	if err != nil {
+		return Roots{}, "", err
+	}
+	sum := sha256.Sum256([]byte(d.State))
+	return roots, roots.Of(d.Key + atOther + hex.EncodeToString(sum[:4])).State, nil
+}
+
+// removeNote removes a directory that holds a note and nothing else.
+func removeNote(dir string) {
+	if names, err := os.ReadDir(dir); err == nil && len(names) == 1 && names[0].Name() == noteName {
+		_ = os.Remove(filepath.Join(dir, noteName))
+		_ = os.Remove(dir)
+	}
 }
 
 // ReadNote returns the note in a state directory; a lost or torn one is empty.

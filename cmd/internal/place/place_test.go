@@ -103,6 +103,41 @@ func TestNote(t *testing.T) {
 	}
 }
 
+func TestElsewhere(t *testing.T) {
+	if os.Geteuid() == 0 {
+		t.Skip("root's notes lie in /var/lib/ftpfs")
+	}
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	usual, err := FindRoots("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	spool := t.TempDir()
+	a, b := Dirs{Key: "k", State: "/a/state/k"}, Dirs{Key: "k", State: "/b/state/k"}
+	for _, d := range []Dirs{a, b} {
+		if err := WriteElsewhere(d, Note{URL: "ftp://h", Spool: spool}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if keys, _ := usual.Keys(); len(keys) != 2 {
+		t.Errorf("two notes are in %v", keys)
+	}
+	RemoveElsewhere(a)
+	if keys, _ := usual.Keys(); len(keys) != 1 {
+		t.Errorf("one note is in %v", keys)
+	}
+	if err := os.Remove(spool); err != nil {
+		t.Fatal(err)
+	}
+	if err := WriteElsewhere(a, Note{URL: "ftp://h", Spool: usual.State}); err != nil {
+		t.Fatal(err)
+	}
+	if keys, _ := usual.Keys(); len(keys) != 1 {
+		t.Errorf("the note of a spool that is gone was left: %v", keys)
+	}
+}
+
 func TestRootsOfAPlainUser(t *testing.T) {
 	if os.Geteuid() == 0 {
 		r, err := FindRoots("")
