@@ -130,6 +130,9 @@ func (f *File) staleLocked() {
 	t := f.node.tree
 	t.disk.forgetLocked(f)
 	c.retire()
+	if f.handles > 0 {
+		t.spawn(func() { t.tellChanged(f.node) })
+	}
 	if c.users == 0 {
 		t.spawn(c.close)
 	}
@@ -165,11 +168,12 @@ func (f *File) remoteChanged(c *content) {
 func (f *File) learnVersion(e entry) {
 	t := f.node.tree
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	if n := f.node; !n.removed && n.parent != nil && !f.owed {
 		e.inherit(&n.ent)
 		t.noteLocked(n.parent, n.name, e)
 	}
+	t.mu.Unlock()
+	t.tellChanged(f.node)
 }
 
 // owedNowLocked counts f among the owed files.

@@ -43,9 +43,13 @@ func (t *Tree) Open(ctx context.Context, n *Node, fl OpenFlags) (*Handle, error)
 	h.c = h.file.contentLocked()
 	h.c.users++
 	h.keep = n.seen == h.c.id
+	changed := n.seen != 0 && !h.keep
 	n.seen = h.c.id
 	t.disk.forgetLocked(h.file)
 	t.mu.Unlock()
+	if changed {
+		t.tellChanged(n)
+	}
 	if fl.Truncate {
 		if err := h.Truncate(ctx, 0); err != nil {
 			h.Release()

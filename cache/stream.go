@@ -16,6 +16,8 @@ const (
 	maxAhead    = 16 << 20         // and of one that has read on for a while
 	joinGap     = 1 << 20          // reading through this is cheaper than a new transfer
 	wholeBelow  = 1 << 20          // a file up to this size is fetched whole
+	gather      = 4 << 20          // how far apart the kernel's requests for one stretch may arrive
+	gatherTime  = time.Millisecond // and how much later
 	streamIdle  = 15 * time.Second // servers drop a transfer that stalls; so do we, before
 	maxStreams  = 3                // of one file
 	retryStream = 2                // fresh attempts when a transfer breaks while somebody waits
@@ -32,6 +34,7 @@ type stream struct {
 	// guarded by content.mu
 	pos   int64 // next byte it will deliver
 	limit int64 // where it may pause
+	sent  bool  // the server was asked: pos can no longer be moved back
 	idle  bool
 	err   error // how it ended
 }
@@ -135,6 +138,9 @@ func (c *content) usableLocked() error {
 // joinLocked finds a stream that will come by off soon, and lets it run on to limit.
 func (c *content) joinLocked(off, limit int64) *stream {
 	for _, s := range c.streams {
+		if !s.sent && off < s.pos && s.pos-off <= gather {
+			s.pos = off // the kernel's read-ahead arrives in any order
+		}
 		if s.pos <= off && off <= max(s.pos+joinGap, s.limit) {
 			if limit > s.limit {
 				s.limit = limit
@@ -159,6 +165,9 @@ func (c *content) startLocked(off, limit int64) *stream {
 		}
 		victim.cancel()
 	}
+	if off <= joinGap && c.have.Covered(0) == 0 {
+		off = 0 // most likely the first of a sequential reader's requests to arrive
+	}
 	ctx, cancel := context.WithCancel(c.tree.ctx)
 	s := &stream{content: c, cancel: cancel, pos: off, limit: limit}
 	c.streams = append(c.streams, s)
@@ -173,6 +182,17 @@ func (c *content) startLocked(off, limit int64) *stream {
 func (s *stream) run(ctx context.Context) error {
 	c := s.content
 	c.mu.Lock()
+	alone := s.pos == 0
+	c.mu.Unlock()
+	if !alone { // requests for what comes before may be just behind
+		select {
+		case <-time.After(gatherTime):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	c.mu.Lock()
+	s.sent = true
 	pos, ver := s.pos, c.ver
 	c.mu.Unlock()
 	r, err := c.tree.store.Open(ctx, c.file.path(), pos, &ver)

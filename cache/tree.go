@@ -31,6 +31,7 @@ type Tree struct {
 	loaded   chan struct{}       // closed once the spool's records are in place
 
 	contentIDs atomic.Uint64
+	onChange   atomic.Pointer[func(ino uint64)]
 
 	ctx    context.Context // of everything in the background
 	cancel context.CancelFunc
@@ -183,6 +184,17 @@ func (t *Tree) wait(ctx context.Context, op string, n *Node) error {
 		return canceled(op, n, ctx)
 	case <-t.ctx.Done():
 		return &remote.Error{Op: op, Kind: remote.Canceled, Text: "unmounting"}
+	}
+}
+
+// OnChange asks to be told when a file turns out to have other attributes than the
+// kernel was told, before an answer that depends on it is given. f is called without
+// any lock and must not wait for a call to the tree.
+func (t *Tree) OnChange(f func(ino uint64)) { t.onChange.Store(&f) }
+
+func (t *Tree) tellChanged(n *Node) {
+	if f := t.onChange.Load(); f != nil {
+		(*f)(n.ino)
 	}
 }
 

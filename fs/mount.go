@@ -62,6 +62,9 @@ func Mount(cfg Config, tree *cache.Tree, mountpoint string) (*Server, error) {
 		dev.abandon()
 		return nil, fmt.Errorf("mount %s: the kernel and ftpfs do not agree on a protocol: %w", mountpoint, err)
 	}
+	// Attributes only: no page of the inode is touched, so nothing waits for a read
+	// that is being answered. An inode the kernel does not know is no error.
+	tree.OnChange(func(ino uint64) { srv.InodeNotify(ino, -1, 0) })
 	s := &Server{dev: dev, done: make(chan struct{})}
 	go func() {
 		defer close(s.done)
