@@ -1,0 +1,255 @@
+package wire_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"ftpfs/ftpconn/wire"
+)
+
+func TestRefusedBeforeSent(t *testing.T) {
+	srv := serve(t, "220 hi\r\n", ordinary("", nil))
+	c := srv.dial(t, nil)
+	for _, cmd := range []string{"DELE a\r\nDELE b", "DELE a\nb", "DELE a\x00b", "DELE " + strings.Repeat("x", 9000)} {
+		_, err := c.Cmd(cmd)
+		fault(t, "command", err, wire.Unsent)
+		_, err = c.Batch("NOOP", cmd)
+		fault(t, "batch", err, wire.Unsent)
+		_, err = c.Transfer(wire.Transfer{Verb: "RETR /f", Ahead: []string{cmd}})
+		fault(t, "transfer", err, wire.Unsent)
+	}
+	if got := srv.heard(); len(got) > 0 {
+		t.Errorf("sent %q", got)
+	}
+	if r, err := c.Cmd("NOOP"); err != nil || !r.OK() {
+		t.Errorf("afterwards: %v %v", r, err)
+	}
+}
+
+func TestGreetings(t *testing.T) {
+	for greeting, want := range map[string]wire.Fault{
+		"421 too many users\r\n":  wire.Closing,
+		"530 go away\r\n":         wire.Closing,
+		"SSH-2.0-OpenSSH_9.2\r\n": wire.Garbage,
+		strings.Repeat("x", 1e5):  wire.Garbage,
+		"220-a\r\n" + strings.Repeat("blah blah blah blah blah blah blah blah blah\r\n", 1e4): wire.Garbage,
+	} {
+		srv := serve(t, greeting, ordinary("", nil))
+		_, err := wire.Dial(context.Background(), srv.config())
+		fault(t, fmt.Sprintf("%.30q", greeting), err, want)
+	}
+	srv := serve(t, "120 wait\r\n220-now\r\n 220 not the end\r\n220 end\r\n", ordinary("", nil))
+	if c := srv.dial(t, nil); len(c.Greeting().Lines) != 3 {
+		t.Errorf("greeting %q", c.Greeting().Lines)
+	}
+}
+
+// Whatever comes unasked is found before the next command is sent.
+func TestUnaskedReply(t *testing.T) {
+	for unasked, want := range map[string]wire.Fault{
+		"421 idle\r\n": wire.Closing,
+		"226 late\r\n": wire.Garbage,
+		"what?\r\n":    wire.Garbage,
+		"":             wire.Lost,
+	} {
+		told := make(chan bool)
+		srv := serve(t, "220 hi\r\n", func(c *session, verb, _ string) {
+			c.reply("200 ok")
+			if verb == "FIRST" {
+				io.WriteString(c.Conn, unasked)
+				if unasked == "" {
+					c.Close()
+				}
+				close(told)
+			}
+		})
+		c := srv.dial(t, nil)
+		if _, err := c.Cmd("FIRST"); err != nil {
+			t.Fatal(err)
+		}
+		<-told
+		for deadline := time.Now().Add(5 * time.Second); c.Alive() && time.Now().Before(deadline); {
+			runtime.Gosched() // loopback has its own pace
+		}
+		_, err := c.Cmd("SECOND")
+		if e := wire.FaultOf(err); e == nil || e.Sent {
+			t.Errorf("%q: got %v", unasked, err)
+		}
+		if e := wire.FaultOf(c.Dead()); e == nil || e.Fault != want {
+			t.Errorf("%q: condemned for %v, want %v", unasked, c.Dead(), want)
+		}
+		if got := srv.heard(); !slices.Equal(got, []string{"FIRST"}) {
+			t.Errorf("%q: sent %q", unasked, got)
+		}
+	}
+}
+
+// A thousand commands in a batch neither deadlock nor lose a reply.
+func TestBatchWindows(t *testing.T) {
+	long := strings.Repeat("y", 200)
+	srv := serve(t, "220 hi\r\n", func(c *session, _, arg string) { c.reply("213 " + arg + long) })
+	c := srv.dial(t, nil)
+	var cmds []string
+	for i := range 5000 {
+		cmds = append(cmds, fmt.Sprintf("MDTM %d%s", i, long))
+	}
+	rs, err := c.Batch(cmds...)
+	if err != nil || len(rs) != len(cmds) {
+		t.Fatalf("%d replies, %v", len(rs), err)
+	}
+	for i, r := range rs {
+		if r.Text() != fmt.Sprintf("%d%s%s", i, long, long) {
+			t.Fatalf("reply %d is %q", i, r.Text())
+		}
+	}
+}
+
+func TestPASV(t *testing.T) {
+	plain := ordinary("content", nil)
+	srv := serve(t, "220 hi\r\n", func(c *session, verb, arg string) {
+		if verb == "EPSV" {
+			c.reply("500 what?")
+			return
+		}
+		plain(c, verb, arg)
+	})
+	c := srv.dial(t, nil)
+	for range 2 { // 10.1.2.3 in the answer is nobody
+		if got := download(t, c, "RETR /f"); got != "content" {
+			t.Errorf("got %q", got)
+		}
+	}
+	if got := srv.heard(); !slices.Equal(got, []string{"EPSV", "PASV", "RETR /f", "PASV", "RETR /f"}) {
+		t.Errorf("sent %q", got)
+	}
+}
+
+func download(t *testing.T, c *wire.Conn, verb string) string {
+	t.Helper()
+	out, err := c.Transfer(wire.Transfer{Verb: verb})
+	if err != nil || out.Data == nil {
+		t.Fatalf("%s: %v %v", verb, out.Refusal, err)
+	}
+	b, err := io.ReadAll(out.Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := out.Data.Finish(); err != nil || !r.OK() {
+		t.Fatal(r, err)
+	}
+	return string(b)
+}
+
+// In active mode only the server may connect.
+func TestActiveStrangerTurnedAway(t *testing.T) {
+	plain := ordinary("", nil)
+	var to string
+	srv := serve(t, "220 hi\r\n", func(c *session, verb, arg string) {
+		switch verb {
+		case "EPRT":
+			c.reply("500 what?")
+		case "PORT":
+			var h [4]int
+			var hi, lo int
+			fmt.Sscanf(arg, "%d,%d,%d,%d,%d,%d", &h[0], &h[1], &h[2], &h[3], &hi, &lo)
+			to = fmt.Sprintf("127.0.0.1:%d", hi<<8|lo)
+			c.reply("200 ok")
+		case "RETR":
+			c.reply("150 coming")
+			for _, from := range []string{"127.0.0.2", "127.0.0.1"} {
+				d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+				nc, err := d.Dial("tcp", to)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				io.WriteString(nc, "from "+from)
+				if from == "127.0.0.1" {
+					nc.Close()
+				}
+			}
+			c.reply("226 done")
+		default:
+			plain(c, verb, arg)
+		}
+	})
+	c := srv.dial(t, func(c *wire.Config) { c.Active = true })
+	if got := download(t, c, "RETR /f"); got != "from 127.0.0.1" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestTraceHidesPassword(t *testing.T) {
+	var mu sync.Mutex
+	var lines []string
+	srv := serve(t, "220 hi\r\n", ordinary("", nil))
+	c := srv.dial(t, func(c *wire.Config) {
+		c.ID = 7
+		c.Trace = func(id int, line string) {
+			mu.Lock()
+			defer mu.Unlock()
+			lines = append(lines, fmt.Sprint(id, " ", line))
+		}
+	})
+	library(t, c)
+	all := strings.Join(lines, "\n")
+	if strings.Contains(all, "secret") || !strings.Contains(all, "7 > PASS ****") || !strings.Contains(all, "7 < 230 in") {
+		t.Errorf("trace:\n%s", all)
+	}
+}
+
+// A prepared data connection serves the next transfer; one that does not work
+// at its first use is given up and reported as a surprise.
+func TestPrepared(t *testing.T) {
+	for _, stands := range []bool{true, false} {
+		plain := ordinary("content", nil)
+		epsv := 0
+		srv := serve(t, "220 hi\r\n", func(c *session, verb, arg string) {
+			if verb == "EPSV" {
+				epsv++
+			}
+			if verb == "RETR" && epsv == 2 && !stands {
+				c.data.Close()
+				c.reply("425 your data connection is gone")
+				return
+			}
+			plain(c, verb, arg)
+		})
+		traits := new(wire.Traits)
+		c := srv.dial(t, func(c *wire.Config) { c.Traits = traits })
+		download(t, c, "RETR /f")
+		if err := c.Prepare(); err != nil {
+			t.Fatal(err)
+		}
+		srv.heard()
+		if stands {
+			if got := download(t, c, "RETR /f"); got != "content" {
+				t.Errorf("got %q", got)
+			}
+			if got := srv.heard(); !slices.Equal(got, []string{"RETR /f"}) || traits.Known().Prepared != wire.Proven {
+				t.Errorf("sent %q, known %+v", got, traits.Known())
+			}
+			continue
+		}
+		_, err := c.Transfer(wire.Transfer{Verb: "RETR /f"})
+		fault(t, "prepared connection refused", err, wire.Surprise)
+		if traits.Known().Prepared != wire.Off || c.Dead() == nil {
+			t.Errorf("known %+v, dead %v", traits.Known(), c.Dead())
+		}
+	}
+}
+
+// An upload is never begun at an offset by REST: one server cuts the file there.
+func TestNoRestForUploads(t *testing.T) {
+	srv := serve(t, "220 hi\r\n", ordinary("", nil))
+	_, err := srv.dial(t, nil).Transfer(wire.Transfer{Verb: "STOR /f", Upload: true, Offset: 5})
+	fault(t, "upload with REST", err, wire.Unsent)
+}
