@@ -89,7 +89,7 @@ func TestExtendedAttributes(t *testing.T) {
 		}
 	}
 	buf := make([]byte, 100)
-	if n, err := unix.Listxattr(d.path("plain"), buf); err != nil || string(buf[:n]) != "user.ftpfs.state\x00" {
+	if n, err := unix.Listxattr(d.path("plain"), buf); err != nil || n != 0 {
 		t.Errorf("list: %q, %v", buf[:max(n, 0)], err)
 	}
 	if n, err := unix.Listxattr(d.mnt, buf); err != nil || n != 0 {

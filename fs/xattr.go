@@ -32,14 +32,9 @@ func (n *node) Getxattr(_ context.Context, name string, dest []byte) (uint32, sy
 	return reply(dest, v)
 }
 
-// Listxattr names a file's state. The root's attribute is left out: cp -a would
-// copy it, and the copy would pass for a mount.
-func (n *node) Listxattr(_ context.Context, dest []byte) (uint32, syscall.Errno) {
-	if n.n.Type() == remote.File {
-		return reply(dest, xattrState+"\x00")
-	}
-	return 0, 0
-}
+// Listxattr lists none: cp -a and mv would copy what it names to other file systems,
+// where a file's state is untrue, and a copy of the root's would pass for a mount.
+func (n *node) Listxattr(context.Context, []byte) (uint32, syscall.Errno) { return 0, 0 }
 
 func (n *node) Setxattr(context.Context, string, []byte, uint32) syscall.Errno {
 	return syscall.ENOTSUP
