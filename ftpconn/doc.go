@@ -15,8 +15,8 @@
 // Close. An operation holds one connection at a time and never waits for a
 // second, so that any number of connections, one included, is enough.
 //
-// Locks: pool.mu, health.mu and server.mu are leaves (but for Store.mu, taken under the
-// first two for a moment), held for bookkeeping and
-// never across the network nor while another of them is taken; a reader's mutex
-// is held during its own network reads and is taken before pool.mu.
+// Locks: a reader's mutex is held during its own network reads and is taken
+// first; then pool.mu; then the leaves health.mu, server.mu, Store.mu and that of
+// the set of readers. All but the reader's are held for bookkeeping, never across
+// the network.
 package ftpconn

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -63,6 +64,19 @@ func TestMetadataNeverWaits(t *testing.T) {
 	<-stor.Hit()
 	r, err := s.Open(t.Context(), "/f", 0, nil)
 	ok(t, "open", err)
+	wg.Go(func() { // waits for the first: three connections, one of them for metadata
+		if r, err := s.Open(t.Context(), "/f", 0, nil); err != nil {
+			t.Error(err)
+		} else {
+			r.Close()
+		}
+	})
+	for s.Stats().Waiting < 4 {
+		if t.Context().Err() != nil {
+			t.Fatal("the second download does not wait")
+		}
+		runtime.Gosched()
+	}
 	_, err = s.Stat(t.Context(), "/f")
 	ok(t, "stat beside an upload and a download", err)
 	if st := s.Stats(); st.Open > 3 {
