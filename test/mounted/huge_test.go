@@ -9,16 +9,23 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"ftpfs/test/servers"
 )
 
-// 1 GiB in, its sha256 on the server, and out again. Not parallel: the disk and
-// both cores are one test's.
+// 1 GiB in, its sha256 on the server, and out again, on one server after the
+// other: the disk and both cores are one test's.
 func TestOneGiB(t *testing.T) {
 	if testing.Short() {
 		t.Skip("by design: not with -short")
 	}
+	for _, kind := range servers.All {
+		t.Run(string(kind), func(t *testing.T) { oneGiB(t, on(t, kind)) })
+	}
+}
+
+func oneGiB(t *testing.T, w work) {
 	const size = 1 << 30
-	w := on(t, "proftpd")
 	w.Watch(6 * time.Minute)
 	in := sha256.New()
 	f, err := os.Create(w.Path("huge"))
