@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 type payload struct{ Play, Secret, Dir string }
@@ -33,10 +35,10 @@ func TestMain(m *testing.M) {
 		before, _ := os.Getwd()
 		d.Ready("mounted", filepath.Join(p.Dir, "crash"))
 		fmt.Fprintln(os.Stderr, "panic:", before)
-		if wd, _ := os.Getwd(); wd != "/" {
-			os.Exit(7)
-		}
-		os.WriteFile(filepath.Join(p.Dir, "done"), nil, 0o600)
+		after, _ := os.Getwd()
+		sid, _ := unix.Getsid(0)
+		out, _ := os.Readlink("/proc/self/fd/1")
+		os.WriteFile(filepath.Join(p.Dir, "after"), fmt.Appendf(nil, "%s %v %s", after, sid == os.Getpid(), out), 0)
 	case "fail":
 		d.Fail(32, "wrong password")
 		os.Exit(32)
@@ -47,6 +49,10 @@ func TestMain(m *testing.M) {
 
 func TestStart(t *testing.T) {
 	dir := t.TempDir()
+	after := filepath.Join(dir, "after") // where the daemon tells what it became
+	if err := unix.Mkfifo(after, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		play      string
 		want      Report
@@ -60,5 +66,13 @@ func TestStart(t *testing.T) {
 		if got != c.want || c.wantError == "" && err != nil || c.wantError != "" && (err == nil || !strings.Contains(err.Error(), c.wantError)) {
 			t.Errorf("%s: got %+v, %v", c.play, got, err)
 		}
+	}
+	b, err := os.ReadFile(after)
+	if want := "/ true /dev/null"; err != nil || string(b) != want {
+		t.Errorf("after its report the daemon is %q, %v; want %q (directory, session leader, output)", b, err, want)
+	}
+	crash, err := os.ReadFile(filepath.Join(dir, "crash"))
+	if err != nil || !strings.HasPrefix(string(crash), "panic:") {
+		t.Errorf("what it wrote to stderr is %q, %v", crash, err)
 	}
 }
