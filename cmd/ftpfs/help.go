@@ -34,11 +34,13 @@ credentials=FILE, $FTPFS_PASSWORD, systemd's credentials, ~/.netrc, or a prompt.
     nonempty                mount over a directory with something in it
     nofail                  mount although the server is down
     fsname=NAME             shown in the mount table instead of the URL
+    timezone=auto|+HH:MM  of times in LIST: auto
     log_level=LEVEL         debug, info, warn, error: info
     trace_ftp               log the dialogue with the server, without passwords
   and mount(8)'s own words: noexec, noatime, _netdev, noauto, user, x-systemd...
 
 sync and unmount exit 0 when all is on the server, 3 when something is still
-owed, 4 when something is parked: refused by the server, kept here. mount exits
+owed, 4 when something is parked: refused by the server, or cut off by a crash
+while it was being written, and kept here; see ftpfs status. mount exits
 1 for bad usage, 2 for trouble on this machine, 32 when mounting failed.
 `

@@ -91,6 +91,9 @@ func run(args []string, secrets bool, out, errOut io.Writer) int {
 	if c, ok := commands[args[0]]; ok {
 		return c(args[1:], out, errOut)
 	}
+	if args[0] == "doctor" {
+		return complain(errOut, daemon.ExitUsage, errors.New("doctor is not available in this version; ftpfs status shows what was found out about a mounted server"))
+	}
 	if len(args) == 1 && !strings.HasPrefix(args[0], "-") {
 		if near := nearestCommand(args[0]); near != "" {
 			return complain(errOut, daemon.ExitUsage, fmt.Errorf("unknown command %q; did you mean %q?", args[0], near))

@@ -138,7 +138,7 @@ func tell(what string, s control.Settled, out, errOut io.Writer) int {
 		fmt.Fprintf(out, "%s: all is on the server%s\n", what, moved)
 		return 0
 	case control.SomeParked:
-		return complain(errOut, exitParked, fmt.Errorf("%s: %s: refused by the server, kept here; see ftpfs status",
+		return complain(errOut, exitParked, fmt.Errorf("%s: %s: kept here, not on the server; ftpfs status says why and what to do",
 			what, parked(s.Parked)))
 	}
 	why := ""

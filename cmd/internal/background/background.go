@@ -124,6 +124,8 @@ func Started(payload any) (*Daemon, bool, error) {
 		return nil, false, nil
 	}
 	os.Unsetenv(mark)
+	// Started through /proc/self/exe, it would be called "exe" in ps and top.
+	_ = os.WriteFile("/proc/self/comm", []byte("ftpfs"), 0)
 	unix.CloseOnExec(3)
 	unix.CloseOnExec(4)
 	in, report := os.NewFile(3, "payload"), os.NewFile(4, "report")

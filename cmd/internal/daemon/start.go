@@ -137,10 +137,14 @@ func (d *Daemon) storeConfig() ftpconn.Config {
 	if o.TraceFTP { // the dialogue is at level debug, which need not be asked for too
 		log = slog.New(everything{log.Handler()})
 	}
+	var zone *time.Location
+	if o.Zone != nil {
+		zone = time.FixedZone("", *o.Zone)
+	}
 	return ftpconn.Config{
 		Host: t.Host, Port: t.Port, User: t.User, Password: d.cfg.Password, Dir: t.Dir,
 		Active: o.Active, MaxConns: o.MaxConns, Timeout: o.Timeout,
-		Log: log, Trace: o.TraceFTP, MountTag: mountTag(d.dirs.Key),
+		Log: log, Trace: o.TraceFTP, Zone: zone, MountTag: mountTag(d.dirs.Key),
 	}
 }
 

@@ -32,6 +32,7 @@ type Options struct {
 	Active   bool          `json:"active,omitempty"`
 	Port     int           `json:"port,omitempty"`
 	TraceFTP bool          `json:"trace_ftp,omitempty"`
+	Zone     *int          `json:"zone,omitempty"` // of LIST's times, seconds east of UTC; nil: found out
 
 	AllowOther bool     `json:"allow_other,omitempty"`
 	UID        *uint32  `json:"uid,omitempty"`

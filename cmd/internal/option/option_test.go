@@ -84,7 +84,8 @@ func TestParseRefuses(t *testing.T) {
 		{"cacert=/x", "not available in this version"},
 		{"pin_sha256=00", "not available in this version"},
 		{"codepage=cp1251", "not available in this version"},
-		{"timezone=auto", "not available in this version"},
+		{"timezone=Mars", "+05:30"},
+		{"timezone=+25:00", "+05:30"},
 		{"bwlimit=1M", "not available in this version"},
 		{"metrics=:9", "not available in this version"},
 		{"connect_timeout=3", "timeout=SECONDS"},
@@ -192,4 +193,16 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("Parse(%q) let a control character through", s)
 		}
 	})
+}
+
+func TestTimezone(t *testing.T) {
+	for in, want := range map[string]int{"timezone=+05:30": 19800, "timezone=-08:00": -28800, "timezone=+00:00": 0} {
+		o := Defaults()
+		if err := o.Parse(in); err != nil || o.Zone == nil || *o.Zone != want {
+			t.Errorf("%s: %v, err %v; want %d seconds", in, o.Zone, err, want)
+		}
+		if err := o.Parse("timezone=auto"); err != nil || o.Zone != nil {
+			t.Errorf("auto after %s: %v, err %v; want none", in, o.Zone, err)
+		}
+	}
 }

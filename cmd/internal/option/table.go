@@ -70,6 +70,8 @@ var table = []def{
 		return fmt.Errorf("%q is neither local nor server", v)
 	}},
 
+	{name: "timezone", arg: "auto|±HH:MM", set: func(o *Options, v string, _ bool) error { return zone(v, &o.Zone) }},
+
 	{name: "ro", aliases: []string{"read_only"}, set: flag(func(o *Options) *bool { return &o.ReadOnly })}, // rclone
 	{name: "rw", set: func(o *Options, _ string, given bool) error { o.ReadOnly = false; return bare(given) }},
 	{name: "allow_other", set: flag(func(o *Options) *bool { return &o.AllowOther })},
@@ -98,7 +100,7 @@ var table = []def{
 	// What comes later. To take them and do nothing would be a lie, for some a dangerous one.
 	later("no_verify_peer", "no_verify_hostname", "cacert", "capath", "pin_sha256", "ssl", "ssl_try", "ssl_control",
 		"cert", "key", "sslv3", "tlsv1", "explicit_tls"),
-	later("codepage", "iocharset"), later("timezone"), later("bwlimit"), later("metrics"),
+	later("codepage", "iocharset"), later("bwlimit"), later("metrics"),
 }
 
 func later(name string, aliases ...string) def { return def{name: name, aliases: aliases, later: true} }

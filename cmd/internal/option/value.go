@@ -90,6 +90,21 @@ func size(v string, needUnit bool, to *int64) error {
 	return nil
 }
 
+// zone reads a distance from UTC, such as +05:30, or auto.
+func zone(v string, to **int) error {
+	if v == "auto" {
+		*to = nil
+		return nil
+	}
+	t, err := time.Parse("-07:00", v)
+	if err != nil {
+		return fmt.Errorf("%q is neither auto nor a distance from UTC such as +05:30", v)
+	}
+	_, east := t.Zone()
+	*to = &east
+	return nil
+}
+
 // userID takes a number or a name, as mount.cifs does.
 func userID(v string, to **uint32) error {
 	if u, err := strconv.ParseUint(v, 10, 32); err == nil && u != math.MaxUint32 {
