@@ -21,7 +21,7 @@ fi
 
 have() { command -v "$1" >/dev/null 2>&1; }
 unpacked() { [ -x "$deps/$1" ]; }
-pyftpdlib() { [ -x /usr/bin/python3 ] && /usr/bin/python3 -c 'import pyftpdlib' 2>/dev/null; }
+pyftpdlib() { [ -x /usr/bin/python3 ] && /usr/bin/python3 -I -c 'import pyftpdlib' 2>/dev/null; }
 
 # Which packages are missing.
 want=
