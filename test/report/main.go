@@ -1,10 +1,15 @@
-// Command report reads the stream of go test -json and prints what a person
-// wants to see of it: one line for each package, everything about a test that
-// failed, every skipped test by name with its reason, and the totals. It exits
-// with 1 if something failed or the stream broke off.
+// Command report reads the output of go test -json, of several runs one after
+// the other if need be, and prints what a person wants to see of it: one line for
+// each package, everything about a test that failed, and at the end every test
+// that was skipped or failed, by name, and the totals. It exits with 1 if
+// something failed, if the stream broke off, or if one of the packages named as
+// its arguments never ended.
 //
-// A test that lacks something skips with a reason that starts with "SKIPPED";
-// with FTPFS_REQUIRE_ALL=1 such a skip is a failure. Other skips are by design.
+// A skip whose reason starts with "by design" says what FTP has not, or what
+// another test does. Any other means that this machine lacks something; with
+// FTPFS_REQUIRE_ALL=1 that is a failure.
+//
+// A line "== words" in the stream is a heading, and names the run that follows.
 package main
 
 import (
@@ -32,16 +37,20 @@ type test struct {
 }
 
 func main() {
-	os.Exit(run(os.Stdin, os.Stdout, os.Getenv("FTPFS_REQUIRE_ALL") == "1"))
+	os.Exit(run(os.Stdin, os.Stdout, os.Args[1:], os.Getenv("FTPFS_REQUIRE_ALL") == "1"))
 }
 
-func run(in io.Reader, out io.Writer, requireAll bool) int {
+// run returns the exit code. Each of the packages has to end at least once.
+func run(in io.Reader, out io.Writer, packages []string, requireAll bool) int {
 	var (
 		output                = map[test][]string{}
-		skipped, lacking      []string
-		failedTests           []test
-		open                  = map[string]bool{} // packages not ended yet
-		passed, failed        int
+		byDesign, lacking     []string
+		failures              []string
+		open                  = map[string]bool{} // packages that have not ended yet
+		ended                 = map[string]bool{}
+		heading               string   // of the run
+		idle                  []string // runs of which no package has ended yet
+		passed                int
 		packageFailed, broken bool
 	)
 	lines := bufio.NewReader(in)
@@ -51,6 +60,10 @@ func run(in io.Reader, out io.Writer, requireAll bool) int {
 			var e event
 			if json.Unmarshal(line, &e) != nil {
 				fmt.Fprintf(out, "%s", line) // not from test2json: a tool's own words
+				if words, ok := strings.CutPrefix(string(line), "== "); ok {
+					heading = ", " + strings.TrimSpace(words)
+					idle = append(idle, heading)
+				}
 				continue
 			}
 			t := test{e.Package, e.Test}
@@ -67,6 +80,7 @@ func run(in io.Reader, out io.Writer, requireAll bool) int {
 			case "pass":
 				if e.Test == "" {
 					delete(open, e.Package)
+					ended[e.Package], idle = true, nil
 					fmt.Fprintf(out, "ok    %-32s %6.1fs\n", e.Package, e.Elapsed)
 				} else {
 					passed++
@@ -75,22 +89,25 @@ func run(in io.Reader, out io.Writer, requireAll bool) int {
 			case "skip":
 				if e.Test == "" {
 					delete(open, e.Package) // no test files
+					ended[e.Package], idle = true, nil
 					break
 				}
-				line := fmt.Sprintf("%s %s: %s", e.Package, e.Test, reason(output[t]))
-				skipped = append(skipped, line)
-				if strings.Contains(line, "SKIPPED") {
-					lacking = append(lacking, line)
+				why := reason(output[t])
+				line := fmt.Sprintf("%s %s: %s", e.Package, e.Test, why)
+				if strings.HasPrefix(why, "by design") {
+					byDesign = append(byDesign, line)
+				} else {
+					lacking = append(lacking, line+heading)
 				}
 				delete(output, t)
 			case "fail":
 				if e.Test == "" {
 					delete(open, e.Package)
+					ended[e.Package], idle = true, nil
 					packageFailed = true
 					fmt.Fprintf(out, "FAIL  %-32s %6.1fs\n%s", e.Package, e.Elapsed, strings.Join(output[t], ""))
 				} else {
-					failed++
-					failedTests = append(failedTests, t)
+					failures = append(failures, t.pkg+" "+t.name+heading)
 					fmt.Fprint(out, strings.Join(output[t], ""))
 				}
 			}
@@ -109,18 +126,32 @@ func run(in io.Reader, out io.Writer, requireAll bool) int {
 			}
 		}
 	}
-	list(out, "skipped", skipped)
-	var names []string
-	for _, t := range failedTests {
-		names = append(names, t.pkg+" "+t.name)
+	for _, pkg := range packages {
+		if !ended[pkg] && !open[pkg] {
+			broken = true
+			fmt.Fprintf(out, "FAIL  %s: it never ran\n", pkg)
+		}
 	}
-	list(out, "failed", names)
-	if requireAll {
-		list(out, "not allowed to be skipped here (FTPFS_REQUIRE_ALL=1)", lacking)
-		failed += len(lacking)
+	for _, heading := range idle {
+		broken = true
+		fmt.Fprintf(out, "FAIL  nothing ran%s\n", heading)
 	}
-	fmt.Fprintf(out, "%d passed, %d failed, %d skipped\n", passed, failed, len(skipped))
-	if failed > 0 || packageFailed || broken || passed == 0 {
+	list(out, "skipped by design", byDesign)
+	list(out, "SKIPPED, since this machine lacks something", lacking)
+	list(out, "FAILED", failures)
+	failed := len(failures)
+	verdict := "all is well"
+	switch {
+	case failed > 0 || packageFailed || broken || passed == 0:
+		verdict = "FAILED"
+	case len(lacking) > 0 && requireAll:
+		verdict = "FAILED: FTPFS_REQUIRE_ALL=1 allows no test to be skipped for want of something"
+	case len(lacking) > 0:
+		verdict = "well as far as it could be tried here"
+	}
+	fmt.Fprintf(out, "%d passed, %d failed, %d skipped for want of something, %d by design: %s\n",
+		passed, failed, len(lacking), len(byDesign), verdict)
+	if strings.HasPrefix(verdict, "FAILED") {
 		return 1
 	}
 	return 0
@@ -131,6 +162,7 @@ func list(out io.Writer, title string, lines []string) {
 		return
 	}
 	slices.Sort(lines)
+	lines = slices.Compact(lines) // two runs of one package skip the same
 	fmt.Fprintf(out, "%s:\n  %s\n", title, strings.Join(lines, "\n  "))
 }
 

@@ -14,22 +14,30 @@ func TestRun(t *testing.T) {
 		`{"Action":"skip","Package":"p","Test":"TestB"}` + "\n"
 	const fail = `{"Action":"output","Package":"p","Test":"TestC","Output":"got 1, want 2\n"}` + "\n" +
 		`{"Action":"fail","Package":"p","Test":"TestC"}` + "\n" + `{"Action":"fail","Package":"p"}` + "\n"
+	const byDesign = `{"Action":"output","Package":"p","Test":"TestD","Output":"    x_test.go:7: by design: FTP has no such thing\n"}` + "\n" +
+		`{"Action":"skip","Package":"p","Test":"TestD"}` + "\n"
 	for _, c := range []struct {
 		name, in   string
 		requireAll bool
 		code       int
 		says       []string
 	}{
-		{"all pass", start + pass + end, false, 0, []string{"1 passed, 0 failed, 0 skipped"}},
-		{"skip is named", start + pass + skip + end, false, 0, []string{"p TestB: SKIPPED vsftpd: not here", "1 passed, 0 failed, 1 skipped"}},
-		{"skip where all is required", start + pass + skip + end, true, 1, []string{"1 passed, 1 failed, 1 skipped"}},
-		{"failure", start + pass + fail, false, 1, []string{"got 1, want 2", "failed:\n  p TestC", "1 passed, 1 failed, 0 skipped"}},
+		{"all pass", start + pass + end, false, 0, []string{"1 passed, 0 failed, 0 skipped for want of something, 0 by design: all is well"}},
+		{"skip is named", start + pass + skip + end, false, 0, []string{"p TestB: SKIPPED vsftpd: not here", "1 passed, 0 failed, 1 skipped for want"}},
+		{"skip where all is required", start + pass + skip + end, true, 1, []string{"1 skipped for want of something, 0 by design: FAILED"}},
+		{"skip by design", start + pass + byDesign + end, true, 0, []string{"p TestD: by design: FTP has no such thing", "1 by design: all is well"}},
+		{"two runs", "== first\n" + start + pass + end + "== second\n" + start + pass + end, true, 0, []string{"2 passed"}},
+		{"the second run fails", "== first\n" + start + pass + end + "== second\n" + start + fail, true, 1, []string{"p TestC, second"}},
+		{"the second run broke off", "== first\n" + start + pass + end + "== second\n" + start + pass, true, 1, []string{"broke off"}},
+		{"failure", start + pass + fail, false, 1, []string{"got 1, want 2", "FAILED:\n  p TestC", "1 passed, 1 failed, 0 skipped"}},
 		{"broken off", start + pass, false, 1, []string{"broke off"}},
+		{"the second run is missing", "== first\n" + start + pass + end + "== second\n", true, 1, []string{"nothing ran, second"}},
+		{"nothing at all", "", false, 1, []string{"p: it never ran"}},
 		{"no test at all", start + end, false, 1, nil},
 		{"build failure", `{"Action":"build-fail","ImportPath":"p"}` + "\n" + start + pass + end, false, 1, nil},
 	} {
 		var out strings.Builder
-		if code := run(strings.NewReader(c.in), &out, c.requireAll); code != c.code {
+		if code := run(strings.NewReader(c.in), &out, []string{"p"}, c.requireAll); code != c.code {
 			t.Errorf("%s: exit code %d, want %d; said\n%s", c.name, code, c.code, &out)
 		}
 		for _, want := range c.says {
