@@ -148,7 +148,12 @@ func (c *Conn) readFor(cmd string) (Reply, error) {
 	r, err := c.readReply(verbOf(cmd))
 	if err == nil && r.Class() == 1 && !transfers(cmd) {
 		// A preliminary reply to a plain command: the real one follows.
-		return c.readReply(verbOf(cmd))
+		r, err = c.readReply(verbOf(cmd))
+	}
+	if err == nil && (r.Code == 225 || r.Code == 226 || r.Code == 426) && !transfers(cmd) {
+		// The end of a transfer, told once too often: what answers this command
+		// is still to come.
+		return r, c.condemn(&Error{Fault: Garbage, Step: verbOf(cmd), Sent: true, Reply: r, Err: errors.New("the reply belongs to a transfer")})
 	}
 	return r, err
 }
@@ -167,7 +172,8 @@ func (c *Conn) readReply(step string) (Reply, error) {
 	if c.wait > 0 {
 		wait = c.wait
 	}
-	r, err := readReply(c.br, func() { c.arm(c.raw, wait) })
+	c.arm(c.raw, wait)
+	r, err := readReply(c.br)
 	if err != nil {
 		return r, c.broken(step, true, err)
 	}

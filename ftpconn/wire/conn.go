@@ -226,7 +226,7 @@ func (c *Conn) check(step string) error {
 	}
 	if c.br.Buffered() > 0 || pending(c.raw) {
 		c.arm(c.raw, time.Second) // what is there is there
-		r, err := readReply(c.br, func() {})
+		r, err := readReply(c.br)
 		switch {
 		case err != nil:
 			return c.broken(step, false, err)

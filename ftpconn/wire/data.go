@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"errors"
 	"io"
 	"net"
 	"time"
@@ -167,7 +168,14 @@ func (d *Data) Finish() (Reply, error) {
 		}
 		return d.c.last, d.broken
 	}
-	return d.c.readReply(d.verb)
+	r, err := d.c.readReply(d.verb)
+	if err == nil && r.Class() == 1 {
+		r, err = d.c.readReply(d.verb) // some announce the transfer twice
+	}
+	if err == nil && !r.OK() && r.Class() < 4 {
+		err = d.c.condemn(&Error{Fault: Garbage, Step: d.verb, Sent: true, Reply: r, Err: errors.New("no end of a transfer")})
+	}
+	return r, err
 }
 
 // Abort ends the transfer early and consumes its one reply, whatever that says.
@@ -198,7 +206,8 @@ func (c *Conn) finishAborted(verb string) error {
 		return err
 	}
 	wait := min(abortWait, c.cfg.Timeout)
-	r, err := readReply(c.br, func() { c.arm(c.raw, wait) })
+	c.arm(c.raw, wait)
+	r, err := readReply(c.br)
 	if err != nil {
 		err = c.broken(verb, true, err)
 		if e := FaultOf(err); e.Fault == Stalled {

@@ -66,10 +66,8 @@ func (m malformed) Error() string {
 	return fmt.Sprintf("not a reply: %q", s)
 }
 
-// readReply reads one reply. line is called before each line is read, to set
-// the deadline.
-func readReply(br *bufio.Reader, line func()) (Reply, error) {
-	line()
+// readReply reads one reply.
+func readReply(br *bufio.Reader) (Reply, error) {
 	first, err := readLine(br)
 	if err != nil {
 		return Reply{}, err
@@ -81,7 +79,6 @@ func readReply(br *bufio.Reader, line func()) (Reply, error) {
 	r := Reply{Code: code, Lines: []string{rest(first)}}
 	size := len(first)
 	for more {
-		line()
 		l, err := readLine(br)
 		if err != nil {
 			return r, err

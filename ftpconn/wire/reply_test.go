@@ -13,7 +13,7 @@ func FuzzReply(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
-		r, err := readReply(bufio.NewReaderSize(bytes.NewReader(in), maxLine), func() {})
+		r, err := readReply(bufio.NewReaderSize(bytes.NewReader(in), maxLine))
 		if err != nil {
 			return
 		}
@@ -21,7 +21,7 @@ func FuzzReply(f *testing.F) {
 			t.Fatalf("%q gives %+v", in, r)
 		}
 		// What the library is given must read back as the same reply.
-		again, err := readReply(bufio.NewReaderSize(strings.NewReader(r.render(r.Code)), 2*maxLine), func() {})
+		again, err := readReply(bufio.NewReaderSize(strings.NewReader(r.render(r.Code)), 2*maxLine))
 		if err != nil || again.Code != r.Code || len(again.Lines) != len(r.Lines) {
 			t.Fatalf("%q gives %+v, read back %+v, %v", in, r, again, err)
 		}

@@ -253,3 +253,75 @@ func TestNoRestForUploads(t *testing.T) {
 	_, err := srv.dial(t, nil).Transfer(wire.Transfer{Verb: "STOR /f", Upload: true, Offset: 5})
 	fault(t, "upload with REST", err, wire.Unsent)
 }
+
+// The end of a transfer told twice, or late, never answers the next command.
+func TestSecondFinalReply(t *testing.T) {
+	plain := ordinary("content", nil)
+	for _, again := range []string{"226 done again", "426 aborted", "225 nothing open"} {
+		srv := serve(t, "220 hi\r\n", func(c *session, verb, arg string) {
+			if verb == "DELE" { // arrives just before the answer to DELE
+				c.reply(again)
+				c.reply("550 no")
+				return
+			}
+			plain(c, verb, arg)
+		})
+		c := srv.dial(t, nil)
+		download(t, c, "RETR /f")
+		r, err := c.Cmd("DELE /f")
+		if err == nil {
+			t.Errorf("%s: taken for the answer to DELE: %v", again, r)
+		} else {
+			fault(t, again, err, wire.Garbage)
+		}
+		if c.Dead() == nil {
+			t.Errorf("%s: the connection is still used", again)
+		}
+	}
+}
+
+// A transfer announced twice ends with its 226, not with the second 150.
+func TestAnnouncedTwice(t *testing.T) {
+	plain := ordinary("", nil)
+	srv := serve(t, "220 hi\r\n", func(c *session, verb, arg string) {
+		if verb == "RETR" {
+			c.reply("150 coming")
+			c.send("content")
+			c.reply("150 coming")
+			c.reply("226 done")
+			return
+		}
+		plain(c, verb, arg)
+	})
+	c := srv.dial(t, nil)
+	for range 3 {
+		if got := download(t, c, "RETR /f"); got != "content" {
+			t.Errorf("got %q", got)
+		}
+		if r, err := c.Cmd("SIZE /f"); err != nil || r.Code != 200 {
+			t.Errorf("SIZE is answered with %v, %v", r, err)
+		}
+	}
+}
+
+// A reply that drips line by line ends with the timeout all the same.
+func TestDrippingReply(t *testing.T) {
+	stop := make(chan struct{})
+	defer close(stop)
+	srv := serve(t, "220 hi\r\n", func(c *session, _, _ string) {
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for range 200 {
+			select {
+			case <-tick.C:
+				c.reply("213-more")
+			case <-stop:
+				return
+			}
+		}
+		c.reply("213 end")
+	})
+	c := srv.dial(t, func(c *wire.Config) { c.Timeout = 200 * time.Millisecond })
+	_, err := c.Cmd("STAT")
+	fault(t, "a reply without end", err, wire.Stalled)
+}
