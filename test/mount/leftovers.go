@@ -14,8 +14,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// prefix of every temporary directory made here, in os.TempDir().
-const prefix = "ftpfs-tmp."
+// family is how the temporary directories of all runs begin, in os.TempDir();
+// prefix how this run's do. Another run may be under way beside it.
+const family = "ftpfs-test."
+
+var prefix = fmt.Sprintf("%s%d.", family, os.Getpid())
 
 // Main is TestMain: it runs the tests in a clean environment, and fails if a
 // mount or a process is left in the end.
@@ -106,11 +109,32 @@ func detach(dir string) {
 	}
 }
 
-// sweep detaches the mounts of an earlier run.
+// sweep takes away what this run has left, and earlier ones that were killed.
 func sweep() {
-	for _, dir := range mountsBelow(filepath.Join(os.TempDir(), prefix)) {
-		detach(dir)
+	start := filepath.Join(os.TempDir(), family)
+	for _, dir := range mountsBelow(start) {
+		if !othersAlive(dir[len(start):]) {
+			detach(dir)
+		}
 	}
+	dirs, _ := filepath.Glob(start + "*")
+	for _, dir := range dirs {
+		if !othersAlive(dir[len(start):]) && len(mountsBelow(dir)) == 0 {
+			os.RemoveAll(dir)
+		}
+	}
+}
+
+// othersAlive tells whether a name that goes on after family with a process id
+// belongs to another run that is under way.
+func othersAlive(rest string) bool {
+	number, _, _ := strings.Cut(rest, ".")
+	pid, err := strconv.Atoi(number)
+	if err != nil || pid == os.Getpid() {
+		return false
+	}
+	program, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+	return err == nil && strings.Contains(filepath.Base(program), ".test")
 }
 
 // leftovers names mounts below our prefix and processes below this one.

@@ -1,11 +1,9 @@
 package mounted
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -140,62 +138,4 @@ func TestATornListingIsAnError(t *testing.T) {
 			}
 		})
 	}
-}
-
-// A blocked lookup, listing or open ends with Ctrl-C; without it, by its deadline.
-func TestNothingHangs(t *testing.T) {
-	for name, argv := range map[string][]string{
-		"lookup":  {"stat", "DIR/silent/x"},
-		"listing": {"ls", "DIR/silent"},
-		"open":    {"sh", "-c", "exec <DIR/known/uncached"},
-		"mkdir":   {"mkdir", "DIR/known/new"},
-		"unlink":  {"rm", "-f", "DIR/known/uncached"},
-	} {
-		for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGKILL} {
-			t.Run(fmt.Sprintf("%s %v", name, sig), func(t *testing.T) {
-				t.Parallel()
-				srv, m := scripted(t, ftpscript.Options{}, "timeout=60")
-				srv.Tree.Put("/silent/x", nil)
-				srv.Tree.Put("/known/uncached", []byte("x"))
-				names(t, m.Path("known"))
-				names(t, m.Dir)
-				silent := srv.Add(ftpscript.Rule{Hold: make(chan struct{}), Match: func(c ftpscript.Command) bool {
-					return c.Verb != "CONNECT" && c.Verb != "USER" && c.Verb != "PASS" && c.Verb != "FEAT" && c.Verb != "OPTS" && c.Verb != "TYPE"
-				}})
-				argv := append([]string{}, argv...)
-				for i := range argv {
-					argv[i] = string(bytes.ReplaceAll([]byte(argv[i]), []byte("DIR"), []byte(m.Dir)))
-				}
-				cmd := exec.Command(argv[0], argv[1:]...)
-				must(t, cmd.Start())
-				ended := make(chan error, 1)
-				go func() { ended <- cmd.Wait() }()
-				select {
-				case <-silent.Hit():
-				case err := <-ended:
-					t.Skipf("by design: %q needed nothing from the server (%v)", argv, err)
-				case <-time.After(30 * time.Second):
-					t.Fatalf("%q: nothing was asked of the server", argv)
-				}
-				begun := time.Now()
-				must(t, cmd.Process.Signal(sig))
-				select {
-				case <-ended:
-					t.Logf("%q ended %v after %v", argv, time.Since(begun).Round(time.Millisecond), sig)
-				case <-time.After(30 * time.Second):
-					_ = cmd.Process.Kill()
-					t.Fatalf("%q still runs 30 s after %v, with a timeout of 60 s", argv, sig)
-				}
-			})
-		}
-	}
-	t.Run("deadline", func(t *testing.T) {
-		t.Parallel()
-		srv, m := scripted(t, ftpscript.Options{}, "timeout=2")
-		srv.Tree.Put("/known/f", noise(1, 2<<20))
-		names(t, m.Path("known"))
-		srv.Add(ftpscript.Rule{Verb: "RETR", Data: &ftpscript.DataFault{After: 1000, Hold: make(chan struct{})}})
-		_, err := os.ReadFile(m.Path("known", "f"))
-		wantErrno(t, "read from a transfer that stalls", err, syscall.EIO, syscall.ETIMEDOUT)
-	})
 }

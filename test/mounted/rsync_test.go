@@ -29,7 +29,11 @@ func site(t *testing.T, n int) string {
 	return dir
 }
 
-var fileSent = regexp.MustCompile(`(?m)^[<>c]f.*$`)
+// What rsync -i says of a file that it sends, and of one whose time is another.
+var (
+	fileSent  = regexp.MustCompile(`(?m)^[<>c]f.*$`)
+	timeDiffs = regexp.MustCompile(`(?m)^.f..[tT].*$`)
+)
 
 func rsyncInAndAgain(t *testing.T, w work, dir string) {
 	mount.Need(t, "rsync")
@@ -41,8 +45,13 @@ func rsyncInAndAgain(t *testing.T, w work, dir string) {
 	if sent := fileSent.FindAllString(mount.Run(t, local, "rsync", "-ai", "./", dir+"/"), 10); sent != nil {
 		t.Errorf("a second rsync -ai sent files: %q", sent)
 	}
-	if sent := fileSent.FindAllString(mount.Run(t, local, "rsync", "-nai", "--checksum", "./", w.behind(dir)+"/"), 10); sent != nil {
+	said := mount.Run(t, local, "rsync", "-nai", "--checksum", "./", w.behind(dir)+"/")
+	if sent := fileSent.FindAllString(said, 10); sent != nil {
 		t.Errorf("rsync -aic to the server's own directory sent files: %q", sent)
+	}
+	// All four can set a file's time.
+	if diffs := timeDiffs.FindAllString(said, 10); diffs != nil {
+		t.Errorf("times on the server are not exact: %q", diffs)
 	}
 }
 
