@@ -1,6 +1,7 @@
 package ftpconn
 
 import (
+	"context"
 	"errors"
 	"sync"
 	"time"
@@ -10,7 +11,9 @@ import (
 )
 
 // health is whether the server answers. Once it counts as down every call fails
-// at once, and one goroutine tries to log in until that succeeds.
+// at once, and one goroutine tries to log in until that succeeds. When one
+// operation got no answer, which may be that one session's or one file's trouble,
+// the first try comes at once and calls wait for it, for no longer than grace.
 type health struct {
 	store *Store
 
@@ -20,6 +23,7 @@ type health struct {
 	last    error     // why it is, or last was, down
 	notify  []func(up bool)
 	probing bool
+	doubted chan struct{} // closed when the first try has ended; nil: there was no doubt
 }
 
 func (h *health) init(s *Store) {
@@ -44,10 +48,25 @@ func (s *Store) OnHealth(f func(up bool)) {
 	s.health.notify = append(s.health.notify, f)
 }
 
-// gate fails while the server is down.
-func (h *health) gate() error {
+// gate fails while the server is down, after waiting for the end of a doubt.
+func (h *health) gate(ctx context.Context) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	for h.isDown && h.doubted != nil {
+		doubted := h.doubted
+		h.mu.Unlock()
+		select {
+		case <-doubted:
+		case <-ctx.Done():
+		case <-h.store.ctx.Done():
+			h.mu.Lock()
+			return fault(remote.Canceled, "closed")
+		}
+		h.mu.Lock()
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
 	if !h.isDown {
 		return nil
 	}
@@ -62,12 +81,30 @@ func (h *health) errorLocked() error {
 	return &remote.Error{Kind: kind, Text: "since " + h.since.Format(time.TimeOnly), Err: h.last}
 }
 
+// grace is how long a doubt may last: a login takes a few round trips, and some
+// servers hash passwords for seconds.
+func (h *health) grace() time.Duration { return min(5*time.Second, h.store.cfg.Timeout/4) }
+
 // down makes the server count as down because of err and starts the probe. The
 // first who wait get the plain reason.
 func (h *health) down(err error) {
+	err = h.plain(err)
+	h.note(err, false)
+	h.store.pool.down(err)
+}
+
+// doubt does so because one operation got no answer. Those who wait for a
+// connection and idle connections are left alone until the first try has failed.
+func (h *health) doubt(err error) { h.note(h.plain(err), true) }
+
+func (h *health) plain(err error) error {
 	if f := wire.FaultOf(err); f != nil {
-		err = &remote.Error{Op: "connect to " + h.store.cfg.addr(), Kind: kindOfFault(f), Err: plain(f)}
+		return &remote.Error{Op: "connect to " + h.store.cfg.addr(), Kind: kindOfFault(f), Err: plain(f)}
 	}
+	return err
+}
+
+func (h *health) note(err error, doubt bool) {
 	h.mu.Lock()
 	first := !h.isDown
 	if first {
@@ -77,14 +114,33 @@ func (h *health) down(err error) {
 	start := !h.probing && h.store.ctx.Err() == nil
 	if start {
 		h.probing = true
+		if doubt {
+			h.doubted = make(chan struct{})
+		}
 	}
 	h.mu.Unlock()
 	if first {
 		h.store.log.Warn("the server does not answer", "server", h.store.cfg.addr(), "because", err)
 	}
-	h.store.pool.down(err)
 	if start {
 		h.store.spawn(h.probe)
+	}
+}
+
+// settled ends a doubt. A server that is still down then is down for those who
+// wait, too.
+func (h *health) settled() {
+	h.mu.Lock()
+	c := h.doubted
+	h.doubted = nil
+	isDown, err := h.isDown, h.last
+	h.mu.Unlock()
+	if c == nil {
+		return
+	}
+	close(c)
+	if isDown {
+		h.store.pool.down(err)
 	}
 }
 
@@ -110,8 +166,16 @@ func (h *health) probe() {
 // await tries to log in, soon at first and then ever less often, until it
 // succeeds or the server answers in another way; false when the Store is closed.
 func (h *health) await() bool {
+	defer h.settled()
 	s := h.store
-	for wait := 250 * time.Millisecond; ; wait = min(max(2*wait, time.Second), 30*time.Second) {
+	h.mu.Lock()
+	doubt := h.doubted != nil
+	h.mu.Unlock()
+	wait := 250 * time.Millisecond
+	if doubt {
+		wait = 0
+	}
+	for ; ; wait = min(max(2*wait, time.Second), 30*time.Second) {
 		t := time.NewTimer(wait)
 		select {
 		case <-t.C:
@@ -119,7 +183,12 @@ func (h *health) await() bool {
 			t.Stop()
 			return false
 		}
-		ss, err := s.login(s.ctx)
+		ctx, cancel := s.ctx, context.CancelFunc(func() {})
+		if doubt {
+			ctx, cancel = context.WithTimeout(s.ctx, h.grace())
+		}
+		ss, err := s.login(ctx)
+		cancel()
 		var f *full
 		switch {
 		case err == nil:
@@ -135,6 +204,11 @@ func (h *health) await() bool {
 			return true
 		case s.ctx.Err() != nil:
 			return false
+		}
+		if doubt {
+			doubt = false
+			h.settled()
+			continue // the operation that got no answer says more than a try cut short
 		}
 		h.mu.Lock()
 		h.last = s.fail(task{op: "connect"}, err)

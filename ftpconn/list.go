@@ -216,6 +216,9 @@ func (ss *session) lines(dir, verb string, f func(line string) error) error {
 			out.Data.Abort()
 			return &remote.Error{Kind: remote.Protocol, Err: err}
 		}
+		if f := wire.FaultOf(err); f.Fault == wire.Stalled && out.Data.Abort() == nil {
+			return stuck(f)
+		}
 		return err
 	}
 	r, err := out.Data.Finish()

@@ -181,6 +181,12 @@ func (r *reader) Read(p []byte) (int, error) {
 	if err == nil {
 		return n, nil
 	}
+	if f := wire.FaultOf(err); f != nil && f.Fault == wire.Stalled {
+		r.resp.Close()
+		if r.ss.wire.Dead() == nil {
+			err = stuck(f)
+		}
+	}
 	if err == io.EOF {
 		err = r.ss.settle(r.resp.Close())
 		if rep, no := refusal(err); no {
@@ -201,6 +207,12 @@ func (r *reader) Read(p []byte) (int, error) {
 	}
 	r.giveBack(err)
 	return n, r.err
+}
+
+// stuck is a transfer that stalled while the server still answers: no reason to
+// count it as down.
+func stuck(f *wire.Error) error {
+	return &remote.Error{Kind: remote.Timeout, Err: errors.New(f.Error())}
 }
 
 // Close ends the download; from another goroutine it also ends a Read.

@@ -70,7 +70,7 @@ func (p *pool) acquire(ctx context.Context, c class, fresh bool) (*session, erro
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if err := p.store.health.gate(); err != nil {
+	if err := p.store.health.gate(ctx); err != nil {
 		return nil, err
 	}
 	w := &waiter{class: c, fresh: fresh, ch: make(chan grant, 1)}
@@ -288,6 +288,19 @@ func (p *pool) down(err error) {
 	}
 }
 
+// heard reports whether the server gave a sign of life within the last while on
+// another connection than ss.
+func (p *pool) heard(ss *session, while time.Duration) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for other := range p.all {
+		if other != ss && time.Since(other.wire.Heard()) < while {
+			return true
+		}
+	}
+	return false
+}
+
 // add takes in a new session.
 func (p *pool) add(ss *session) {
 	p.mu.Lock()
@@ -300,6 +313,12 @@ func (p *pool) add(ss *session) {
 	p.all[ss] = true
 	if p.learned > 0 {
 		p.learned = max(p.learned, len(p.all)) // this one was under way when another was refused
+	}
+	if len(p.all) > p.limit && len(p.idle) > 0 { // a probe's may be one too many
+		old := p.idle[0]
+		p.idle = slices.Delete(p.idle, 0, 1)
+		delete(p.all, old)
+		p.store.spawn(old.wire.Quit)
 	}
 	p.idle = append(p.idle, ss)
 	p.dispatchLocked()

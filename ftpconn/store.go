@@ -149,8 +149,8 @@ func (s *Store) repeat(t task, err error, reused bool) bool {
 
 // finish gives a session back after an operation that ended with err.
 func (s *Store) finish(ss *session, c class, err error) {
-	if e := wire.FaultOf(err); e != nil && e.Fault == wire.Stalled {
-		s.health.down(err)
+	if e := wire.FaultOf(err); e != nil && e.Fault == wire.Stalled && !s.pool.heard(ss, s.cfg.Timeout/2) {
+		s.health.doubt(err)
 	}
 	ss.used++
 	ss.last = time.Now()

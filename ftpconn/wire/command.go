@@ -178,6 +178,7 @@ func (c *Conn) readReply(step string) (Reply, error) {
 		return r, c.broken(step, true, err)
 	}
 	c.trace("< " + r.String())
+	c.alive()
 	c.last = r
 	if r.Code == 421 {
 		return r, c.condemn(&Error{Fault: Closing, Step: step, Sent: true, Reply: r})

@@ -9,6 +9,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -40,6 +41,8 @@ type Conn struct {
 	ready    time.Time
 	sent     int64         // commands
 	wait     time.Duration // for the next reply; 0: the timeout
+
+	heard atomic.Int64 // when the server last gave a sign of life, in nanoseconds of 1970
 
 	mu      sync.Mutex
 	dead    error    // set once: the connection is condemned
@@ -103,6 +106,12 @@ func (c *Conn) Greeting() Reply { return c.greeting }
 
 // Last is the last reply that was read.
 func (c *Conn) Last() Reply { return c.last }
+
+// Heard is when the server last answered here, or took or gave data. Any
+// goroutine may ask.
+func (c *Conn) Heard() time.Time { return time.Unix(0, c.heard.Load()) }
+
+func (c *Conn) alive() { c.heard.Store(time.Now().UnixNano()) }
 
 // Sent counts the commands sent so far.
 func (c *Conn) Sent() int64 { return c.sent }

@@ -28,7 +28,9 @@ func (c *Conn) secureData(nc net.Conn) net.Conn { return nc }
 func (d *Data) Count() int64 { return d.n }
 
 // Read returns what comes within the timeout. io.EOF says only that the data
-// connection ended; whether the transfer is complete, Finish tells.
+// connection ended; whether the transfer is complete, Finish tells. After a stall
+// Finish resets the data connection, and leaves the control connection in use if
+// the server answers there.
 func (d *Data) Read(p []byte) (int, error) {
 	if d.broken != nil {
 		return 0, d.broken
@@ -36,9 +38,17 @@ func (d *Data) Read(p []byte) (int, error) {
 	d.c.arm(d.nc, d.c.cfg.Timeout)
 	n, err := d.nc.Read(p)
 	d.n += int64(n)
+	if n > 0 {
+		d.c.alive()
+	}
 	switch {
 	case err == io.EOF:
 		d.eof = true
+	case err != nil && timedOut(err) && !d.c.interrupted():
+		// The server may be well and only this transfer stuck: Finish asks the
+		// control connection.
+		d.broken = d.dataError(err)
+		err = d.broken
 	case err != nil:
 		d.broken = d.c.broken("data of "+d.verb, true, err)
 		err = d.broken
@@ -54,6 +64,9 @@ func (d *Data) Write(p []byte) (int, error) {
 		n, err := d.nc.Write(p[done:])
 		done += n
 		d.n += int64(n)
+		if n > 0 {
+			d.c.alive()
+		}
 		if err != nil && !(n > 0 && timedOut(err) && !d.c.interrupted()) {
 			d.broken = d.dataError(err)
 		}
@@ -216,6 +229,7 @@ func (c *Conn) finishAborted(verb string) error {
 		return err
 	}
 	c.trace("< " + r.String() + " [aborted]")
+	c.alive()
 	c.last = r
 	if r.Code == 421 {
 		return c.condemn(&Error{Fault: Closing, Step: verb, Sent: true, Reply: r})

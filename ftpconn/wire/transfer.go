@@ -203,7 +203,16 @@ func (d *dialogue) answers(from int) (Outcome, error) {
 		verdict = d.judge()
 	}
 	out := Outcome{Ahead: d.replies[:len(d.t.Ahead)]}
+	if d.refused != nil {
+		// The server may refuse the verb too, or wait for a connection that will
+		// not come: that is not worth the whole timeout.
+		c.wait = min(trialWait, c.cfg.Timeout/3)
+	}
 	r, err := c.readReply(verbOf(d.t.Verb))
+	c.wait = 0
+	if err != nil && d.refused != nil && FaultOf(err).Fault == Stalled {
+		return out, c.broken("data connection", true, d.refused)
+	}
 	if err != nil {
 		return out, err
 	}

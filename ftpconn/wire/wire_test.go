@@ -325,3 +325,42 @@ func TestDrippingReply(t *testing.T) {
 	_, err := c.Cmd("STAT")
 	fault(t, "a reply without end", err, wire.Stalled)
 }
+
+// A download that stalls on a server that still answers costs no more than
+// itself: the data connection is reset and the control connection goes on.
+func TestStalledData(t *testing.T) {
+	plain := ordinary("content", nil)
+	srv := serve(t, "220 hi\r\n", func(c *session, verb, arg string) {
+		if verb != "RETR" || arg != "/stuck" {
+			plain(c, verb, arg)
+			return
+		}
+		c.reply("150 coming")
+		nc, err := c.data.Accept()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		io.WriteString(nc, "abc")
+		nc.Read(make([]byte, 1)) // until the client gives up
+		nc.Close()
+		c.data.Close()
+		c.reply("426 gone")
+	})
+	c := srv.dial(t, func(c *wire.Config) { c.Timeout = 200 * time.Millisecond })
+	out, err := c.Transfer(wire.Transfer{Verb: "RETR /stuck"})
+	if err != nil || out.Data == nil {
+		t.Fatal(out.Refusal, err)
+	}
+	b, err := io.ReadAll(out.Data)
+	fault(t, "read", err, wire.Stalled)
+	if r, err := out.Data.Finish(); string(b) != "abc" || err == nil && r.OK() {
+		t.Errorf("read %q, then %v, %v", b, r, err)
+	}
+	if c.Dead() != nil {
+		t.Fatalf("condemned: %v", c.Dead())
+	}
+	if got := download(t, c, "RETR /f"); got != "content" {
+		t.Errorf("got %q", got)
+	}
+}
