@@ -87,6 +87,10 @@ func (c *content) wantOnce(ctx context.Context, off, end, limit int64) error {
 		c.mu.Unlock()
 		return err
 	}
+	if c.arrivedLocked(off, end) { // since the caller looked
+		c.mu.Unlock()
+		return nil
+	}
 	s := c.joinLocked(off, limit)
 	if s == nil {
 		s = c.startLocked(off, limit)
@@ -101,11 +105,7 @@ func (c *content) wantOnce(ctx context.Context, off, end, limit int64) error {
 		}
 		c.mu.Lock()
 		wake = c.wake
-		if c.size >= 0 && off >= c.size {
-			c.mu.Unlock()
-			return nil
-		}
-		if _, missing := c.missingLocked(off, min(off+1, end)); !missing && (c.size >= 0 || c.have.Contains(off, off+1)) {
+		if c.arrivedLocked(off, end) {
 			c.mu.Unlock()
 			return nil
 		}
@@ -123,6 +123,16 @@ func (c *content) wantOnce(ctx context.Context, off, end, limit int64) error {
 			return err // nil: it ended elsewhere; look again
 		}
 	}
+}
+
+// arrivedLocked says whether a reader of [off, end) can go on: the first byte is
+// there, or the file ends before it.
+func (c *content) arrivedLocked(off, end int64) bool {
+	if c.size >= 0 && off >= c.size {
+		return true
+	}
+	_, missing := c.missingLocked(off, min(off+1, end))
+	return !missing && (c.size >= 0 || c.have.Contains(off, off+1))
 }
 
 func (c *content) usableLocked() error {

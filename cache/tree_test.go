@@ -97,6 +97,28 @@ func TestDirectoryCostsOneListing(t *testing.T) {
 	}
 }
 
+// What arrived between a reader's look at what is held and its turn to ask for the
+// rest is not asked for again.
+func TestWhatHasArrivedMeanwhileStartsNoTransfer(t *testing.T) {
+	store := mem.New(mem.Options{})
+	data := strings.Repeat("0123456789abcdef", 1<<16)
+	if err := store.Disk().WriteFile("/f", []byte(data)); err != nil {
+		t.Fatal(err)
+	}
+	m := mountMem(t, store, nil)
+	m.wantRead("/f", data)
+	before := store.Count("open")
+	h, err := m.openAt("/f", OpenFlags{})
+	m.must(err)
+	defer h.Release()
+	for _, off := range []int64{0, 1 << 19, int64(len(data)) - 1, int64(len(data))} {
+		m.must(h.content().want(context.Background(), off, off+1, off+minAhead))
+	}
+	if n := store.Count("open") - before; n != 0 {
+		t.Errorf("%d transfers for what is held, want none", n)
+	}
+}
+
 func TestTemporaryNamesNeverReachTheServer(t *testing.T) {
 	store := mem.New(mem.Options{})
 	m := mountMem(t, store, func(c *Config) { c.PublishDelay = time.Hour })
