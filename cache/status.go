@@ -3,11 +3,13 @@ package cache
 import (
 	"sort"
 	"time"
+	"unicode/utf8"
 )
 
 // OwedFile is one line of a Status.
 type OwedFile struct {
 	Path     string    `json:"path"`
+	Bytes    []byte    `json:"path_bytes,omitempty"` // of the path, when it is not UTF-8, which JSON would change
 	Size     int64     `json:"size"`
 	Sent     int64     `json:"sent"`  // of the upload under way
 	State    string    `json:"state"` // open, waiting, uploading, parked, interrupted
@@ -89,6 +91,9 @@ func (t *Tree) Status() Status {
 
 func (f *File) lineLocked() OwedFile {
 	o := OwedFile{Path: f.node.pathLocked(), Size: f.size, State: f.stateLocked(), Since: f.created, Attempts: f.attempts}
+	if !utf8.ValidString(o.Path) {
+		o.Bytes = []byte(o.Path)
+	}
 	if f.uploading != nil {
 		o.Sent = f.sentBytes.Load()
 	}
@@ -110,6 +115,14 @@ func (f *File) stateLocked() string {
 		return "open"
 	}
 	return "waiting"
+}
+
+// Name is the path's own bytes.
+func (o *OwedFile) Name() string {
+	if o.Bytes != nil {
+		return string(o.Bytes)
+	}
+	return o.Path
 }
 
 // State of one file as user.ftpfs.state shows it: clean, dirty, uploading,

@@ -257,7 +257,7 @@ func settledBy(f cache.OwedFile) bool { return f.State == "parked" || f.State ==
 func local(m mountReport, p string) string { return path.Join(m.Mountpoint, p) }
 
 func showOwed(out io.Writer, m mountReport, f cache.OwedFile, now time.Time) {
-	s := fmt.Sprintf("    %-10s %s  %s", f.State, plain(local(m, f.Path)), size(f.Size))
+	s := fmt.Sprintf("    %-10s %s  %s", f.State, plain(local(m, f.Name())), size(f.Size))
 	if f.State == "uploading" && f.Size > 0 {
 		s += fmt.Sprintf(" (%d %%)", min(f.Sent, f.Size)*100/f.Size)
 	}
@@ -271,7 +271,7 @@ func showOwed(out io.Writer, m mountReport, f cache.OwedFile, now time.Time) {
 }
 
 func showParked(out io.Writer, m mountReport, f cache.OwedFile) {
-	p := local(m, f.Path)
+	p := local(m, f.Name())
 	why := f.Error
 	if why == "" && f.State == "interrupted" {
 		why = "it was open when the daemon died"
