@@ -10,6 +10,7 @@ import (
 func (h *Handle) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	c := h.content()
 	read := 0
+	limit := int64(-1) // the read is noted once: later ones have been by the time it is answered
 	for {
 		n, all, err := c.readHeld(p[read:], off+int64(read))
 		read += n
@@ -17,10 +18,14 @@ func (h *Handle) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 			return read, err
 		}
 		if all || read == len(p) {
-			c.readOn(off, off+int64(read))
+			if limit < 0 {
+				c.readOn(off, off+int64(read))
+			}
 			return read, nil
 		}
-		limit := c.readOn(off, off+int64(len(p)))
+		if limit < 0 {
+			limit = c.readOn(off, off+int64(len(p)))
+		}
 		if err := c.want(ctx, off+int64(read), off+int64(len(p)), limit); err != nil {
 			return read, err
 		}
@@ -35,13 +40,14 @@ func (h *Handle) content() *content {
 }
 
 // readOn takes note of a read of [off, end) and returns how far to fetch: not far
-// for a reader that jumps, further and further for one that reads on.
+// for a reader that jumps, further and further for one that reads on; the kernel
+// sends several requests for what such a one will want, in any order.
 func (c *content) readOn(off, end int64) int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case end == c.last:
-	case off >= c.last-joinGap && off <= c.last+joinGap:
+	case end >= c.last-joinGap && off <= c.last+joinGap:
 		c.ahead = min(c.ahead*2, maxAhead)
 	default:
 		c.ahead = minAhead

@@ -202,6 +202,10 @@ func (s *stream) run(ctx context.Context) error {
 		}
 	}
 	c.mu.Lock()
+	if s.overtakenLocked() {
+		c.mu.Unlock()
+		return nil
+	}
 	s.sent = true
 	pos, ver := s.pos, c.ver
 	c.mu.Unlock()
@@ -228,6 +232,19 @@ func (s *stream) run(ctx context.Context) error {
 		c.tree.disk.trim()
 	}
 	return nil
+}
+
+// overtakenLocked says whether another transfer is to come by where this one would
+// begin, since the requests in between have arrived; that one then runs on as far.
+func (s *stream) overtakenLocked() bool {
+	for _, r := range s.content.streams {
+		if r != s && r.sent && r.pos <= s.pos && s.pos <= r.limit {
+			r.limit = max(r.limit, s.limit)
+			s.content.broadcastLocked()
+			return true
+		}
+	}
+	return false
 }
 
 // deliver stores what was read and moves on.
