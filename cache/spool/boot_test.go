@@ -119,7 +119,7 @@ func TestGroupSyncRunsByItself(t *testing.T) {
 		synced := func() bool {
 			s.mu.Lock()
 			defer s.mu.Unlock()
-			return s.durableLocked(r.ID, s.files[r.ID])
+			return s.durableLocked(r.ID, r.Seq, false)
 		}
 		if synced() {
 			t.Error("synced at once")
@@ -158,9 +158,11 @@ func TestNotingAnAttemptKeepsTheProof(t *testing.T) {
 		stop(s, d)
 		want := "/renamed!" // what was written since may be in the file
 		if torn {
-			if err := os.WriteFile(s.rec(r.ID, ".json"), nil, 0o600); err != nil {
+			st := s.files[r.ID]
+			if err := OS.WriteAt(s.rec(r.ID, ".json"), make([]byte, st.size-512), int64(st.at*st.size+512), false); err != nil {
 				t.Fatal(err)
 			}
+			truncate(t, s.rec(r.ID, ".json"), int64(st.at*st.size+300))
 		}
 		s = mustOpen(t, newDisk("b2"), dir)
 		recs := mustLoad(t, s)
@@ -191,10 +193,14 @@ func TestGivingUpBytesForbidsTheOldRecord(t *testing.T) {
 	r.Have.Truncate(10)
 	r.Dirty.Truncate(10)
 	put(t, s, r)
-	if got := names(t, dir, "rec"); strings.Contains(got, "safe") {
-		t.Errorf("rec holds %s", got)
+	b, err := os.ReadFile(s.rec(r.ID, ".json"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	if d.ops-before < 4 { // write, rename, remove, syncdir
+	if recs, _, _, _ := readRecords(b, r.ID); len(recs) != 1 || recs[0].rec.Seq != r.Seq {
+		t.Errorf("rec holds %+v", recs)
+	}
+	if d.ops-before < 4 { // write, syncdir, blank, blank
 		t.Errorf("%d operations: not durable", d.ops-before)
 	}
 	stop(s, d)
@@ -259,9 +265,8 @@ func TestGroupSyncLeavesOutWhatIsInFlight(t *testing.T) {
 	slow, quick := file(t, s, "/slow", 9), file(t, s, "/quick", 9)
 	first := put(t, s, file(t, s, "/first", 9))
 	reached, goOn, done := make(chan bool), make(chan bool), make(chan error)
-	tmp := s.rec(slow.ID, ".tmp")
 	inner := d.FS
-	d.FS = holdWrite{inner, tmp, reached, goOn}
+	d.FS = holdWrite{inner, s.rec(slow.ID, ".json"), reached, goOn}
 	go func() { done <- s.Put(slow) }()
 	<-reached
 	put(t, s, quick) // a later number, and on disk before
@@ -285,12 +290,12 @@ type holdWrite struct {
 	reached, goOn chan bool
 }
 
-func (h holdWrite) WriteFile(path string, b []byte, sync bool) error {
+func (h holdWrite) WriteAt(path string, b []byte, off int64, sync bool) error {
 	if path == h.path {
 		h.reached <- true
 		<-h.goOn
 	}
-	return h.FS.WriteFile(path, b, sync)
+	return h.FS.WriteAt(path, b, off, sync)
 }
 
 // What a killed daemon left unsynced is synced by the next one, without a Put.
@@ -312,4 +317,51 @@ func TestNextDaemonSyncsWhatWasLeft(t *testing.T) {
 	if got := paths(mustLoad(t, s)); got != "/a" {
 		t.Errorf("got %q, %s in quarantine", got, names(t, dir, "quarantine"))
 	}
+}
+
+// What a group sync under way may be about to vouch for is not overwritten, and
+// does not come back with bytes that were given up meanwhile.
+func TestPutsDuringTheGroupSync(t *testing.T) {
+	for _, cut := range []bool{false, true} {
+		dir := t.TempDir()
+		d := &duringSync{disk: newDisk("b1")}
+		s := mustOpen(t, d, dir)
+		mustLoad(t, s)
+		r := put(t, s, file(t, s, "/a", 100))
+		d.do = func() {
+			r.Open = true
+			put(t, s, r)
+			put(t, s, r)
+			put(t, s, r)
+			if cut {
+				r.Have.Truncate(10)
+				r.Dirty.Truncate(10)
+				put(t, s, r)
+			}
+		}
+		if err := s.groupSync(); err != nil {
+			t.Fatal(err)
+		}
+		d.do = func() {}
+		stop(s, d.disk)
+		s = mustOpen(t, newDisk("b2"), dir)
+		want := "/a!"
+		if cut {
+			want = ""
+		}
+		if got := paths(mustLoad(t, s)); got != want || s.Quarantined() != 1 {
+			t.Errorf("cut %v: got %q, want %q, %d in quarantine", cut, got, want, s.Quarantined())
+		}
+	}
+}
+
+type duringSync struct {
+	*disk
+	do func()
+}
+
+func (d *duringSync) SyncFS(f *os.File) error {
+	err := d.disk.SyncFS(f)
+	d.do() // what was put before is on disk, and the mark is about to say so
+	return err
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,7 +19,7 @@ type recorder struct {
 }
 
 type event struct {
-	op       string // create, write, rename, remove, data, truncate, syncdata, syncdir, syncfs
+	op       string // create, write, writeat, rename, remove, data, truncate, syncdata, syncdir, syncfs
 	path, to string
 	off      int64
 	b        []byte
@@ -45,6 +46,10 @@ func (r *recorder) WriteFile(path string, b []byte, sync bool) error {
 	return r.note(event{op: "write", path: path, b: bytes.Clone(b), sync: sync}, r.disk.WriteFile(path, b, sync))
 }
 
+func (r *recorder) WriteAt(path string, b []byte, off int64, sync bool) error {
+	return r.note(event{op: "writeat", path: path, b: bytes.Clone(b), off: off, sync: sync}, r.disk.WriteAt(path, b, off, sync))
+}
+
 func (r *recorder) Rename(from, to string) error {
 	return r.note(event{op: "rename", path: from, to: to}, r.disk.Rename(from, to))
 }
@@ -63,21 +68,63 @@ func (r *recorder) SyncDir(path string) error {
 
 func (r *recorder) SyncFS(f *os.File) error { return r.note(event{op: "syncfs"}, r.disk.SyncFS(f)) }
 
-// inode is a file's content: as programs see it, as it was when last synced, and
-// as it is when the lengths reached the disk and the bytes did not.
-type inode struct{ live, synced, hollow []byte }
+// inode is a file's content: as programs see it, as it was when last synced, as it
+// is when the lengths reached the disk and the bytes did not, and all it was since
+// it was last synced.
+type inode struct {
+	live, synced, hollow []byte
+	since                [][]byte
+}
 
 func (n *inode) writeAt(b []byte, off int64) {
-	n.live = grow(n.live, off+int64(len(b)))
+	n.live = grow(bytes.Clone(n.live), off+int64(len(b)))
 	copy(n.live[off:], b)
 	n.hollow = grow(n.hollow, int64(len(n.live)))
+	n.since = append(n.since, n.live)
 }
 
 func (n *inode) truncate(size int64) {
 	n.live, n.hollow = cutTo(n.live, size), cutTo(n.hollow, size)
+	n.since = append(n.since, n.live)
 }
 
-func (n *inode) sync() { n.synced, n.hollow = bytes.Clone(n.live), bytes.Clone(n.live) }
+func (n *inode) sync() {
+	n.synced, n.hollow = bytes.Clone(n.live), bytes.Clone(n.live)
+	n.since = [][]byte{n.live}
+}
+
+// mixed is what a disk may hold that writes pages when it likes: each as it was at
+// some moment since the last sync, or not yet written, one of them torn between
+// two sectors.
+func (n *inode) mixed(rnd *rand.Rand) []byte {
+	out := make([]byte, len(n.live))
+	pages := (len(out) + slotUnit - 1) / slotUnit
+	version := func() []byte {
+		if i := rnd.IntN(len(n.since) + 1); i < len(n.since) {
+			return n.since[i]
+		}
+		return n.hollow
+	}
+	part := func(from []byte, off, end int) {
+		if end = min(end, len(out), len(from)); off < end {
+			copy(out[off:end], from[off:end])
+		}
+	}
+	for p := range pages {
+		v, off := version(), p*slotUnit
+		part(v, off, off+slotUnit)
+		if rnd.IntN(3) == 0 {
+			v = version()
+			for s := 0; s < slotUnit; s += 512 {
+				if rnd.IntN(2) == 0 {
+					clear(out[min(off+s, len(out)):min(off+s+512, len(out))])
+					part(v, off+s, off+s+512)
+				}
+			}
+		}
+	}
+	return out
+}
 
 func grow(b []byte, n int64) []byte {
 	if int64(len(b)) < n {
@@ -101,13 +148,13 @@ func barrier(log []event, k int) int {
 
 // cut builds in dir what the disk that was at from holds when the power went after
 // k events: names as of the first j of them (a journal keeps their order), content
-// as content says: "synced", "hollow" or "live".
-func cut(t *testing.T, log []event, k, j int, content, from, dir string) {
+// as content says: "synced", "hollow", "live" or "mixed".
+func cut(t *testing.T, log []event, k, j int, content, from, dir string, rnd *rand.Rand) {
 	t.Helper()
 	live, names, all := map[string]*inode{}, map[string]*inode{}, []*inode{}
 	step := func(m map[string]*inode, e event, n *inode) {
 		switch e.op {
-		case "create", "write":
+		case "create", "write", "writeat":
 			m[e.path] = n
 		case "rename":
 			m[e.to] = m[e.path]
@@ -118,7 +165,7 @@ func cut(t *testing.T, log []event, k, j int, content, from, dir string) {
 	}
 	for i, e := range log[:k] {
 		n := live[e.path]
-		if n == nil && (e.op == "create" || e.op == "write") {
+		if n == nil && (e.op == "create" || e.op == "write" || e.op == "writeat") {
 			n = &inode{}
 			all = append(all, n)
 		}
@@ -129,8 +176,11 @@ func cut(t *testing.T, log []event, k, j int, content, from, dir string) {
 			if e.sync {
 				n.sync()
 			}
-		case "data":
+		case "data", "writeat":
 			n.writeAt(e.b, e.off)
+			if e.sync {
+				n.sync()
+			}
 		case "truncate":
 			n.truncate(e.off)
 		case "syncdata":
@@ -147,6 +197,9 @@ func cut(t *testing.T, log []event, k, j int, content, from, dir string) {
 	}
 	for path, n := range names {
 		b := map[string][]byte{"synced": n.synced, "hollow": n.hollow, "live": n.live}[content]
+		if content == "mixed" {
+			b = n.mixed(rnd)
+		}
 		to := filepath.Join(dir, strings.TrimPrefix(path, from))
 		if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
 			t.Fatal(err)

@@ -47,23 +47,13 @@ func (s *Spool) Detach(id uint64, path string) error {
 }
 
 // unrecord turns the record of id into N.gone, which tells Load that the data file
-// is owed to nobody. An older record goes first, so that it cannot come back.
-// Without a record there is nothing to do.
+// is owed to nobody. Without a record there is nothing to do.
 func (s *Spool) unrecord(id uint64) error {
 	s.mu.Lock()
-	st, had := s.files[id]
+	had := s.files[id] != nil
 	s.mu.Unlock()
 	if !had {
 		return nil
-	}
-	if st.safe {
-		if err := s.removeAny(s.rec(id, ".safe")); err != nil {
-			return err
-		}
-		st.safe = false
-		s.mu.Lock()
-		s.files[id] = st
-		s.mu.Unlock()
 	}
 	err := s.fs.Rename(s.rec(id, ".json"), s.rec(id, ".gone"))
 	if errors.Is(err, fs.ErrNotExist) { // an earlier Drop came so far
@@ -130,14 +120,11 @@ func (s *Spool) discard(id uint64) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	r, _, err := decodeRecord(b, id)
+	r, err := newestIn(b, id)
 	if err != nil {
 		return "", err
 	}
 	name := s.path("discarded", discardName(r.Path, id, time.Now()))
-	if err := s.removeAny(s.rec(id, ".safe")); err != nil {
-		return "", err
-	}
 	// Data first: a crash in between leaves a record that Load quarantines for
 	// want of its data, and the data here.
 	kept := name

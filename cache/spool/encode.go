@@ -154,7 +154,8 @@ type diskRecord struct {
 	Sent        *diskVersion `json:"sent,omitempty"`
 }
 
-func encodeRecord(r *Record, seq uint64, p proof) ([]byte, error) {
+// encodeRecord returns a slot of at least size bytes.
+func encodeRecord(r *Record, seq uint64, p proof, size int) ([]byte, error) {
 	d := diskRecord{ID: r.ID, Seq: seq, Boot: p.Boot, Synced: p.Synced, Path: text(r.Path), Dir: r.Dir,
 		Base: toDisk(r.Base), Size: r.Size, Have: r.Have, Dirty: r.Dirty, Open: r.Open, Interrupted: r.Interrupted,
 		Mode: r.Mode, Created: stamp{r.Created}, Attempts: r.Attempts, LastError: text(r.LastError), Parked: r.Parked,
@@ -162,14 +163,19 @@ func encodeRecord(r *Record, seq uint64, p proof) ([]byte, error) {
 	if r.MTime != nil {
 		d.MTime = &stamp{*r.MTime}
 	}
-	return seal(&d)
+	return sealSlot(&d, seq, p.Same, size)
 }
 
-// decodeRecord accepts only what encodeRecord wrote for id; 0 accepts any.
+// decodeRecord accepts only what encodeRecord wrote for id; 0 accepts any. b is a
+// slot, or begins with one.
 func decodeRecord(b []byte, id uint64) (Record, proof, error) {
 	var d diskRecord
-	if err := unseal(b, &d); err != nil {
+	h, err := unsealSlot(b, &d)
+	if err != nil {
 		return Record{}, proof{}, err
+	}
+	if h.seq != d.Seq {
+		return Record{}, proof{}, fmt.Errorf("record %d says that it is %d", h.seq, d.Seq)
 	}
 	r := Record{ID: d.ID, Seq: d.Seq, Path: string(d.Path), Dir: d.Dir, Base: d.Base.version(), Size: d.Size,
 		Have: d.Have, Dirty: d.Dirty, Open: d.Open, Interrupted: d.Interrupted, Mode: d.Mode, Created: d.Created.Time,
@@ -181,7 +187,7 @@ func decodeRecord(b []byte, id uint64) (Record, proof, error) {
 	if id != 0 && r.ID != id {
 		return r, proof{}, fmt.Errorf("holds the record of file %d", r.ID)
 	}
-	return r, proof{d.Boot, d.Synced}, r.valid()
+	return r, proof{d.Boot, d.Synced, h.same}, r.valid()
 }
 
 type diskIntent struct {

@@ -2,6 +2,7 @@ package spool
 
 import (
 	"bytes"
+	"encoding/json"
 	"math"
 	"reflect"
 	"strings"
@@ -12,13 +13,13 @@ import (
 func TestRecordRoundTrip(t *testing.T) {
 	for _, path := range []string{"/a", "/", "/\xff\xfe", "/\x00\x01\n", "/\u2028<&>", "/\uFFFD", "/" + strings.Repeat("ü", 127), `/{"base64":"eA=="}`, "/a\xc3"} {
 		want := full(9, path)
-		b, err := encodeRecord(want, 44, proof{"boot", true})
+		b, err := encodeRecord(want, 44, proof{"boot", true, true}, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
 		want.Seq = 44
 		got, p, err := decodeRecord(b, 9)
-		if err != nil || p != (proof{"boot", true}) || !reflect.DeepEqual(&got, want) {
+		if err != nil || p != (proof{"boot", true, true}) || !reflect.DeepEqual(&got, want) {
 			t.Errorf("%q: got %+v %v %v, want %+v", path, got, p, err, want)
 		}
 	}
@@ -29,7 +30,7 @@ func TestTimesBeyondTheCalendar(t *testing.T) {
 	for _, sec := range []int64{0, -1, -62135596800, 253402300800, math.MaxInt32 << 20, -(1 << 50)} {
 		at := time.Unix(sec, 5).UTC()
 		r := &Record{ID: 1, Path: "/a", MTime: &at, Created: at}
-		b, err := encodeRecord(r, 1, proof{})
+		b, err := encodeRecord(r, 1, proof{}, 0)
 		if err != nil {
 			t.Errorf("%d: %v", sec, err)
 			continue
@@ -42,7 +43,7 @@ func TestTimesBeyondTheCalendar(t *testing.T) {
 }
 
 func TestEveryTornRecordIsRecognised(t *testing.T) {
-	b, err := encodeRecord(full(9, "/dir/file"), 44, proof{"boot", true})
+	b, err := encodeRecord(full(9, "/dir/file"), 44, proof{"boot", true, true}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,9 +68,9 @@ func TestEveryTornRecordIsRecognised(t *testing.T) {
 }
 
 func FuzzDecodeRecord(f *testing.F) {
-	b, _ := encodeRecord(full(9, "/a\xff"), 44, proof{"boot", true})
+	b, _ := encodeRecord(full(9, "/a\xff"), 44, proof{"boot", true, false}, 0)
 	f.Add(b)
-	b, _ = encodeRecord(&Record{ID: 1, Path: "/", Dir: true}, 2, proof{})
+	b, _ = encodeRecord(&Record{ID: 1, Path: "/", Dir: true}, 2, proof{}, 0)
 	f.Add(b)
 	f.Add([]byte(`{"format":1,"crc32c":"a282ead8","body":null}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -78,7 +79,7 @@ func FuzzDecodeRecord(f *testing.F) {
 			if err != nil {
 				continue
 			}
-			again, err := encodeRecord(&r, r.Seq, p)
+			again, err := encodeRecord(&r, r.Seq, p, 0)
 			if err != nil {
 				t.Fatalf("%q gave %+v, which cannot be written: %v", in, r, err)
 			}
@@ -91,7 +92,9 @@ func FuzzDecodeRecord(f *testing.F) {
 }
 
 func sealed(body []byte) []byte {
-	b, err := seal(rawJSON(body))
+	var d struct{ Seq uint64 }
+	_ = json.Unmarshal(body, &d) // whatever it says
+	b, err := sealSlot(rawJSON(body), d.Seq, false, 0)
 	if err != nil {
 		return nil
 	}

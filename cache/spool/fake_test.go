@@ -85,6 +85,17 @@ func (d *disk) WriteFile(path string, b []byte, sync bool) error {
 	return d.FS.WriteFile(path, b, sync)
 }
 
+func (d *disk) WriteAt(path string, b []byte, off int64, sync bool) error {
+	half, err := d.change("write", path)
+	if half {
+		_ = d.FS.WriteAt(path, b[:len(b)/9], off, false) // within the record's text
+	}
+	if err != nil {
+		return err
+	}
+	return d.FS.WriteAt(path, b, off, sync)
+}
+
 func (d *disk) OpenFile(path string, flag int) (*os.File, error) {
 	if flag&os.O_CREATE != 0 {
 		if _, err := d.change("open", path); err != nil {

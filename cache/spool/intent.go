@@ -79,7 +79,7 @@ func (s *Spool) loadIntents(ctx context.Context) ([]Intent, error) {
 			in, err = decodeIntent(b, seq)
 		}
 		if err != nil {
-			_ = s.quarantine("intent-"+strconv.FormatUint(seq, 10), "", fmt.Errorf("the record of a rename cannot be read: %w", err), []part{{path, ".json"}})
+			_ = s.quarantine("intent-"+strconv.FormatUint(seq, 10), "", fmt.Errorf("the record of a rename cannot be read: %w", err), []part{{path: path, ext: ".json"}})
 			continue // quarantine logged a failure of its own
 		}
 		out = append(out, in)

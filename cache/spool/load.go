@@ -11,8 +11,8 @@ import (
 
 // leftover is what rec/ and data/ hold of one id at start.
 type leftover struct {
-	id                              uint64
-	json, safe, gone, tmp, haveData bool
+	id                        uint64
+	json, gone, tmp, haveData bool
 }
 
 // Load reads what earlier runs left, records in the order of their sequence
@@ -139,8 +139,6 @@ func (s *Spool) leftovers() ([]leftover, error) {
 				get(id).haveData = true
 			case ok && dir == "rec" && ext == ".json":
 				get(id).json = true
-			case ok && dir == "rec" && ext == ".safe":
-				get(id).safe = true
 			case ok && dir == "rec" && ext == ".gone":
 				get(id).gone = true
 			case ok && dir == "rec" && ext == ".tmp":

@@ -41,7 +41,7 @@ func (s *Spool) readMark(records []string) error {
 	}
 	for _, name := range records {
 		if b, err := s.fs.ReadFile(s.path("rec", name)); err == nil {
-			if r, _, err := decodeRecord(b, 0); err == nil && r.Seq < 1<<62 {
+			if r, err := newestIn(b, 0); err == nil && r.Seq < 1<<62 {
 				s.next = max(s.next, r.Seq)
 			}
 		}
@@ -107,9 +107,10 @@ func (s *Spool) end(seq uint64) {
 	s.mu.Unlock()
 }
 
-// durableLocked says that the record st stands for is known to be on disk, with its data.
-func (s *Spool) durableLocked(id uint64, st state) bool {
-	return s.doubt[id] == nil && (st.synced || s.onDisk.Contains(int64(st.seq), int64(st.seq)+1))
+// durableLocked says that the data of record seq of id is known to be on disk.
+// synced: the record says so itself.
+func (s *Spool) durableLocked(id, seq uint64, synced bool) bool {
+	return s.doubt[id] == nil && (synced || s.onDisk.Contains(int64(seq), int64(seq)+1))
 }
 
 // groupSyncs runs until Close: about a second after something became pending, it
@@ -163,6 +164,7 @@ func (s *Spool) groupSync() error {
 	for seq := range s.inflight {
 		end = min(end, seq)
 	}
+	s.tried = max(s.tried, end)
 	from := s.first
 	if s.loaded { // all that is left from before is on disk after this sync
 		from = 0

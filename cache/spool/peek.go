@@ -4,7 +4,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 )
 
 // Peek counts what the spool in dir owes, without locking or changing it: files
@@ -17,16 +16,10 @@ func Peek(dir string) (owed int, bytes int64, parked int, err error) {
 	if err != nil {
 		return 0, 0, 0, err
 	}
-	slices.Sort(names)
 	for _, name := range names {
 		id, ext, ok := number(name)
-		if !ok || ext != ".json" && ext != ".safe" {
+		if !ok || ext != ".json" {
 			continue
-		}
-		if ext == ".safe" {
-			if _, ok := slices.BinarySearch(names, name[:len(name)-len(ext)]+".json"); ok {
-				continue
-			}
 		}
 		b, err := os.ReadFile(filepath.Join(dir, "rec", name))
 		if os.IsNotExist(err) { // settled meanwhile
@@ -36,7 +29,7 @@ func Peek(dir string) (owed int, bytes int64, parked int, err error) {
 		if err != nil {
 			continue
 		}
-		if r, _, err := decodeRecord(b, id); err == nil {
+		if r, err := newestIn(b, id); err == nil {
 			bytes += r.Dirty.Len()
 			if r.Parked {
 				parked++

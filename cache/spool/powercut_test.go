@@ -122,6 +122,7 @@ func (o *owner) step() {
 	case 2:
 		o.say("attempt %d", r.ID)
 		r.Attempts++
+		r.LastError = strings.Repeat("e", o.rnd.IntN(4)*900) // over sectors, and past the slot
 		o.put(w)
 	case 3:
 		o.say("sync %d", r.ID)
@@ -155,7 +156,7 @@ func (o *owner) step() {
 		o.put(w)
 	case 6:
 		o.say("rename %d", r.ID)
-		r.Path += "r"
+		r.Path += strings.Repeat("r", 1+o.rnd.IntN(3)*500)
 		o.put(w)
 	case 7:
 		o.say("drop %d", r.ID)
@@ -194,7 +195,7 @@ func TestPowerCut(t *testing.T) {
 			for range 2 {
 				j := barrier(log, k)
 				j += o.rnd.IntN(k - j + 1)
-				content := []string{"synced", "hollow", "live"}[o.rnd.IntN(3)]
+				content := []string{"synced", "hollow", "live", "mixed", "mixed"}[o.rnd.IntN(5)]
 				o.verify(log, k, j, content, dir, promises, seed)
 				if t.Failed() {
 					t.Fatalf("the story:\n%s", strings.Join(o.story, "\n"))
@@ -211,7 +212,7 @@ func (o *owner) verify(log []event, k, j int, content, from string, promises []p
 		t.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	cut(t, log, k, j, content, from, dir)
+	cut(t, log, k, j, content, from, dir, o.rnd)
 	when := fmt.Sprintf("seed %d, cut after %d, names of %d, content %s", seed, k, j, content)
 	d := newDisk("b2")
 	s := mustOpen(t, d, dir)

@@ -1,9 +1,7 @@
 package spool
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 )
 
@@ -11,12 +9,12 @@ import (
 // of r; a power cut may bring back the record before it, for about a second. When
 // it fails, the record before it stands.
 //
-// A record known to be on disk is never given up for one that is not:
+// A record known to be on disk is never given up for one that is not (slots.go):
 //
-//   - if only attributes changed (path, attempts, time …), the new record is
-//     synced and inherits the proof;
-//   - if the content changed, the old record stays as N.safe until the new one is
-//     on disk: after a power cut Load falls back on it, marked Interrupted;
+//   - if only attributes changed (path, attempts, time …), the new record inherits
+//     the proof that its content is on disk;
+//   - if the content changed, a power cut that loses the new record brings back
+//     the old one, marked Interrupted;
 //   - if held bytes are given up, which the caller is about to cut off, the old
 //     record must not come back, and Put is durable.
 func (s *Spool) Put(r *Record) error {
@@ -68,84 +66,145 @@ func (s *Spool) put(r *Record, durably bool) error {
 	}
 	defer s.end(seq)
 
+	c := r.claim()
 	s.mu.Lock()
-	st, had := s.files[r.ID]
-	durable := had && s.durableLocked(r.ID, st)
-	doubtful := s.doubt[r.ID] != nil
-	s.mu.Unlock()
-	synced := durably && !doubtful
-
-	var keep, shrinks bool // the old record as N.safe; and the old record must not come back
-	if durable || st.safe {
-		old, err := s.lastDurable(r.ID, durable)
-		switch {
-		case err != nil: // it cannot come back either
-			durable = false
-		case !r.Have.Includes(old.Have):
-			shrinks = true
-		case durable && r.sameContent(&old):
-			synced = true
-		default:
-			keep = durable && !synced
-		}
+	st := s.files[r.ID]
+	if st == nil {
+		st = &state{}
 	}
+	p := s.planLocked(r.ID, st, &c)
+	s.mu.Unlock()
+	p.synced = p.synced || durably && !p.doubtful
+	force := durably || p.shrinks
 
-	b, err := encodeRecord(r, seq, proof{s.boot, synced})
+	b, err := encodeRecord(r, seq, proof{s.boot, p.synced, p.same}, st.size)
 	if err != nil {
 		return err
 	}
-	rec, safe, tmp := s.rec(r.ID, ".json"), s.rec(r.ID, ".safe"), s.rec(r.ID, ".tmp")
-	if err := s.fs.WriteFile(tmp, b, synced || shrinks); err != nil {
-		_ = s.fs.Remove(tmp) // frees the space; Load removes it too
-		return err
+	next := slot{seq: seq, synced: p.synced, claim: c}
+	if st.size > 0 && len(b) > st.size {
+		st, err = s.grow(r.ID, st, &p, b, next)
+	} else {
+		err = s.write(r.ID, st, &p, b, next, force)
 	}
-	if keep {
-		if err := s.fs.Rename(rec, safe); err != nil {
-			_ = s.fs.Remove(tmp)
-			return err
-		}
-	}
-	if err := s.fs.Rename(tmp, rec); err != nil {
-		if keep {
-			err = errors.Join(err, s.fs.Rename(safe, rec))
-		}
-		_ = s.fs.Remove(tmp)
+	if err != nil {
 		return err
 	}
 	r.Seq = seq
-	if shrinks && st.safe {
-		if err = s.fs.Remove(safe); err == nil || errors.Is(err, fs.ErrNotExist) {
-			st.safe, err = false, nil
-		}
+	s.mu.Lock()
+	s.files[r.ID] = st
+	s.pending[r.ID] = seq
+	s.mu.Unlock()
+	if !force {
+		s.rouse()
+		return nil
+	}
+	if err = s.fs.SyncDir(s.path("rec")); err == nil {
+		st.standing().placed = true
+		err = s.forbidOlder(r.ID, st, &p)
 	}
 	s.mu.Lock()
-	s.files[r.ID] = state{seq, synced, st.safe || keep}
-	if synced {
+	if err == nil && p.synced && s.pending[r.ID] == seq {
 		delete(s.pending, r.ID)
-	} else {
-		s.pending[r.ID] = seq
 	}
+	more := len(s.pending) > 0
 	s.mu.Unlock()
-	if !synced {
+	if more {
 		s.rouse()
-	}
-	if err == nil && (durably || shrinks) {
-		err = s.fs.SyncDir(s.path("rec"))
 	}
 	return err
 }
 
-// lastDurable reads the record that a power cut would bring back: N.json if it is
-// the durable one, else N.safe.
-func (s *Spool) lastDurable(id uint64, current bool) (Record, error) {
-	ext := ".safe"
-	if current {
-		ext = ".json"
+// write puts b into its slot. What is left of a failed attempt must not be taken for
+// a record; of the file's first one nothing is.
+func (s *Spool) write(id uint64, st *state, p *plan, b []byte, next slot, force bool) error {
+	rec := s.rec(id, ".json")
+	if err := s.fs.WriteAt(rec, b, int64(p.at*len(b)), force); err != nil {
+		st.slots[p.at] = slot{}
+		if st.size == 0 {
+			_ = s.fs.Remove(rec) // frees the space; Load knows it for what it is
+		} else {
+			_ = s.fs.WriteAt(rec, blanks(st.size), int64(p.at*st.size), false)
+		}
+		return err
 	}
-	b, err := s.fs.ReadFile(s.rec(id, ext))
+	st.size, st.at = len(b), p.at
+	st.slots[p.at] = next
+	return nil
+}
+
+// grow replaces the file by one with larger slots: b, and what must be kept of the
+// others. It returns what is then known of the file.
+func (s *Spool) grow(id uint64, st *state, p *plan, b []byte, next slot) (*state, error) {
+	to := &state{size: len(b)}
+	to.slots[0] = next
+	if !p.shrinks {
+		old, err := s.fs.ReadFile(s.rec(id, ".json"))
+		if err != nil {
+			return nil, err
+		}
+		slots, _ := splitSlots(old)
+		n := 1
+		for i := range slots {
+			if !p.keep[i] || i == st.at && !s.mayReturn(&st.slots[i]) {
+				continue
+			}
+			r, pr, err := decodeRecord(slots[i], id)
+			if err != nil {
+				continue // it cannot come back either
+			}
+			again, err := encodeRecord(&r, r.Seq, pr, to.size)
+			if err != nil {
+				return nil, err
+			}
+			b = append(b, again...)
+			to.slots[n] = st.slots[i]
+			n++
+		}
+	}
+	tmp := s.rec(id, ".tmp")
+	err := s.fs.WriteFile(tmp, b, true)
+	if err == nil {
+		err = s.fs.Rename(tmp, s.rec(id, ".json"))
+	}
 	if err != nil {
-		return Record{}, err
+		_ = s.fs.Remove(tmp) // frees the space; Load removes it too
+		return nil, err
 	}
-	r, _, err := decodeRecord(b, id)
-	return r, err
+	return to, nil
+}
+
+// mayReturn says whether a power cut may bring a record back that is not the last.
+func (s *Spool) mayReturn(sl *slot) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.placedLocked(sl) || sl.synced || sl.seq < s.tried
+}
+
+// forbidOlder blanks the other slots, if one of them claims what is about to be cut
+// off. The standing record is on disk.
+func (s *Spool) forbidOlder(id uint64, st *state, p *plan) error {
+	if !p.shrinks {
+		return nil
+	}
+	last := -1
+	for i := range st.slots {
+		if i != st.at && st.slots[i].seq != 0 {
+			last = i
+		}
+	}
+	for i := range st.slots {
+		if i == st.at || st.slots[i].seq == 0 {
+			continue
+		}
+		if err := s.fs.WriteAt(s.rec(id, ".json"), blanks(st.size), int64(i*st.size), i == last); err != nil {
+			return fmt.Errorf("forbid an older record: %w", err)
+		}
+	}
+	for i := range st.slots {
+		if i != st.at {
+			st.slots[i] = slot{}
+		}
+	}
+	return nil
 }

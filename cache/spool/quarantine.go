@@ -9,8 +9,12 @@ import (
 	"time"
 )
 
-// part is a file to be moved into quarantine, and its extension there.
-type part struct{ path, ext string }
+// part is a file to be moved into quarantine, and its extension there; or, without
+// a path, what is to be written there.
+type part struct {
+	path, ext string
+	b         []byte
+}
 
 // quarantine moves files out of the queue, beside a note that says why. What was
 // the file's name in the mount is given if known. Files that are not there are
@@ -34,7 +38,13 @@ func (s *Spool) quarantine(stem, mountPath string, why error, parts []part) erro
 	}
 	for _, p := range parts {
 		to := s.path("quarantine", name+p.ext)
-		if err := s.fs.Rename(p.path, to); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		var err error
+		if p.path == "" {
+			err = s.fs.WriteFile(to, p.b, false)
+		} else {
+			err = s.fs.Rename(p.path, to)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			s.log.Error("cannot quarantine a file; it stays in the spool and is not sent", "file", mountPath, "why", why, "err", err)
 			return err
 		}

@@ -61,14 +61,9 @@ func (r *Record) valid() error {
 // its checksum.
 func (r *Record) bare() bool { return r.Dir || r.Have.Empty() && r.Dirty.Empty() }
 
-// sameContent says that r claims the content that old claims, both being closed.
-// By the owner's rule (doc.go) the data file did not change in between.
-func (r *Record) sameContent(old *Record) bool {
-	return !r.Open && !old.Open && r.Size == old.Size && r.Have.Equal(old.Have) && r.Dirty.Equal(old.Dirty)
-}
-
 // proof is what a record on disk says about its own durability.
 type proof struct {
 	Boot   string // boot during which it was put
-	Synced bool   // record and data were on disk when it was written
+	Synced bool   // the data was on disk when it was written
+	Same   bool   // as the record on disk before it had claimed already
 }

@@ -6,37 +6,54 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 )
 
-// reading is one record file as found.
+// reading is one slot of a record's file as found.
 type reading struct {
 	rec Record
 	proof
-	err error // why it does not count; nil: it does
+	at  int
+	err error // why it cannot be read; nil: it can
 }
 
-func (s *Spool) read(id uint64, ext string) (reading, error) {
-	b, err := s.fs.ReadFile(s.rec(id, ext))
-	if transient(err) {
-		return reading{}, err
+// readRecords reads a record's file: the records of id in it, the newest first, and
+// what cannot be read. newer says that the latter may be of a later Put that was
+// broken off, and which may have been for other content.
+func readRecords(b []byte, id uint64) (recs, torn []reading, newer bool, size int) {
+	slots, size := splitSlots(b)
+	for i, sl := range slots {
+		if sl == nil {
+			continue
+		}
+		got := reading{at: i}
+		if got.rec, got.proof, got.err = decodeRecord(sl, id); got.err != nil {
+			torn = append(torn, got)
+		} else {
+			recs = append(recs, got)
+		}
 	}
-	var got reading
-	if err == nil {
-		got.rec, got.proof, err = decodeRecord(b, id)
+	slices.SortFunc(recs, func(a, b reading) int { return cmp.Compare(b.rec.Seq, a.rec.Seq) })
+	for _, t := range torn {
+		h, _, ok := parseHead(slots[t.at])
+		if len(recs) == 0 || !ok || h.seq > recs[0].rec.Seq && !h.same {
+			newer = true
+		}
 	}
+	return recs, torn, newer, size
+}
+
+// newestIn returns the record that stands in a record's file.
+func newestIn(b []byte, id uint64) (Record, error) {
+	recs, torn, _, _ := readRecords(b, id)
 	switch {
-	case err != nil:
-		got.err = fmt.Errorf("the record cannot be read: %w", err)
-	case !s.counts(&got):
-		got.err = errors.New("not known to have been on disk when the machine stopped")
+	case len(recs) > 0:
+		return recs[0].rec, nil
+	case len(torn) > 0:
+		return torn[0].rec, torn[0].err
 	}
-	return got, nil
-}
-
-// counts says whether the record may be believed, data included.
-func (s *Spool) counts(got *reading) bool {
-	return s.sameBoot(got) || s.durable(got) || got.rec.bare()
+	return Record{}, fmt.Errorf("%d bytes of nothing", len(b))
 }
 
 func (s *Spool) sameBoot(got *reading) bool { return s.boot != "" && got.Boot == s.boot }
@@ -44,7 +61,7 @@ func (s *Spool) sameBoot(got *reading) bool { return s.boot != "" && got.Boot ==
 func (s *Spool) durable(got *reading) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.durableLocked(got.rec.ID, state{seq: got.rec.Seq, synced: got.Synced})
+	return s.durableLocked(got.rec.ID, got.rec.Seq, got.Synced)
 }
 
 // restore settles what is left of one id. It returns nil when nothing is owed or
@@ -66,14 +83,14 @@ func (s *Spool) restore(l leftover) (*Record, error) {
 			s.log.Warn("cannot remove a leftover", "err", err)
 		}
 	case l.gone: // a Drop was interrupted
-		err := errors.Join(s.removeAny(s.rec(l.id, ".safe")), s.sweep(l.id))
+		err := s.sweep(l.id)
 		if err != nil {
 			s.log.Error("cannot finish dropping a file", "file", l.id, "err", err)
 		}
 		return nil, err
-	case !l.json && !l.safe && l.haveData:
+	case !l.json && l.haveData:
 		return nil, s.orphan(l.id)
-	case !l.json && !l.safe:
+	case !l.json:
 		return nil, nil
 	}
 	r, st, durable, err := s.choose(l)
@@ -97,63 +114,109 @@ func (s *Spool) restore(l leftover) (*Record, error) {
 	return r, nil
 }
 
-// choose picks the record to believe: N.json, or N.safe when that does not count.
-// It returns nil when neither does, and has quarantined them then.
-func (s *Spool) choose(l leftover) (*Record, state, bool, error) {
-	var cur, old reading
-	cur.err = errors.New("missing")
-	old.err = cur.err
-	var err error
-	if l.json {
-		if cur, err = s.read(l.id, ".json"); err != nil {
-			return nil, state{}, false, err
+// choose picks the record to believe: the newest, if it was put during this boot, or
+// is known to have been on disk with its data, or claims no content; else an older
+// one that was on disk. Without one it has quarantined all there is, and returns nil.
+func (s *Spool) choose(l leftover) (*Record, *state, bool, error) {
+	b, err := s.fs.ReadFile(s.rec(l.id, ".json"))
+	if transient(err) {
+		return nil, nil, false, err
+	}
+	if err != nil {
+		return nil, nil, false, s.putAside(l.id, "", fmt.Errorf("the record cannot be read: %w", err))
+	}
+	recs, torn, newer, size := readRecords(b, l.id)
+	if len(recs) == 0 {
+		return nil, nil, false, s.unreadable(l, b)
+	}
+	chosen := &recs[0]
+	var why error // chosen is to be taken for interrupted
+	switch {
+	case s.sameBoot(chosen): // what came after it was never acknowledged
+	case s.durable(chosen) && newer:
+		why = errors.New("a later record cannot be read")
+	case s.durable(chosen), chosen.rec.bare() && !newer:
+	default:
+		why = errors.New("not known to have been on disk when the machine stopped")
+		chosen = nil
+		for i := range recs {
+			if s.durable(&recs[i]) {
+				chosen = &recs[i]
+				break
+			}
+		}
+		if chosen == nil {
+			return nil, nil, false, s.putAside(l.id, recs[0].rec.Path, why)
 		}
 	}
-	if cur.err == nil {
-		return &cur.rec, state{cur.rec.Seq, cur.Synced, l.safe}, s.durable(&cur), nil
-	}
-	if l.safe {
-		if old, err = s.read(l.id, ".safe"); err != nil {
-			return nil, state{}, false, err
+	st := &state{size: size, at: chosen.at}
+	if why != nil {
+		// What was written after it may be in the data file.
+		chosen.rec.Interrupted = true
+		if st, err = s.restoreOlder(chosen, b, why); err != nil {
+			s.log.Error("cannot restore the older record of a file; it stays in the spool and is not sent", "file", chosen.rec.Path, "err", err)
+			return nil, nil, false, err
 		}
+	} else {
+		for i := range recs {
+			st.slots[recs[i].at] = recs[i].slot()
+		}
+		s.clear(l.id, size, torn)
 	}
-	if old.err != nil {
-		return nil, state{}, false, s.putAside(l.id, cmp.Or(cur.rec.Path, old.rec.Path), cur.err)
-	}
-	// What was written after the old record may be in the data file, unless the
-	// daemon merely died between the two renames of a Put.
-	if l.json || !s.sameBoot(&old) {
-		old.rec.Interrupted = true
-	}
-	if err := s.restoreSafe(l, &old, cur); err != nil {
-		s.log.Error("cannot restore the older record of a file; it stays in the spool and is not sent", "file", old.rec.Path, "err", err)
-		return nil, state{}, false, err
-	}
-	return &old.rec, state{old.rec.Seq, old.Synced, false}, s.durable(&old), nil
+	return &chosen.rec, st, s.durable(chosen), nil
 }
 
-// restoreSafe makes old, which was read from N.safe, the record of its file, and
-// quarantines the one in its place. That it is interrupted must outlast this run
-// of the daemon, so that it is written anew, with the proof it had.
-func (s *Spool) restoreSafe(l leftover, old *reading, cur reading) error {
-	rec, safe, tmp := s.rec(l.id, ".json"), s.rec(l.id, ".safe"), s.rec(l.id, ".tmp")
-	b, err := encodeRecord(&old.rec, old.rec.Seq, old.proof)
-	if err != nil {
-		return err
+func (got *reading) slot() slot {
+	return slot{seq: got.rec.Seq, synced: got.Synced, claim: got.rec.claim()}
+}
+
+// unreadable settles a file without a record. If it is shorter than a slot, its first
+// Put never returned: then there is only the data file to settle.
+func (s *Spool) unreadable(l leftover, b []byte) error {
+	_, err := newestIn(b, l.id)
+	size := slotUnit
+	if h, _, ok := parseHead(b); ok {
+		size = h.slot
 	}
-	if err := s.fs.WriteFile(tmp, b, true); err != nil {
-		return err
+	if n, serr := s.fs.Size(s.data(l.id)); len(b) < size && (errors.Is(serr, fs.ErrNotExist) || serr == nil && n == 0) {
+		return errors.Join(s.removeAny(s.rec(l.id, ".json")), s.removeAny(s.data(l.id)))
 	}
-	if l.json {
-		why := fmt.Errorf("%w; an older record of the file took its place", cur.err)
-		if err := s.quarantine(strconv.FormatUint(l.id, 10), cur.rec.Path, why, []part{{rec, ".json"}}); err != nil {
-			return err
+	return s.putAside(l.id, "", fmt.Errorf("the record cannot be read: %w", err))
+}
+
+// clear blanks what is left of Puts that were broken off, so that no later start
+// wonders about it.
+func (s *Spool) clear(id uint64, size int, torn []reading) {
+	for _, t := range torn {
+		if err := s.fs.WriteAt(s.rec(id, ".json"), blanks(size), int64(t.at*size), false); err != nil {
+			s.log.Warn("cannot clear what is left of a record", "file", id, "err", err)
 		}
 	}
-	if err := s.fs.Rename(tmp, rec); err != nil {
-		return err
+}
+
+// restoreOlder makes old the only record of its file, whose content is b, and
+// quarantines a copy of that. That it is interrupted must outlast this run of the
+// daemon, so that it is written anew, with the proof it had.
+func (s *Spool) restoreOlder(old *reading, b []byte, why error) (*state, error) {
+	id := old.rec.ID
+	tmp := s.rec(id, ".tmp")
+	again, err := encodeRecord(&old.rec, old.rec.Seq, old.proof, 0)
+	if err != nil {
+		return nil, err
 	}
-	return s.removeAny(safe)
+	if err := s.fs.WriteFile(tmp, again, true); err != nil {
+		return nil, err
+	}
+	why = fmt.Errorf("%w; an older record of the file took its place", why)
+	if err := s.quarantine(strconv.FormatUint(id, 10), old.rec.Path, why, []part{{ext: ".json", b: b}}); err != nil {
+		return nil, err
+	}
+	if err := s.fs.Rename(tmp, s.rec(id, ".json")); err != nil {
+		return nil, err
+	}
+	st := &state{size: len(again)}
+	st.slots[0] = old.slot()
+	return st, nil
 }
 
 // checkData says whether the data file holds as much as r claims, and quarantines
@@ -201,5 +264,5 @@ func (s *Spool) orphan(id uint64) error {
 func (s *Spool) putAside(id uint64, mountPath string, why error) error {
 	s.forget(id)
 	return s.quarantine(strconv.FormatUint(id, 10), mountPath, why, []part{
-		{s.data(id), ".data"}, {s.rec(id, ".safe"), ".older.json"}, {s.rec(id, ".json"), ".json"}})
+		{path: s.data(id), ext: ".data"}, {path: s.rec(id, ".json"), ext: ".json"}})
 }

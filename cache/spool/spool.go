@@ -51,18 +51,12 @@ type Spool struct {
 	onDisk   ranges.Set        // sequence numbers: records put with these are on disk
 	first    uint64            // first number of this run
 	inflight map[uint64]bool   // sequence numbers of Puts under way
-	files    map[uint64]state  // what stands in rec/
+	tried    uint64            // a mark on disk may cover the numbers below
+	files    map[uint64]*state // what stands in rec/
 	pending  map[uint64]uint64 // id to sequence number of records not known to be on disk
 	doubt    map[uint64]error  // ids whose data could not be synced: they count as unsynced from then on
 	stems    map[string]bool   // names in quarantine, without extension
 	complain bool              // the last group sync failed and was logged
-}
-
-// state is what is known of an id's files in rec/.
-type state struct {
-	seq    uint64
-	synced bool // put by Sync, or content as it was then
-	safe   bool // N.safe exists
 }
 
 // Open locks the spool in dir for this process, creating it when there is none,
@@ -76,7 +70,7 @@ func Open(fsys FS, dir, identity string, log *slog.Logger) (*Spool, error) {
 	}
 	s := &Spool{fs: fsys, dir: dir, log: log.With("spool", dir),
 		wake: make(chan struct{}, 1), stop: make(chan struct{}),
-		inflight: map[uint64]bool{}, files: map[uint64]state{}, pending: map[uint64]uint64{},
+		inflight: map[uint64]bool{}, files: map[uint64]*state{}, pending: map[uint64]uint64{},
 		doubt: map[uint64]error{}, stems: map[string]bool{}}
 	if err := fsys.MkdirAll(dir); err != nil {
 		return nil, fmt.Errorf("spool: %w", err)
