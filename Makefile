@@ -21,7 +21,16 @@ REPORT  = $(GO) run ./test/report
 # The race detector needs a C compiler; test/deps.sh installs one where it can.
 RACE = $(if $(shell command -v $${CC:-gcc} 2>/dev/null),-race)
 
-.PHONY: all build demo test check deps unit mounted race fmt vet clean install uninstall
+# Runs of go test, for test/report. The daemon under the race detector is slow,
+# so it does not move the large amounts, and does everyday work on one server.
+UNIT = echo "== unit and contract tests $(if $(RACE),under the race detector,WITHOUT the race detector: no C compiler)"; \
+	$(GO) test -json $(RACE) -timeout 10m $$($(GO) list ./... | grep -v /test/mounted)
+MOUNTED = echo "== the mounted program"; \
+	FTPFS_BIN=$(CURDIR)/bin/ftpfs $(GO) test -json -timeout 20m -count=1 -run '$(T)' ./test/mounted
+RACED = echo "== the mounted program under the race detector"; \
+	FTPFS_BIN=$(CURDIR)/bin/ftpfs.race GORACE=atexit_sleep_ms=0 $(GO) test -json -race -short -timeout 20m -count=1 -run '$(T)' ./test/mounted
+
+.PHONY: all build demo test tested check deps unit mounted race fmt vet clean install uninstall
 
 all: build
 
@@ -32,9 +41,10 @@ demo: build
 	CGO_ENABLED=0 $(GO) run ./test/demo -ftpfs bin/ftpfs
 
 test: deps
-	@$(MAKE) --no-print-directory check
-	@$(MAKE) --no-print-directory unit
-	@$(MAKE) --no-print-directory mounted
+	@$(MAKE) --no-print-directory check tested
+
+tested: build $(if $(RACE),bin/ftpfs.race)
+	@{ $(UNIT); $(MOUNTED); $(if $(RACE),$(RACED);) } | $(REPORT) $$($(GO) list ./...)
 
 deps:
 	@sh test/deps.sh
@@ -47,16 +57,16 @@ vet:
 	$(GO) vet ./...
 
 unit:
-	@echo "unit and contract tests $(if $(RACE),under the race detector,WITHOUT the race detector: no C compiler)"
-	@$(GO) test -json $(RACE) -timeout 10m $$($(GO) list ./... | grep -v /test/mounted) | $(REPORT)
+	@$(UNIT) | $(REPORT)
 
 mounted: build
-	@echo "mounted tests of bin/ftpfs"
-	@FTPFS_BIN=$(CURDIR)/bin/ftpfs $(GO) test -json -timeout 20m -count=1 -run '$(T)' ./test/mounted | $(REPORT)
+	@$(MOUNTED) | $(REPORT)
 
-race: deps
-	$(GO) build -race -ldflags '$(LDFLAGS)' -o bin/ftpfs.race ./cmd/ftpfs
-	@FTPFS_BIN=$(CURDIR)/bin/ftpfs.race $(GO) test -json -race -short -timeout 40m -count=1 -run '$(T)' ./test/mounted | $(REPORT)
+race: deps bin/ftpfs.race
+	@$(RACED) | $(REPORT)
+
+bin/ftpfs.race: build
+	$(GO) build -race -ldflags '$(LDFLAGS)' -o $@ ./cmd/ftpfs
 
 fmt:
 	gofmt -w $$(git ls-files '*.go')

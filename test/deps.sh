@@ -23,6 +23,13 @@ have() { command -v "$1" >/dev/null 2>&1; }
 unpacked() { [ -x "$deps/$1" ]; }
 pyftpdlib() { [ -x /usr/bin/python3 ] && /usr/bin/python3 -I -c 'import pyftpdlib' 2>/dev/null; }
 
+# Users mount by fusermount3, which opens the device as they do. Debian's udev lets
+# all open it; a container without udev may keep it to root.
+if [ "$(id -u)" = 0 ] && [ -c /dev/fuse ] && [ "$(stat -c %a /dev/fuse)" != 666 ]; then
+	echo "test/deps.sh: chmod 666 /dev/fuse, as udev does on Debian"
+	chmod 666 /dev/fuse
+fi
+
 # Which packages are missing.
 want=
 for pair in gcc:gcc rsync:rsync git:git sqlite3:sqlite3 fusermount3:fuse3 vim:vim; do

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"ftpfs/test/mount"
+	"ftpfs/test/servers"
 )
 
 // everyday is the work that has to go well on every server. Each case has a
@@ -46,6 +47,9 @@ var everyday = []struct {
 // own directory with the mount.
 func TestEverydayWork(t *testing.T) {
 	onEach(t, func(t *testing.T, w work) {
+		if testing.Short() && w.srv.Kind != servers.ProFTPD {
+			t.Skip("by design: with -short on one server only")
+		}
 		for _, c := range everyday {
 			t.Run(c.name, func(t *testing.T) {
 				if testing.Short() && c.name == "5,000 files in a directory" {

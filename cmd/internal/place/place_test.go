@@ -105,7 +105,7 @@ func TestNote(t *testing.T) {
 
 func TestElsewhere(t *testing.T) {
 	if os.Geteuid() == 0 {
-		t.Skip("root's notes lie in /var/lib/ftpfs")
+		t.Skip("by design: root's notes lie in /var/lib/ftpfs; TestAsAPlainUser runs this as somebody else")
 	}
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
