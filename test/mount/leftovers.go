@@ -32,6 +32,11 @@ func Main(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
 	}
+	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPATH"} { // go's default for them is in the old one
+		if out, err := exec.Command("go", "env", name).Output(); err == nil {
+			os.Setenv(name, strings.TrimSpace(string(out)))
+		}
+	}
 	os.Setenv("HOME", home)
 	for _, name := range []string{"FTPFS_PASSWORD", "XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET"} {
 		os.Unsetenv(name)

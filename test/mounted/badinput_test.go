@@ -10,6 +10,7 @@ import (
 
 	"ftpfs/test/ftpscript"
 	"ftpfs/test/mount"
+	"ftpfs/test/servers"
 )
 
 // Each mistake gets one line on stderr that names what was wrong, and mount(8)'s
@@ -102,4 +103,46 @@ func TestBadInput(t *testing.T) {
 	if got := fmt.Sprint(names(t, point)); got != "[]" {
 		t.Errorf("the mountpoint after all that: %s", got)
 	}
+}
+
+// What a server alone knows, each of the four says in its own words.
+func TestBadInputOnEachServer(t *testing.T) {
+	for _, kind := range servers.All {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			srv := servers.Start(t, kind, servers.Options{})
+			srv.Put("file", []byte("x"))
+			dir := mount.TempDir(t)
+			point := mkdir(t, filepath.Join(dir, "mnt"))
+			for _, c := range []struct {
+				name, password, path string
+				says                 []string
+			}{
+				{"wrong password", srv.Password + "x", "", []string{"password", srv.User}},
+				{"missing remote directory", srv.Password, "no/such/dir", []string{"no/such/dir"}},
+				{"remote file", srv.Password, "file", []string{"file"}},
+			} {
+				r := mount.Command{Env: []string{"FTPFS_PASSWORD=" + c.password}}.Do(t, program(t),
+					"-o", "timeout=10,cache_dir="+filepath.Join(dir, "cache"), srv.URL(c.path), point)
+				if r.Code != 32 || strings.Count(r.Err, "\n") != 1 {
+					t.Errorf("%s: exit code %d and stderr %q, want 32 and one line", c.name, r.Code, r.Err)
+				}
+				for _, want := range c.says {
+					if !strings.Contains(r.Err, want) {
+						t.Errorf("%s: stderr does not name %q: %s", c.name, want, r.Err)
+					}
+				}
+				if strings.Contains(r.Err+r.Out, c.password) {
+					t.Errorf("%s: the password is in the output: %s", c.name, r.Err)
+				}
+			}
+		})
+	}
+}
+
+func program(t *testing.T) string {
+	t.Helper()
+	p, err := mount.Program()
+	must(t, err)
+	return p
 }

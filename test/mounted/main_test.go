@@ -4,12 +4,15 @@
 //
 //	main_test.go      how a test gets a server and a mount
 //	work_test.go      the list of everyday work, done on each real server
-//	rsync, tools, sqlite, editors, content, names, many _test.go    that work
+//	rsync, tools, sqlite, editors, content, names _test.go         that work
 //	posix_test.go     go-fuse's posixtest
 //	promises_test.go  what fs promises, where no other file is about it
 //	publish_test.go   nobody sees half a file
 //	crash_test.go     kill -9
 //	outage_test.go    the server stopped, silent, back again
+//	interrupt_test.go  Ctrl-C and deadlines
+//	plainuser_test.go  somebody who is not root
+//	demo_test.go      what make demo runs
 //	badinput_test.go  one clear line and the right exit code
 //	background_test.go  mounting in the background, as mount(8) does
 //	wire_test.go      what goes over the wire
