@@ -11,6 +11,7 @@
 //	crash_test.go     kill -9
 //	outage_test.go    the server stopped, silent, back again
 //	interrupt_test.go  Ctrl-C and deadlines
+//	mountcmd_test.go  mount -t ftpfs and fstab
 //	plainuser_test.go  somebody who is not root
 //	demo_test.go      what make demo runs
 //	badinput_test.go  one clear line and the right exit code
