@@ -31,7 +31,7 @@ func (p *pool) watch(r *reader) {
 	}
 	w.set[r] = true
 	if w.tick == nil {
-		w.tick = time.AfterFunc(restMost, p.sweep)
+		w.tick = time.AfterFunc(restMost, func() { p.store.spawn(p.sweep) })
 	}
 }
 
@@ -56,13 +56,23 @@ func (p *pool) sweep() {
 	}
 }
 
-// preempt takes the connection from a download that nobody reads at the moment,
-// when there can be no other. A server that takes only one connection has its
-// downloads give way also while they are read: they queue again.
-func (p *pool) preempt() {
+// preempt makes place for someone of class c who has waited for a while, when
+// there can be no further connection. A download that nobody reads at the moment
+// loses its connection. Where transfers hold every connection, or uploads all
+// that are for transfers, they take turns with those who wait: a download goes on
+// where it was, an upload is cut and goes on by appending.
+func (p *pool) preempt(c class) {
 	p.mu.Lock()
-	limit := p.capLocked()
-	crowded := len(p.all)+p.dialing >= limit
+	transfers := p.busy[read] + p.busy[upload]
+	crowded := len(p.all)+p.dialing >= p.capLocked()
+	var starved bool
+	switch c {
+	case metadata:
+		starved = transfers >= len(p.all)
+	case read:
+		starved = p.busy[read] == 0 && transfers > 0
+	}
+	uploads := slices.Collect(maps.Keys(p.uploads))
 	p.mu.Unlock()
 	if !crowded {
 		return
@@ -73,10 +83,14 @@ func (p *pool) preempt() {
 			return
 		}
 	}
-	if limit == 1 {
-		for _, r := range all {
-			r.yield.Store(true)
-		}
+	if !starved {
+		return
+	}
+	for _, r := range all {
+		r.yield.Store(true)
+	}
+	for _, u := range uploads {
+		u.yield.Store(true)
 	}
 }
 

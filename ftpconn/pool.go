@@ -42,6 +42,7 @@ type pool struct {
 	authT    time.Time
 	closed   bool
 	tick     *time.Timer
+	uploads  map[*source]bool // under way, and such as may be cut
 
 	readers readers
 }
@@ -61,11 +62,13 @@ func (p *pool) init(s *Store) {
 	p.store = s
 	p.limit = s.cfg.MaxConns
 	p.all = make(map[*session]bool)
+	p.uploads = make(map[*source]bool)
 }
 
 // acquire waits for a session, a new one when fresh. It waits as long as ctx
-// says for an upload, otherwise no longer than about two timeouts (a server that
-// does not answer ends it sooner). While the server is down it fails at once.
+// says for an upload, otherwise no longer than about two timeouts, or as long as
+// transfers that get on hold the connections (a server that does not answer ends
+// it sooner). While the server is down it fails at once.
 func (p *pool) acquire(ctx context.Context, c class, fresh bool) (*session, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -88,13 +91,9 @@ func (p *pool) acquire(ctx context.Context, c class, fresh bool) (*session, erro
 		return g.ss, g.err
 	default:
 	}
-	var patience <-chan time.Time
-	if c != upload {
-		// Longer than a login may take: its failure says more.
-		t := time.NewTimer(2*p.store.cfg.Timeout + time.Second)
-		defer t.Stop()
-		patience = t.C
-	}
+	// Longer than a login may take: its failure says more.
+	patience := time.NewTimer(2*p.store.cfg.Timeout + time.Second)
+	defer patience.Stop()
 	nudge := time.NewTimer(time.Second)
 	defer nudge.Stop()
 	for {
@@ -102,11 +101,15 @@ func (p *pool) acquire(ctx context.Context, c class, fresh bool) (*session, erro
 		case g := <-w.ch:
 			return g.ss, g.err
 		case <-nudge.C:
-			p.preempt()
+			p.store.spawn(func() { p.preempt(c) }) // it may take a moment: the context comes first
 			nudge.Reset(time.Second)
 		case <-ctx.Done():
 			return nil, p.leave(w, ctx.Err())
-		case <-patience:
+		case <-patience.C:
+			if c == upload || p.transferring() {
+				patience.Reset(p.store.cfg.Timeout)
+				continue
+			}
 			return nil, p.leave(w, fault(remote.Timeout, "all connections stayed busy"))
 		}
 	}
@@ -183,19 +186,19 @@ func (p *pool) limitNow() int {
 
 // mayLocked says whether one more of class c may hold a connection: metadata
 // always; transfers leave one for it, and uploads one more for reads, where
-// there are that many.
-func (p *pool) mayLocked(c class) bool {
-	n := p.capLocked()
-	switch c {
-	case upload:
-		if p.busy[upload] >= max(1, n-2) {
-			return false
-		}
-		fallthrough
-	case read:
-		return p.busy[read]+p.busy[upload] < max(1, n-1)
+// there are that many. What counts is how many connections we have, not how many
+// we hope for: else transfers would take them all before the server's cap is
+// known. more says that another connection would do.
+func (p *pool) mayLocked(c class) (may, more bool) {
+	if c == metadata {
+		return true, false
 	}
-	return true
+	n, transfers := p.capLocked(), p.busy[read]+p.busy[upload]
+	if c == upload && p.busy[upload] >= max(1, n-2) || transfers >= max(1, n-1) {
+		return false, false
+	}
+	may = transfers < max(1, len(p.all)-1)
+	return may, !may
 }
 
 // dispatchLocked hands idle sessions to waiters, in order of their class and
@@ -206,7 +209,10 @@ func (p *pool) dispatchLocked() {
 		q := p.waiting[c]
 		kept := q[:0]
 		for _, w := range q {
-			if !p.mayLocked(c) {
+			if may, more := p.mayLocked(c); !may {
+				if more {
+					want++
+				}
 				kept = append(kept, w)
 				continue
 			}
@@ -301,6 +307,21 @@ func (p *pool) heard(ss *session, while time.Duration) bool {
 	return false
 }
 
+// transferring reports whether a transfer under way got on within the timeout.
+func (p *pool) transferring() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.busy[read]+p.busy[upload] == 0 {
+		return false
+	}
+	for ss := range p.all {
+		if !slices.Contains(p.idle, ss) && time.Since(ss.wire.Heard()) < p.store.cfg.Timeout {
+			return true
+		}
+	}
+	return false
+}
+
 // add takes in a new session.
 func (p *pool) add(ss *session) {
 	p.mu.Lock()
@@ -350,4 +371,5 @@ func (p *pool) close() {
 	for _, ss := range busy {
 		ss.wire.Interrupt()
 	}
+	p.parkAll(0) // downloads that nobody reads at the moment
 }

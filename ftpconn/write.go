@@ -4,23 +4,34 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"sync/atomic"
+	"time"
 
 	"ftpfs/cache/remote"
 	"ftpfs/ftpconn/wire"
 )
 
 // Write uploads r, by STOR from the beginning or by APPE at the present end. A
-// final reply that was lost is settled by SIZE.
+// final reply that was lost is settled by SIZE. An upload to a temporary name that
+// holds the only connection is cut when somebody waits for it, and goes on by APPE
+// when they are done; where the server does not append it begins again, and is not
+// cut any more.
 func (s *Store) Write(ctx context.Context, p string, r io.Reader, offset, size int64) error {
-	src := &source{r: r, size: size}
+	src := &source{r: r, base: offset, size: size}
 	t := task{op: "upload", path: p, class: upload, again: true, past: &src.touched}
 	if err := validPath(p); err != nil {
 		return s.fail(t, err)
+	}
+	// Only what nobody takes for the whole file may be cut.
+	if k := s.server.known(); s.temporary(p) && offset == 0 && k.append != wire.Off {
+		src.cut = true
+		defer s.pool.cuttable(src)()
 	}
 	err := s.run(ctx, t, func(ss *session) error {
 		if offset > 0 {
 			return ss.append(p, src, offset)
 		}
+		src.begin()
 		err := ss.stor(ss.path(p), src, !s.temporary(p))
 		ss.ready = toPrepare
 		if r, no := refusal(err); no {
@@ -28,6 +39,17 @@ func (s *Store) Write(ctx context.Context, p string, r io.Reader, offset, size i
 		}
 		return err
 	})
+	for err == nil && src.wasCut {
+		from := src.n
+		src.wasCut, src.touched = false, false
+		err = s.run(ctx, t, func(ss *session) error {
+			src.begin()
+			return ss.append(p, src, from)
+		})
+		if remote.Is(err, remote.Unsupported) {
+			err = s.fail(t, fault(remote.Temporary, "cut to let others go first, and this server does not append: it begins again"))
+		}
+	}
 	if src.err != nil {
 		// The source gave out, not the server.
 		if _, ours := src.err.(*remote.Error); ours || ctx.Err() == nil {
@@ -35,7 +57,7 @@ func (s *Store) Write(ctx context.Context, p string, r io.Reader, offset, size i
 		}
 	}
 	if err != nil && src.whole && ctx.Err() == nil && remote.KindOf(err).Offline() {
-		if n, err2 := s.sizeOf(ctx, p); err2 == nil && n == offset+src.n {
+		if n, err2 := s.sizeOf(ctx, p); err2 == nil && n == src.base+src.n {
 			s.log.Info("the reply to an upload was lost, its size is right", "path", p, "because", err)
 			return nil
 		}
@@ -58,6 +80,9 @@ func (ss *session) append(p string, src *source, offset int64) error {
 	if !ok {
 		return ss.notRead(p, r, sure(r))
 	}
+	if n != offset && src.cut {
+		return fault(remote.Temporary, "%d bytes on the server of the %d sent", n, offset)
+	}
 	if n != offset {
 		return fault(remote.Changed, "%d bytes on the server, %d expected", n, offset)
 	}
@@ -65,7 +90,7 @@ func (ss *session) append(p string, src *source, offset int64) error {
 	ss.ready = toPrepare
 	if r, no := refusal(err); no {
 		switch {
-		case r.Code == 451 && src.n == 0, kindOf("upload", r) == remote.Unsupported:
+		case r.Code == 451 && !src.touched, kindOf("upload", r) == remote.Unsupported:
 			s.server.learn(func(f *facts) { f.append = wire.Off })
 			return as(remote.Unsupported, r)
 		}
@@ -77,8 +102,8 @@ func (ss *session) append(p string, src *source, offset int64) error {
 	if r, err = ss.wire.Cmd("SIZE " + full); err != nil {
 		return err
 	}
-	if n, ok := sizeIn(r); ok && n != offset+src.n {
-		return fault(remote.ShortWrite, "%d bytes on the server, %d expected", n, offset+src.n)
+	if n, ok := sizeIn(r); ok && n != src.base+src.n {
+		return fault(remote.ShortWrite, "%d bytes on the server, %d expected", n, src.base+src.n)
 	}
 	s.server.learn(func(f *facts) { f.append = wire.Proven })
 	return nil
@@ -147,16 +172,47 @@ func (s *Store) sizeOf(ctx context.Context, p string) (n int64, err error) {
 // was announced, so that the server never takes a part for the whole.
 type source struct {
 	r       io.Reader
+	base    int64 // bytes of the file before r's first
 	size    int64 // announced; -1 unknown
 	n       int64
 	touched bool  // bytes were taken: the upload cannot be begun again
 	whole   bool  // the end was reached, and it was the right one
 	err     error // of r
+
+	cut    bool        // may end early, to go on later
+	yield  atomic.Bool // somebody waits for the connection
+	begun  time.Time   // of the present part
+	wasCut bool
+}
+
+// turn is the least an upload is given before it is cut.
+const turn = time.Second
+
+// begin starts the turn of a part.
+func (s *source) begin() {
+	s.begun = time.Now()
+	s.yield.Store(false)
+}
+
+// cuttable makes src one of the uploads that give way, until the end is called.
+func (p *pool) cuttable(src *source) (end func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.uploads[src] = true
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.uploads, src)
+	}
 }
 
 func (s *source) Read(p []byte) (int, error) {
 	if s.err != nil {
 		return 0, s.err
+	}
+	if s.cut && s.touched && s.n != s.size && s.yield.Load() && time.Since(s.begun) >= turn {
+		s.wasCut = true
+		return 0, io.EOF
 	}
 	s.touched = true
 	n, err := s.r.Read(p)

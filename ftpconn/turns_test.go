@@ -1,0 +1,169 @@
+package ftpconn_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"ftpfs/cache/remote"
+	"ftpfs/ftpconn"
+	"ftpfs/test/ftpscript"
+)
+
+// slow gives bytes at a modest pace until it is told to end, and remembers them.
+type slow struct {
+	end  chan struct{}
+	tick *time.Ticker
+	sent []byte
+}
+
+func newSlow(t *testing.T) *slow {
+	s := &slow{end: make(chan struct{}), tick: time.NewTicker(5 * time.Millisecond)}
+	t.Cleanup(s.tick.Stop)
+	return s
+}
+
+func (s *slow) Read(p []byte) (int, error) {
+	select {
+	case <-s.end:
+		return 0, io.EOF
+	case <-s.tick.C:
+	}
+	n := copy(p, content[len(s.sent)%1000:][:777])
+	s.sent = append(s.sent, p[:n]...)
+	return n, nil
+}
+
+// With one connection a long upload and those who ask something take turns, and
+// the upload arrives as it was.
+func TestUploadTakesTurns(t *testing.T) {
+	srv, s := start(t, ftpscript.Options{}, func(c *ftpconn.Config) { c.MaxConns = 1; c.Timeout = short })
+	srv.Tree.Put("/f", content)
+	src := newSlow(t)
+	done := make(chan error, 1)
+	begun := srv.Add(ftpscript.Rule{Verb: "STOR"})
+	go func() { done <- s.Write(t.Context(), "/tag7", src, 0, -1) }()
+	<-begun.Hit()
+	for range 2 {
+		_, err := s.Stat(t.Context(), "/f")
+		ok(t, "stat during an upload", err)
+		got, err := read(s, "/f", 0)
+		if err != nil || !bytes.Equal(got, content) {
+			t.Errorf("read during an upload: %d bytes, %v", len(got), err)
+		}
+	}
+	close(src.end)
+	ok(t, "upload", <-done)
+	if b, _ := srv.Tree.Get("/tag7"); !bytes.Equal(b, src.sent) {
+		t.Errorf("%d bytes arrived of %d, or others", len(b), len(src.sent))
+	}
+	if n := len(srv.Since(0).Verbs("APPE")); n == 0 {
+		t.Error("the upload never gave way")
+	}
+}
+
+// Where the server does not append, the upload fails once for later and is left
+// alone after that: who asks then waits for as long as it gets on.
+func TestUploadNotCutTwice(t *testing.T) {
+	srv, s := start(t, ftpscript.Options{Refuse: []string{"APPE"}}, func(c *ftpconn.Config) { c.MaxConns = 1; c.Timeout = short / 4 })
+	src := newSlow(t)
+	done := make(chan error, 1)
+	begun := srv.Add(ftpscript.Rule{Verb: "STOR"})
+	go func() { done <- s.Write(t.Context(), "/tag7", src, 0, -1) }()
+	<-begun.Hit()
+	_, err := s.Stat(t.Context(), "/")
+	ok(t, "stat during the first upload", err)
+	kind(t, "the first upload", <-done, remote.Temporary)
+	again := newSlow(t)
+	begun.Remove()
+	begun = srv.Add(ftpscript.Rule{Verb: "STOR"})
+	go func() { done <- s.Write(t.Context(), "/tag7", again, 0, -1) }()
+	<-begun.Hit()
+	time.AfterFunc(3*time.Second, func() { close(again.end) })
+	_, err = s.Stat(t.Context(), "/")
+	ok(t, "stat during the second upload", err)
+	ok(t, "the second upload", <-done)
+	if b, _ := srv.Tree.Get("/tag7"); !bytes.Equal(b, again.sent) {
+		t.Errorf("%d bytes arrived of %d, or others", len(b), len(again.sent))
+	}
+}
+
+// Transfers that begin before the server's cap is known leave a connection for
+// metadata all the same.
+func TestTransfersLeaveOne(t *testing.T) {
+	srv, s := start(t, ftpscript.Options{MaxSessions: 2}, nil)
+	hold := make(chan struct{})
+	var wg sync.WaitGroup
+	stor := srv.Add(ftpscript.Rule{Verb: "STOR", Data: &ftpscript.DataFault{Hold: hold, On: true}})
+	for range 5 {
+		wg.Go(func() {
+			if err := s.Write(t.Context(), "/x", bytes.NewReader(content), 0, -1); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	<-stor.Hit()
+	for s.Stats().LearnedCap != 2 {
+		if t.Context().Err() != nil {
+			t.Fatal("the cap is not learned")
+		}
+		runtime.Gosched()
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	for range 3 {
+		if _, err := s.Stat(ctx, "/"); err != nil {
+			t.Errorf("stat beside uploads: %v", err)
+			break
+		}
+	}
+	close(hold)
+	wg.Wait()
+}
+
+// Close ends the connection of a download that nobody reads at the moment.
+func TestCloseEndsRestingDownloads(t *testing.T) {
+	srv, s := start(t, ftpscript.Options{}, nil)
+	srv.Tree.Put("/f", bytes.Repeat(content, 50))
+	r, err := s.Open(t.Context(), "/f", 0, nil)
+	ok(t, "open", err)
+	defer r.Close()
+	_, err = io.ReadFull(r, make([]byte, 10))
+	ok(t, "read", err)
+	s.Close()
+	for deadline := time.Now().Add(5 * time.Second); srv.Open() > 0; {
+		if time.Now().After(deadline) {
+			t.Fatal("the connection is still open")
+		}
+		time.Sleep(time.Millisecond)
+	}
+	_, err = io.ReadAll(r)
+	kind(t, "read after Close", err, remote.Canceled)
+}
+
+// Whoever waits for the only connection ends with its context, also while the
+// download that holds it is slow to let go.
+func TestPreemptDoesNotHoldItsCaller(t *testing.T) {
+	srv, s := start(t, ftpscript.Options{}, func(c *ftpconn.Config) { c.MaxConns = 1 })
+	srv.Tree.Put("/f", bytes.Repeat(content, 50))
+	hold := make(chan struct{})
+	defer close(hold)
+	srv.Add(ftpscript.Rule{Verb: "RETR", Data: &ftpscript.DataFault{After: 100, Hold: hold}})
+	r, err := s.Open(t.Context(), "/f", 0, nil)
+	ok(t, "open", err)
+	defer r.Close()
+	_, err = io.ReadFull(r, make([]byte, 100))
+	ok(t, "read", err)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	from := time.Now()
+	_, err = s.Stat(ctx, "/f")
+	kind(t, "stat", err, remote.Timeout)
+	if took := time.Since(from); took > 4*time.Second {
+		t.Errorf("took %v with a context of 2 s", took)
+	}
+}
