@@ -9,12 +9,17 @@ import (
 
 // change runs an operation that must not be sent twice. A reply that was lost
 // is settled by done, which looks and reports whether the change is there.
-func (s *Store) change(ctx context.Context, t task, do func(*session) error, done func(*session) bool) error {
+//
+// do calls begun just before it sends what changes something: what fails before
+// that may be begun again, and is not settled by looking.
+func (s *Store) change(ctx context.Context, t task, do func(ss *session, begun func()) error, done func(*session) bool) error {
 	if err := validPath(t.path); err != nil {
 		return s.fail(t, err)
 	}
-	err := s.run(ctx, t, do)
-	if err == nil || ctx.Err() != nil || !remote.KindOf(err).Offline() && remote.KindOf(err) != remote.Protocol {
+	sent := false
+	t.again, t.past = true, &sent
+	err := s.run(ctx, t, func(ss *session) error { return do(ss, func() { sent = true }) })
+	if err == nil || !sent || ctx.Err() != nil || !remote.KindOf(err).Offline() && remote.KindOf(err) != remote.Protocol {
 		return err
 	}
 	f := wire.FaultOf(err)
@@ -41,7 +46,8 @@ func (s *Store) Rename(ctx context.Context, from, to string) error {
 	if err := validPath(to); err != nil {
 		return s.fail(t, err)
 	}
-	return s.change(ctx, t, func(ss *session) error {
+	return s.change(ctx, t, func(ss *session, begun func()) error {
+		begun()
 		sent, err := ss.rename(ss.path(from), ss.path(to))
 		r, no := refusal(err)
 		switch {
@@ -67,7 +73,7 @@ func (s *Store) Rename(ctx context.Context, from, to string) error {
 // DELE on a directory, we look first.
 func (s *Store) Remove(ctx context.Context, p string) error {
 	t := task{op: "remove", path: p, class: metadata}
-	return s.change(ctx, t, func(ss *session) error {
+	return s.change(ctx, t, func(ss *session, begun func()) error {
 		if k := s.server.known(); !k.checksTypes() {
 			e, err := ss.look(p)
 			if err != nil {
@@ -77,6 +83,7 @@ func (s *Store) Remove(ctx context.Context, p string) error {
 				return fault(remote.IsDir, "")
 			}
 		}
+		begun()
 		err := ss.dele(ss.path(p))
 		r, no := refusal(err)
 		if !no {
@@ -104,7 +111,8 @@ func (s *Store) Remove(ctx context.Context, p string) error {
 // Mkdir makes a directory.
 func (s *Store) Mkdir(ctx context.Context, p string) error {
 	t := task{op: "mkdir", path: p, class: metadata}
-	return s.change(ctx, t, func(ss *session) error {
+	return s.change(ctx, t, func(ss *session, begun func()) error {
+		begun()
 		err := ss.mkd(ss.path(p))
 		r, no := refusal(err)
 		if !no {
@@ -132,7 +140,7 @@ func (s *Store) Mkdir(ctx context.Context, p string) error {
 // on a file, we look first.
 func (s *Store) Rmdir(ctx context.Context, p string) error {
 	t := task{op: "rmdir", path: p, class: metadata}
-	return s.change(ctx, t, func(ss *session) error {
+	return s.change(ctx, t, func(ss *session, begun func()) error {
 		if k := s.server.known(); !k.checksTypes() {
 			e, err := ss.look(p)
 			if err != nil {
@@ -142,6 +150,7 @@ func (s *Store) Rmdir(ctx context.Context, p string) error {
 				return fault(remote.NotDir, "")
 			}
 		}
+		begun()
 		err := ss.rmd(ss.path(p))
 		r, no := refusal(err)
 		if !no {

@@ -57,11 +57,14 @@ func (ss *session) look(p string) (remote.Entry, error) {
 		if sure(r) {
 			return remote.Entry{}, as(remote.NotExist, r)
 		}
-		if r, err = ss.wire.Cmd("SIZE " + ss.path(p)); err != nil { // may be worded more clearly
+		// These may be worded more clearly. SIZE alone proves nothing: "no such
+		// file" is what some say of a directory.
+		rs, err := ss.wire.Batch("SIZE "+ss.path(p), "CWD "+ss.path(p))
+		if err != nil {
 			return remote.Entry{}, err
 		}
-		if sure(r) {
-			return remote.Entry{}, as(remote.NotExist, r)
+		if sure(rs[0]) && sure(rs[1]) {
+			return remote.Entry{}, as(remote.NotExist, rs[0])
 		}
 	}
 	if p == "/" {

@@ -132,10 +132,21 @@ func (r *reader) begin(ss *session) (*ftp.Response, error) {
 // notRead settles why a file cannot be read.
 func (ss *session) notRead(p string, r wire.Reply, gone bool) error {
 	kind := kindOf("open", r)
-	if kind != remote.Unknown && kind != remote.Temporary {
+	switch kind {
+	case remote.NotExist:
+		gone = true
+	case remote.Unknown, remote.Temporary:
+	default:
 		return as(kind, r)
 	}
 	if gone {
+		// "No such file" is what some say of a directory.
+		switch in, err := ss.wire.Cmd("CWD " + ss.path(p)); {
+		case err != nil:
+			return err
+		case in.OK():
+			return as(remote.IsDir, r)
+		}
 		return as(remote.NotExist, r)
 	}
 	switch e, err := ss.look(p); {

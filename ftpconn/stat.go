@@ -31,22 +31,18 @@ func (ss *session) stat(p string) (remote.Entry, error) {
 		return ss.look(p)
 	}
 	full := ss.path(p)
-	rs, err := ss.wire.Batch("SIZE "+full, "MDTM "+full)
+	rs, err := ss.wire.Batch("SIZE "+full, "MDTM "+full, "CWD "+full)
 	if err != nil {
 		return remote.Entry{}, err
 	}
 	if e, ok := fileOf(p, rs[0], rs[1]); ok {
 		return e, nil
 	}
-	if sure(rs[0]) {
-		return remote.Entry{}, as(remote.NotExist, rs[0])
-	}
-	r, err := ss.wire.Cmd("CWD " + full)
-	if err != nil {
-		return remote.Entry{}, err
-	}
-	if r.OK() {
+	if rs[2].OK() {
 		return remote.Entry{Name: path.Base(p), Type: remote.Dir, Size: -1}, nil
+	}
+	if sure(rs[0]) && sure(rs[2]) {
+		return remote.Entry{}, as(remote.NotExist, rs[0])
 	}
 	return ss.look(p)
 }
@@ -116,6 +112,9 @@ func (ss *session) answered(q inquiry, rs []wire.Reply) (a answer, err error) {
 	case rs[0].OK():
 		a.Entry, err = entryOf(q.path, rs[0])
 		a.found = err == nil
+		if n, ok := sizeIn(rs[1]); ok && a.found && a.Type == remote.File && a.Size < 0 {
+			a.Size = n
+		}
 	default:
 		ss.noMLST(rs[0])
 		a.Entry, a.found = fileOf(q.path, rs[1], wire.Reply{})
