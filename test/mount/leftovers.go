@@ -16,7 +16,7 @@ import (
 
 // family is how the temporary directories of all runs begin, in os.TempDir();
 // prefix how this run's do. Another run may be under way beside it.
-const family = "ftpfs-test."
+const family = "ftpfs-run."
 
 var prefix = fmt.Sprintf("%s%d.", family, os.Getpid())
 
