@@ -16,10 +16,11 @@ import (
 )
 
 // What a listing may make us hold.
-const (
-	maxListLine    = 64 << 10
-	maxListEntries = 5_000_000
-)
+const maxListLine = 64 << 10
+
+var maxList = bounds{lines: 5_000_000, bytes: 512 << 20}
+
+type bounds struct{ lines, bytes int }
 
 // List lists a directory as the server does it best: MLSD, else LIST -a, else
 // LIST, always of the directory just entered, so that no name is taken for a
@@ -211,7 +212,7 @@ func (ss *session) lines(dir, verb string, f func(line string) error) error {
 	if out.Data == nil {
 		return &replyError{out.Refusal}
 	}
-	if err := scan(out.Data, f); err != nil {
+	if err := scan(out.Data, maxList, f); err != nil {
 		if wire.FaultOf(err) == nil {
 			out.Data.Abort()
 			return &remote.Error{Kind: remote.Protocol, Err: err}
@@ -238,8 +239,9 @@ func (ss *session) lines(dir, verb string, f func(line string) error) error {
 }
 
 // scan splits a listing into lines, each without its line end.
-func scan(r io.Reader, f func(line string) error) error {
+func scan(r io.Reader, most bounds, f func(line string) error) error {
 	br := bufio.NewReaderSize(r, maxListLine)
+	bytes := 0
 	for n := 0; ; n++ {
 		b, err := br.ReadSlice('\n')
 		if err == bufio.ErrBufferFull {
@@ -247,6 +249,9 @@ func scan(r io.Reader, f func(line string) error) error {
 		}
 		if err != nil && err != io.EOF {
 			return err
+		}
+		if bytes += len(b); bytes > most.bytes || n > most.lines {
+			return fmt.Errorf("the listing is longer than %d bytes or %d lines", most.bytes, most.lines)
 		}
 		if l := len(b); l > 0 {
 			if b[l-1] != '\n' {
@@ -258,9 +263,6 @@ func scan(r io.Reader, f func(line string) error) error {
 			}
 		}
 		if len(b) > 0 {
-			if n >= maxListEntries {
-				return fmt.Errorf("the listing has more than %d entries", maxListEntries)
-			}
 			if err := f(string(b)); err != nil {
 				return err
 			}

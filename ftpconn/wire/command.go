@@ -86,6 +86,7 @@ func (c *Conn) Batch(cmds ...string) ([]Reply, error) {
 		return nil, err
 	}
 	next, out, bytes := 0, 0, 0 // commands written; unanswered ones and their bytes
+	held := 0
 	for len(replies) < len(cmds) {
 		if next < len(cmds) && out <= windowCommands/2 && bytes <= windowBytes/2 {
 			from := next
@@ -110,6 +111,12 @@ func (c *Conn) Batch(cmds ...string) ([]Reply, error) {
 		out--
 		bytes -= len(cmds[i])
 		replies = append(replies, r)
+		for _, l := range r.Lines {
+			held += len(l)
+		}
+		if held > maxBatchBytes {
+			return replies, c.condemn(&Error{Fault: Garbage, Step: verbOf(cmds[i]), Sent: true, Err: errLongReply})
+		}
 	}
 	c.cfg.Traits.Segments(Proven)
 	return replies, nil

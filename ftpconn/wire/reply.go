@@ -12,6 +12,7 @@ const (
 	maxLine       = 16 << 10 // bytes of a line: a path of 4 KiB fits, also one with doubled quotes
 	maxReplyLines = 4096
 	maxReplyBytes = 256 << 10
+	maxBatchBytes = 64 << 20 // the replies to a batch together
 )
 
 // Reply is one answer of the server.
