@@ -81,6 +81,37 @@ func (p *pool) wantedLocked() bool {
 	return false
 }
 
+// How long a refused password is not tried again.
+const (
+	authMemory  = 10 * time.Minute
+	authNoHurry = 30 * time.Minute // one that was never right
+)
+
+// refusedLocked remembers that the server refused the password, or what it says
+// so of: while other sessions with that very password are alive it is a limit, in
+// words that the table does not know.
+func (p *pool) refusedLocked(err error) {
+	living := len(p.all) - len(p.idle)
+	for _, ss := range p.idle {
+		if ss.wire.Quiet() {
+			living++
+		}
+	}
+	if living == 0 {
+		p.auth, p.authT = err, time.Now()
+		p.failLocked(err)
+		return
+	}
+	p.store.log.Warn("a further login was refused", "connections", living, "because", err)
+	p.learned, p.learnedT = max(1, len(p.all)), time.Now().Add(authMemory-capMemory)
+	for _, q := range p.waiting {
+		for _, w := range q {
+			w.fresh = false // else each would cost an idle session and another login
+		}
+	}
+	p.dispatchLocked()
+}
+
 // failed ends a dialing that did not succeed. A refused password is remembered
 // and not tried again: servers ban for that. Anything else means that the
 // server is down, unless other connections to it are at work.
@@ -88,8 +119,7 @@ func (p *pool) failed(err error) {
 	p.mu.Lock()
 	p.dialing--
 	if remote.Is(err, remote.Auth) {
-		p.auth, p.authT = err, time.Now()
-		p.failLocked(err)
+		p.refusedLocked(err)
 		p.mu.Unlock()
 		return
 	}

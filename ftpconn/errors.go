@@ -30,7 +30,8 @@ func text(p string) *regexp.Regexp { return regexp.MustCompile(`(?i)` + p) }
 var table = []rule{
 	{codes: `500|502|504|202`, kind: remote.Unsupported},
 	{codes: `503`, kind: remote.Protocol},
-	{codes: `530|532|331|332`, op: `login`, text: text(`too many|maximum|limit|connections?\b.*(reached|exceeded|allowed)|users? .*logged in`), kind: remote.Temporary},
+	{codes: `[45]..|33.`, op: `login`, text: text(`\bban(ned|s)?\b|fail(ed|ures?)\b|attempts`), kind: remote.Auth}, // "too many failed logins"
+	{codes: `5..|33.|4[3-5].`, op: `login`, text: text(`too many|maximum|limit|connections?\b.*(reached|exceeded|allowed)|users? .*logged in|\b(full|busy|overloaded)\b`), kind: remote.Temporary},
 	{codes: `5..|33.`, op: `login`, kind: remote.Auth},
 	{codes: `421`, kind: remote.Down},
 	{codes: `452|552`, kind: remote.NoSpace},

@@ -56,6 +56,11 @@ func TestReplyTable(t *testing.T) {
 		{"chmod", 504, "Command not implemented for that parameter", remote.Unsupported},
 		{"rename", 503, "Bad sequence of commands", remote.Protocol},
 		{"login", 530, "Too many connections", remote.Temporary},
+		{"login", 530, "Server is full, come back later", remote.Temporary},
+		{"login", 450, "Too many users", remote.Temporary},
+		{"login", 421, "Temporarily banned for too many failed login attempts", remote.Auth},
+		{"login", 530, "Too many failed logins", remote.Auth},
+		{"login", 530, "Maximum login attempts exceeded", remote.Auth},
 		{"login", 332, "Need account", remote.Auth},
 	} {
 		if got := kindOf(c.op, wire.Reply{Code: c.code, Lines: []string{c.text}}); got != c.want {

@@ -232,10 +232,9 @@ func (h *health) tell(up bool) {
 	}
 }
 
-// refusedAuth remembers that the server refused the password.
+// refusedAuth notes what the probe met.
 func (p *pool) refusedAuth(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.auth, p.authT = err, time.Now()
-	p.failLocked(err)
+	p.refusedLocked(err)
 }

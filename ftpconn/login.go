@@ -97,6 +97,9 @@ func turnedAway(err error) error {
 	if f == nil || f.Reply.Code == 0 {
 		return err
 	}
+	if kindOf("login", f.Reply) == remote.Auth && f.Reply.Code == 421 { // banned: every further try prolongs it
+		return as(remote.Auth, f.Reply)
+	}
 	if f.Reply.Code == 421 || kindOf("login", f.Reply) == remote.Temporary {
 		return &full{as(remote.Temporary, f.Reply)}
 	}
@@ -106,6 +109,9 @@ func turnedAway(err error) error {
 // loginFailed sorts what the server said to USER or PASS.
 func (s *Store) loginFailed(w *wire.Conn, err error) error {
 	f := wire.FaultOf(err)
+	if f != nil && f.Reply.Code == 421 && kindOf("login", f.Reply) == remote.Auth {
+		return as(remote.Auth, f.Reply)
+	}
 	if f != nil && f.Reply.Code == 421 {
 		return &full{as(remote.Temporary, f.Reply)}
 	}

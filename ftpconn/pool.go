@@ -119,8 +119,14 @@ func (p *pool) refusesLocked() error {
 	if p.closed {
 		return fault(remote.Canceled, "closed")
 	}
-	if p.auth != nil && (p.store.count.logins.Load() == 0 || time.Since(p.authT) < 10*time.Minute) {
-		return p.auth
+	if p.auth != nil {
+		memory := authMemory
+		if p.store.count.logins.Load() == 0 {
+			memory = authNoHurry
+		}
+		if time.Since(p.authT) < memory {
+			return p.auth
+		}
 	}
 	return nil
 }

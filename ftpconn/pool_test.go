@@ -294,3 +294,42 @@ func TestSegmentsRetreat(t *testing.T) {
 		})
 	}
 }
+
+// A server that refuses further logins in words nobody knows is full: the password
+// is in use at this very moment.
+func TestRefusedBesideOthers(t *testing.T) {
+	srv, s := start(t, ftpscript.Options{}, nil)
+	srv.Add(ftpscript.Rule{Verb: "PASS", Skip: 2, Instead: "530 Zugang verweigert."})
+	srv.Tree.Put("/f", content)
+	var wg sync.WaitGroup
+	for range 12 {
+		wg.Go(func() {
+			got, err := read(s, "/f", 0)
+			if err != nil || !bytes.Equal(got, content) {
+				t.Errorf("read %d bytes, %v", len(got), err)
+			}
+			if _, err := s.Stat(t.Context(), "/f"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if n := len(srv.Since(0).Verbs("PASS")); n > 6 {
+		t.Errorf("%d logins were tried", n)
+	}
+}
+
+// A server that bans us is not asked again and again.
+func TestBanned(t *testing.T) {
+	for _, verb := range []string{"CONNECT", "PASS"} {
+		srv, s := start(t, ftpscript.Options{}, nil)
+		srv.Add(ftpscript.Rule{Verb: verb, Instead: "421 Temporarily banned for too many failed login attempts"})
+		for range 3 {
+			_, err := s.Stat(t.Context(), "/")
+			kind(t, "stat", err, remote.Auth)
+		}
+		if n := srv.Opened(); n != 1 {
+			t.Errorf("%s: %d connections", verb, n)
+		}
+	}
+}

@@ -253,6 +253,10 @@ func (c *Conn) check(step string) error {
 // closed by the server, and nothing unasked has come.
 func (c *Conn) Alive() bool { return c.check("idle") == nil }
 
+// Quiet is a look at an idle connection from outside: not condemned, not closed by
+// the server, and nothing unasked has come.
+func (c *Conn) Quiet() bool { return c.Dead() == nil && c.br.Buffered() == 0 && !pending(c.raw) }
+
 // pending reports whether bytes or the end of the stream wait in nc.
 func pending(nc net.Conn) bool {
 	sc, ok := nc.(syscall.Conn)
