@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -44,6 +45,7 @@ func Main(m *testing.M) {
 	os.Setenv("LC_ALL", "C.UTF-8")
 	os.Setenv("TZ", "UTC")
 
+	go endOnSignal(home)
 	code := m.Run()
 	if left := leftovers(); len(left) > 0 {
 		fmt.Fprintf(os.Stderr, "FAIL: left behind: %s\n", strings.Join(left, "; "))
@@ -55,6 +57,42 @@ func Main(m *testing.M) {
 		os.RemoveAll(built)
 	}
 	os.Exit(code)
+}
+
+// endOnSignal leaves nothing behind after Ctrl-C, which daemons and servers, in
+// process groups of their own, do not see.
+func endOnSignal(home string) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, unix.SIGTERM, unix.SIGHUP)
+	<-signals
+	for range 100 { // what was forked meanwhile is found in the next round
+		pids := children()
+		if len(pids) == 0 {
+			break
+		}
+		for _, pid := range pids {
+			_ = unix.Kill(pid, unix.SIGKILL)
+			ended(pid, time.Second)
+		}
+	}
+	sweep()
+	os.RemoveAll(home)
+	os.Exit(130)
+}
+
+// children are the processes below this one, orphans among them.
+func children() []int {
+	var pids []int
+	lists, _ := filepath.Glob("/proc/self/task/*/children")
+	for _, name := range lists {
+		text, _ := os.ReadFile(name)
+		for _, f := range strings.Fields(string(text)) {
+			if pid, _ := strconv.Atoi(f); pid > 0 {
+				pids = append(pids, pid)
+			}
+		}
+	}
+	return pids
 }
 
 // TempDir is a new directory, removed when the test ends. Unlike t.TempDir's it
@@ -145,16 +183,10 @@ func othersAlive(rest string) bool {
 // leftovers names mounts below our prefix and processes below this one.
 func leftovers() []string {
 	left := mountsBelow(filepath.Join(os.TempDir(), prefix))
-	lists, _ := filepath.Glob("/proc/self/task/*/children")
-	for _, name := range lists {
-		text, _ := os.ReadFile(name)
-		for _, f := range strings.Fields(string(text)) {
-			pid, _ := strconv.Atoi(f)
-			if pid > 0 && !ended(pid, 5*time.Second) {
-				cmd, _ := os.ReadFile("/proc/" + f + "/cmdline")
-				left = append(left, fmt.Sprintf("process %d (%s)", pid, bytes.ReplaceAll(cmd, []byte{0}, []byte{' '})))
-				_ = unix.Kill(pid, unix.SIGKILL)
-			}
+	for _, pid := range children() {
+		if !ended(pid, 5*time.Second) {
+			left = append(left, fmt.Sprintf("process %d (%s)", pid, CommandLine(pid)))
+			_ = unix.Kill(pid, unix.SIGKILL)
 		}
 	}
 	return left
