@@ -34,7 +34,8 @@ type content struct {
 	held    int64 // bytes counted against the cache's bound
 	stale   bool
 	closed  bool
-	users   int // handles; guarded by tree.mu
+	users   int    // handles; guarded by tree.mu
+	marks   *marks // writes since the record was saved; nil while the length tells
 	streams []*stream
 	wake    chan struct{} // closed and replaced when ranges or streams change
 	ahead   int64         // how far to read ahead of the last reader
@@ -167,6 +168,11 @@ func (c *content) writeAt(p []byte, off int64) (int, error) {
 		c.have.Add(off, end)
 		c.dirty.Add(off, end)
 		c.size = max(c.size, end)
+		if c.marks != nil {
+			if merr := c.marks.add(off, end); err == nil && merr != nil {
+				return 0, merr // not accepted: a crash would lose it
+			}
+		}
 	}
 	return n, err
 }
@@ -266,6 +272,9 @@ func (c *content) close() {
 	c.held, c.path = 0, ""
 	c.have = ranges.Set{}
 	c.broadcastLocked()
+	if c.marks != nil && c.tree.ctx.Err() == nil { // at the end of the daemon the record may lag
+		c.marks.end()
+	}
 	c.mu.Unlock()
 	c.io.Lock()
 	f := c.f

@@ -73,7 +73,14 @@ func (f *File) freeze(ctx context.Context) error {
 	}
 }
 
-func (f *File) thaw() { f.pub <- struct{}{} }
+// thaw ends a freeze; tree.mu is not held.
+func (f *File) thaw() {
+	f.pub <- struct{}{}
+	t := f.node.tree
+	t.mu.Lock()
+	t.releaseLocked(f.node)
+	t.mu.Unlock()
+}
 
 func (f *File) neededLocked() bool {
 	return f.handles > 0 || f.owed || f.cur != nil || f.uploading != nil || len(f.pub) == 0
@@ -239,6 +246,11 @@ func (f *File) save(open, durable bool) error {
 	t.mu.Lock()
 	f.saved, f.savedOpen = changes, open
 	t.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.marks != nil {
+		return c.marks.reset()
+	}
 	return nil
 }
 

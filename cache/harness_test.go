@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -71,6 +72,19 @@ func (m *mount) stop() {
 		m.t.Errorf("Close: %v", err)
 	}
 	m.Tree = nil
+}
+
+// crash ends the daemon as kill -9 does: what it had on disk at that moment is
+// taken up by another.
+func (m *mount) crash() {
+	m.t.Helper()
+	at := filepath.Join(m.t.TempDir(), "state")
+	if err := os.CopyFS(at, os.DirFS(m.cfg.StateDir)); err != nil {
+		m.t.Fatal(err)
+	}
+	m.stop()
+	m.cfg.StateDir = at
+	m.open()
 }
 
 func (m *mount) walk(p string) (*Node, error) {

@@ -100,6 +100,7 @@ func (h *Handle) WriteAt(ctx context.Context, p []byte, off int64) (int, error) 
 		return 0, err
 	}
 	defer f.rec.RUnlock()
+	f.markWrites(c)
 	n, err := c.writeAt(p, off)
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -115,6 +116,20 @@ func (h *Handle) WriteAt(ctx context.Context, p []byte, off int64) (int, error) 
 		f.touchedLocked()
 	}
 	return n, err
+}
+
+// markWrites has the parts that are written marked, if the length of the data file
+// would not tell a restart what they are.
+func (f *File) markWrites(c *content) {
+	t := f.node.tree
+	t.mu.Lock()
+	needed, id := f.owed && f.base != nil, f.id
+	t.mu.Unlock()
+	c.mu.Lock()
+	if needed && c.marks == nil {
+		c.marks = &marks{path: t.marksPath(id)}
+	}
+	c.mu.Unlock()
 }
 
 // beginWrite returns with f.rec held shared and a record on disk that says a writer

@@ -212,6 +212,9 @@ func (s *shipment) settle(ctx context.Context) error {
 		return err
 	}
 	defer f.thaw()
+	if err := s.lookForEarlier(); err != nil {
+		return err
+	}
 
 	f.rec.Lock()
 	t.mu.Lock()
@@ -222,7 +225,7 @@ func (s *shipment) settle(ctx context.Context) error {
 	}
 	mtime := wholeSecond(f.mtime)
 	p := remote.Publish{Path: f.node.pathLocked(), Size: s.size, Expect: f.base, MTime: &mtime, Mode: f.mode}
-	temp, earlier, open := join(s.dir.pathLocked(), s.temp), f.sent, f.savedOpen
+	temp, open := join(s.dir.pathLocked(), s.temp), f.savedOpen
 	s.changes = f.changes
 	f.temp, f.sent = temp, &remote.Version{Size: s.size, MTime: mtime, MGrain: time.Second}
 	t.mu.Unlock()
@@ -234,7 +237,7 @@ func (s *shipment) settle(ctx context.Context) error {
 	// From here on the dialogue is not broken off: t.ctx, not ctx.
 	done, err := t.store.Publish(t.ctx, temp, p)
 	if remote.Is(err, remote.Changed) || remote.Is(err, remote.Exist) {
-		done, err = s.theirs(temp, p, earlier)
+		done, err = s.theirs(temp, p)
 	}
 	if remote.Is(err, remote.NoReplace) {
 		done, err = t.publishByBackup(t.ctx, temp, p)
@@ -242,15 +245,48 @@ func (s *shipment) settle(ctx context.Context) error {
 	switch {
 	case errors.Is(err, errConflict):
 		return nil // kept beside theirs
-	case err != nil && !remote.KindOf(err).Offline():
+	case err != nil && !undecided(err):
 		t.mu.Lock()
-		f.sent = earlier // it did not get there
+		f.sent = nil // it did not get there
 		t.mu.Unlock()
 		fallthrough
 	case err != nil:
 		return fmt.Errorf("publish %s: %w", p.Path, err)
 	}
 	s.published(done, p)
+	return nil
+}
+
+// undecided says that err leaves it open whether the server did what was asked.
+func undecided(err error) bool {
+	switch k := remote.KindOf(err); k {
+	case remote.Canceled, remote.Protocol, remote.Temporary, remote.Unknown:
+		return true
+	default:
+		return k.Offline()
+	}
+}
+
+// lookForEarlier finds out what became of an earlier attempt whose answer was lost,
+// before another is made: if it got there, it is ours to replace. f is frozen.
+func (s *shipment) lookForEarlier() error {
+	t, f := s.tree, s.file
+	t.mu.Lock()
+	sent, path := f.sent, f.node.pathLocked()
+	t.mu.Unlock()
+	if sent == nil {
+		return nil
+	}
+	now, err := t.store.Stat(t.ctx, path)
+	if err != nil && !remote.Is(err, remote.NotExist) {
+		return fmt.Errorf("look whether %s was published: %w", path, err)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if v := now.Version(); err == nil && now.Type == remote.File && v.Size == sent.Size && v.MGrain > 0 && !v.Differs(*sent) {
+		f.base = &v
+	}
+	f.sent = nil
 	return nil
 }
 
@@ -327,6 +363,10 @@ func (c *content) becomeClean(v remote.Version, id uint64) {
 	}
 	c.ver, c.base = v, v.Size
 	c.dirty.Truncate(0)
+	if c.marks != nil {
+		c.marks.end()
+		c.marks = nil
+	}
 	c.have.Add(0, c.size)
 	c.spooled = false
 	if err == nil {

@@ -37,6 +37,9 @@ func (t *Tree) load() {
 			files = append(files, f)
 		}
 	}
+	if err == nil && !t.keepMarks {
+		t.dropOldMarks()
+	}
 	gated := len(intents) > 0 && t.gate.TryAcquire(gateAll)
 	close(t.loaded)
 	if len(files) > 0 {
@@ -75,6 +78,15 @@ func (t *Tree) restore(r *spool.Record) (*File, error) {
 		t.owedDirs[n] = struct{}{}
 		return nil, nil
 	}
+	marked := false
+	if r.Interrupted {
+		for _, w := range t.readMarks(r.ID) { // written since the record's last update
+			r.Have.Add(w.Off, w.End)
+			r.Dirty.Add(w.Off, w.End)
+			r.Size = max(r.Size, w.End)
+			marked = true
+		}
+	}
 	if r.Interrupted && r.Base != nil && r.Dirty.Empty() && r.Size == r.Base.Size {
 		return nil, t.spool.Drop(r.ID) // opened for writing, and nothing was written
 	}
@@ -94,6 +106,12 @@ func (t *Tree) restore(r *spool.Record) (*File, error) {
 	if size > st.Size() {
 		if err := data.Truncate(size); err != nil {
 			return nil, errors.Join(err, data.Close())
+		}
+	}
+	if marked {
+		if err := t.spool.Put(r); err != nil {
+			t.keepMarks = true
+			t.cfg.Log.Warn("cannot note in its record what an interrupted file holds; its marks are kept", "path", r.Path, "err", err)
 		}
 	}
 	t.mu.Lock()

@@ -30,6 +30,8 @@ type Tree struct {
 	tag      string              // of our temporary names
 	loaded   chan struct{}       // closed once the spool's records are in place
 
+	keepMarks bool // used by load alone
+
 	contentIDs atomic.Uint64
 	onChange   atomic.Pointer[func(ino uint64)]
 
