@@ -33,7 +33,8 @@ func (d *dialogue) open() (opening, error) {
 	if proven == Off {
 		cmd, proven = "PASV", tr.get(&tr.pasv)
 	}
-	if proven == Proven && d.segments != Off && !d.t.Alone {
+	if d.jointT = tr.get(&tr.joint); proven == Proven && d.segments != Off && d.jointT != Off && !d.t.Alone {
+		d.joint = true
 		return opening{cmd: cmd, done: func(r Reply) (err error) {
 			d.data, d.refused, err = c.passive(cmd, r)
 			return err

@@ -20,6 +20,7 @@ type Traits struct {
 	mu       sync.Mutex
 	segments Trait // several commands in one segment
 	prepared Trait // a data connection made before its command
+	joint    Trait // EPSV and the command that needs its connection in one segment
 	epsv     Trait // EPSV; Off: PASV
 	pasv     Trait
 	eprt     Trait // EPRT; Off: PORT
@@ -59,11 +60,11 @@ func (t *Traits) Segments(v Trait) { t.learn(&t.segments, v) }
 func (t *Traits) Prepared(v Trait) { t.learn(&t.prepared, v) }
 
 // Known is a copy of what was learned, for status and tests.
-type Known struct{ Segments, Prepared, EPSV, EPRT Trait }
+type Known struct{ Segments, Prepared, EPSV, EPRT, Joint Trait }
 
 // Known returns what was learned so far.
 func (t *Traits) Known() Known {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return Known{t.segments, t.prepared, t.epsv, t.eprt}
+	return Known{t.segments, t.prepared, t.epsv, t.eprt, t.joint}
 }

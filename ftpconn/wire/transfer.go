@@ -67,7 +67,9 @@ type dialogue struct {
 	segments  Trait        // as it was when the dialogue began; Off: not used
 	early     bool         // the data connection was prepared
 	joined    bool         // several commands went in one segment
+	joint     bool         // the data connection's command went along
 	preparedT Trait
+	jointT    Trait
 }
 
 func (d *dialogue) run() (Outcome, error) {
@@ -98,7 +100,7 @@ func (d *dialogue) odd(code int) bool {
 }
 
 func (d *dialogue) untried() bool {
-	return d.early && d.preparedT == Untried || d.joined && d.segments == Untried
+	return d.early && d.preparedT == Untried || d.joint && d.jointT == Untried || d.joined && d.segments == Untried
 }
 
 // surprised gives up the trick that failed at its first try.
@@ -110,6 +112,11 @@ func (d *dialogue) surprised(err error) error {
 	if d.early && d.preparedT == Untried {
 		d.c.cfg.Traits.Prepared(Off)
 		d.c.trace("! prepared data connection failed, not used from now on")
+		return d.c.condemn(&Error{Fault: Surprise, Step: e.Step, Sent: e.Sent, Reply: e.Reply, Err: e.Err})
+	}
+	if d.joint && d.jointT == Untried && d.segments == Proven {
+		d.c.cfg.Traits.learn(&d.c.cfg.Traits.joint, Off)
+		d.c.trace("! a command in one segment with its data connection's failed, sent after it from now on")
 		return d.c.condemn(&Error{Fault: Surprise, Step: e.Step, Sent: e.Sent, Reply: e.Reply, Err: e.Err})
 	}
 	return d.c.surprised(d.segments, err)
@@ -208,6 +215,9 @@ func (d *dialogue) answers(from int) (Outcome, error) {
 		// not come: that is not worth the whole timeout.
 		c.wait = min(trialWait, c.cfg.Timeout/3)
 	}
+	if d.joint && d.jointT == Untried {
+		c.wait = min(trialWait, c.cfg.Timeout/3)
+	}
 	r, err := c.readReply(verbOf(d.t.Verb))
 	c.wait = 0
 	if err != nil && d.refused != nil && FaultOf(err).Fault == Stalled {
@@ -250,6 +260,9 @@ func (d *dialogue) answers(from int) (Outcome, error) {
 	d.ln, d.data = nil, nil
 	if d.joined {
 		c.cfg.Traits.Segments(Proven)
+	}
+	if d.joint {
+		c.cfg.Traits.learn(&c.cfg.Traits.joint, Proven)
 	}
 	if d.early {
 		c.cfg.Traits.Prepared(Proven)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -363,4 +364,51 @@ func TestStalledData(t *testing.T) {
 	if got := download(t, c, "RETR /f"); got != "content" {
 		t.Errorf("got %q", got)
 	}
+}
+
+// A server that takes plain commands in one segment, but not a transfer before its
+// data connection stands, is noticed at the first try.
+func TestJointRetreat(t *testing.T) {
+	for _, refusal := range []string{"425 no data connection", ""} {
+		plain := ordinary("content", nil)
+		var tries atomic.Int32
+		srv := serve(t, "220 hi\r\n", func(c *session, verb, arg string) {
+			if verb == "RETR" {
+				if tries.Add(1) == 2 { // the first had its connection before
+					if refusal != "" {
+						c.reply(refusal)
+					}
+					return
+				}
+			}
+			plain(c, verb, arg)
+		})
+		traits := new(wire.Traits)
+		change := func(c *wire.Config) { c.Traits = traits; c.Timeout = time.Second }
+		c := srv.dial(t, change)
+		library(t, c) // proves segments
+		download(t, c, "RETR /f")
+		_, err := c.Transfer(wire.Transfer{Verb: "RETR /f"})
+		fault(t, refusal, err, wire.Surprise)
+		if k := traits.Known(); k.Joint != wire.Off || k.Segments != wire.Proven {
+			t.Errorf("%q: known %+v", refusal, k)
+		}
+		c = srv.dial(t, change)
+		if got := download(t, c, "RETR /f"); got != "content" {
+			t.Errorf("%q: got %q", refusal, got)
+		}
+	}
+}
+
+// A server that claims UTF8 and refuses to turn it on is logged in to all the same.
+func TestUTF8Refused(t *testing.T) {
+	plain := ordinary("", nil)
+	srv := serve(t, "220 hi\r\n", func(c *session, verb, arg string) {
+		if verb == "OPTS" {
+			c.reply("550 no")
+			return
+		}
+		plain(c, verb, arg)
+	})
+	library(t, srv.dial(t, nil))
 }
