@@ -74,3 +74,31 @@ func TestChangeOnStaleConnection(t *testing.T) {
 		}
 	}
 }
+
+// A file named "-a", where LIST takes -a for a name: that file is not the listing.
+func TestListTakesOptionForName(t *testing.T) {
+	var calls int
+	srv, s := start(t, ftpscript.Options{Refuse: []string{"MLSD", "MLST"}, Listing: func(_, _ string, lines []string) []string {
+		if calls++; calls == 1 { // LIST -a
+			return lines[:1]
+		}
+		return lines
+	}}, nil)
+	for _, p := range []string{"/d/-a", "/d/b", "/d/c"} {
+		srv.Tree.Put(p, nil)
+	}
+	entries, err := s.List(t.Context(), "/d")
+	if err != nil || len(entries) != 3 {
+		t.Errorf("listed %q, %v", names(entries), err)
+	}
+}
+
+// "File exists" in the answer to RNTO onto a full directory is no invitation to
+// move that directory away.
+func TestRenameOntoFullDirectory(t *testing.T) {
+	srv, s := start(t, ftpscript.Options{}, nil)
+	srv.Tree.MkdirAll("/from")
+	srv.Tree.Put("/to/inside", content)
+	srv.Add(ftpscript.Rule{Verb: "RNTO", Instead: "550 /to: File exists."})
+	kind(t, "rename", s.Rename(t.Context(), "/from", "/to"), remote.NotEmpty)
+}

@@ -138,7 +138,7 @@ func (ss *session) ls(dir string, exact bool) ([]remote.Entry, error) {
 		got, err := ss.lsWith(dir, "LIST -a")
 		_, no := refusal(err)
 		switch {
-		case err == nil && (len(got.lines) > 0 || got.dots):
+		case err == nil && (len(got.lines) > 1 || got.dots || len(got.lines) == 1 && !strings.HasSuffix(got.lines[0], " -a")):
 			return ss.timed(dir, got, exact)
 		case err != nil && (!no || ss.entered != dir):
 			return nil, err

@@ -214,9 +214,7 @@ func (ss *session) notMoved(from string, r wire.Reply) error {
 func (ss *session) notReplaced(from, to string, exists bool, r wire.Reply) error {
 	kind := kindOf("rename", r)
 	switch kind {
-	case remote.Exist:
-		return as(remote.NoReplace, r)
-	case remote.Unknown, remote.BadName:
+	case remote.Unknown, remote.BadName, remote.Exist: // "exists" is said of full directories too
 	default:
 		return as(kind, r)
 	}

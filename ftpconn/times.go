@@ -1,6 +1,7 @@
 package ftpconn
 
 import (
+	"strings"
 	"time"
 
 	"ftpfs/cache/remote"
@@ -38,12 +39,8 @@ func (ss *session) timed(dir string, got lsOutput, exact bool) ([]remote.Entry, 
 		return entries, nil
 	}
 	cmds := make([]string, len(files))
-	base := ss.path(dir)
-	if base != "/" {
-		base += "/"
-	}
 	for n, i := range files {
-		cmds[n] = "MDTM " + base + entries[i].Name
+		cmds[n] = "MDTM " + ss.path(strings.TrimSuffix(dir, "/")+"/"+entries[i].Name)
 		if wire.Refused(cmds[n]) != nil {
 			return entries, nil
 		}
