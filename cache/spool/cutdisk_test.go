@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -195,7 +197,8 @@ func cut(t *testing.T, log []event, k, j int, content, from, dir string, rnd *ra
 			step(names, e, n)
 		}
 	}
-	for path, n := range names {
+	for _, path := range slices.Sorted(maps.Keys(names)) { // the same at each run
+		n := names[path]
 		b := map[string][]byte{"synced": n.synced, "hollow": n.hollow, "live": n.live}[content]
 		if content == "mixed" {
 			b = n.mixed(rnd)

@@ -14,6 +14,7 @@
 //	data/N               content of file N, sparse
 //	intent/SEQ.json      a rename on the server, recorded before it is sent
 //	quarantine/          what could not be believed: record, data, and a note saying why
+//	spare/               files of former records, for new ones (spare.go)
 //	discarded/           what a person threw away, kept
 //
 // # What survives

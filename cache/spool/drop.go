@@ -76,7 +76,7 @@ func (s *Spool) sweep(id uint64) error {
 	if err := s.removeAny(s.data(id)); err != nil {
 		return err
 	}
-	if err := s.removeAny(s.rec(id, ".gone")); err != nil {
+	if err := s.recycle(id); err != nil {
 		return err
 	}
 	s.forget(id)

@@ -160,6 +160,7 @@ func (s *Spool) groupSync() error {
 		return nil
 	}
 	pending := maps.Clone(s.pending)
+	ripe := len(s.unripe)
 	end := s.next + 1 // numbers below end are not in flight
 	for seq := range s.inflight {
 		end = min(end, seq)
@@ -193,6 +194,8 @@ func (s *Spool) groupSync() error {
 	}
 	s.mu.Lock()
 	s.onDisk = m.OnDisk
+	s.spare = append(s.spare, s.unripe[:ripe]...)
+	s.unripe = append([]uint64(nil), s.unripe[ripe:]...)
 	for id, seq := range pending {
 		if s.pending[id] == seq && seq < end {
 			delete(s.pending, id)

@@ -8,7 +8,7 @@ import (
 
 // Peek counts what the spool in dir owes, without locking or changing it: files
 // and directories with a record, the bytes of them that are dirty, and how many
-// are parked. What cannot be read counts as owed with 0 bytes, and a spool in use
+// are parked, as those are that a writer had open when its daemon died. What cannot be read counts as owed with 0 bytes, and a spool in use
 // is seen as it passes. It fails when dir cannot be read; fs.ErrNotExist: there is
 // no spool.
 func Peek(dir string) (owed int, bytes int64, parked int, err error) {
@@ -31,7 +31,7 @@ func Peek(dir string) (owed int, bytes int64, parked int, err error) {
 		}
 		if r, err := newestIn(b, id); err == nil {
 			bytes += r.Dirty.Len()
-			if r.Parked {
+			if r.Parked || r.Interrupted || r.Open {
 				parked++
 			}
 		}

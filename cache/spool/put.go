@@ -119,6 +119,10 @@ func (s *Spool) put(r *Record, durably bool) error {
 // a record; of the file's first one nothing is.
 func (s *Spool) write(id uint64, st *state, p *plan, b []byte, next slot, force bool) error {
 	rec := s.rec(id, ".json")
+	if st.size == 0 && s.reuse(id, b, force) {
+		st.size, st.slots[0] = len(b), next
+		return nil
+	}
 	if err := s.fs.WriteAt(rec, b, int64(p.at*len(b)), force); err != nil {
 		st.slots[p.at] = slot{}
 		if st.size == 0 {

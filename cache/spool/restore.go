@@ -28,20 +28,31 @@ func readRecords(b []byte, id uint64) (recs, torn []reading, newer bool, size in
 			continue
 		}
 		got := reading{at: i}
-		if got.rec, got.proof, got.err = decodeRecord(sl, id); got.err != nil {
-			torn = append(torn, got)
-		} else {
+		got.rec, got.proof, got.err = decodeRecord(sl, id)
+		switch {
+		case got.err == nil:
 			recs = append(recs, got)
+		case got.foreign(id): // from before the file was a spare
+		default:
+			torn = append(torn, got)
 		}
 	}
 	slices.SortFunc(recs, func(a, b reading) int { return cmp.Compare(b.rec.Seq, a.rec.Seq) })
 	for _, t := range torn {
-		h, _, ok := parseHead(slots[t.at])
-		if len(recs) == 0 || !ok || h.seq > recs[0].rec.Seq && !h.same {
+		sl := slots[t.at]
+		h, _, ok := parseHead(sl)
+		switch {
+		case !ok && blank(sl[:min(len(sl), sector)]): // as good as never written
+		case len(recs) == 0, !ok, h.seq > recs[0].rec.Seq && !h.same:
 			newer = true
 		}
 	}
 	return recs, torn, newer, size
+}
+
+// foreign says that got is whole, and of another file than id.
+func (got *reading) foreign(id uint64) bool {
+	return got.err != nil && got.rec.ID != 0 && got.rec.ID != id
 }
 
 // newestIn returns the record that stands in a record's file.
@@ -53,7 +64,7 @@ func newestIn(b []byte, id uint64) (Record, error) {
 	case len(torn) > 0:
 		return torn[0].rec, torn[0].err
 	}
-	return Record{}, fmt.Errorf("%d bytes of nothing", len(b))
+	return Record{}, fmt.Errorf("%d bytes, no record of file %d", len(b), id)
 }
 
 func (s *Spool) sameBoot(got *reading) bool { return s.boot != "" && got.Boot == s.boot }
@@ -171,14 +182,16 @@ func (got *reading) slot() slot {
 }
 
 // unreadable settles a file without a record. If it is shorter than a slot, its first
-// Put never returned: then there is only the data file to settle.
+// Put never returned; if nothing in it was ever of id, a power cut lost that: then
+// there is only the data file to settle.
 func (s *Spool) unreadable(l leftover, b []byte) error {
+	_, torn, _, _ := readRecords(b, l.id)
 	_, err := newestIn(b, l.id)
 	size := slotUnit
 	if h, _, ok := parseHead(b); ok {
 		size = h.slot
 	}
-	if n, serr := s.fs.Size(s.data(l.id)); len(b) < size && (errors.Is(serr, fs.ErrNotExist) || serr == nil && n == 0) {
+	if n, serr := s.fs.Size(s.data(l.id)); (len(b) < size || len(torn) == 0) && (errors.Is(serr, fs.ErrNotExist) || serr == nil && n == 0) {
 		return errors.Join(s.removeAny(s.rec(l.id, ".json")), s.removeAny(s.data(l.id)))
 	}
 	return s.putAside(l.id, "", fmt.Errorf("the record cannot be read: %w", err))

@@ -20,6 +20,7 @@ import (
 const (
 	slotUnit  = 4096 // size of a slot; twice, four times … as much where a record is longer
 	slotCount = 4
+	sector    = 512 // what a disk writes whole
 )
 
 // head is the beginning of a slot. It lies in the first sector, and so tells of a

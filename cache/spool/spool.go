@@ -51,6 +51,8 @@ type Spool struct {
 	onDisk   ranges.Set        // sequence numbers: records put with these are on disk
 	first    uint64            // first number of this run
 	inflight map[uint64]bool   // sequence numbers of Puts under way
+	spare    []uint64          // files in spare/ that can be used
+	unripe   []uint64          // and not yet
 	tried    uint64            // a mark on disk may cover the numbers below
 	files    map[uint64]*state // what stands in rec/
 	pending  map[uint64]uint64 // id to sequence number of records not known to be on disk
@@ -92,7 +94,7 @@ func (s *Spool) prepare(identity string) error {
 	if err := s.identify(identity); err != nil {
 		return err
 	}
-	for _, d := range []string{"rec", "data", "intent", "quarantine", "discarded"} {
+	for _, d := range []string{"rec", "data", "intent", "quarantine", "discarded", "spare"} {
 		if err := s.fs.MkdirAll(s.path(d)); err != nil {
 			return fmt.Errorf("spool: %w", err)
 		}
@@ -159,7 +161,7 @@ func (s *Spool) identify(identity string) error {
 
 // survey returns the highest number in use by name, and whether there is any record.
 func (s *Spool) survey() (highest uint64, records []string, err error) {
-	for _, d := range []string{"rec", "data", "intent", "quarantine"} {
+	for _, d := range []string{"rec", "data", "intent", "quarantine", "spare"} {
 		names, err := s.fs.ReadDir(s.path(d))
 		if err != nil {
 			return 0, nil, err
@@ -173,8 +175,11 @@ func (s *Spool) survey() (highest uint64, records []string, err error) {
 				s.stems[stem] = true
 				name = strings.TrimPrefix(stem, "intent-")
 			}
-			if n, _, ok := number(name); ok {
+			if n, rest, ok := number(name); ok {
 				highest = max(highest, n)
+				if d == "spare" && rest == "" {
+					s.unripe = append(s.unripe, n)
+				}
 			}
 		}
 	}
@@ -202,6 +207,8 @@ func (s *Spool) path(elem ...string) string {
 func (s *Spool) rec(id uint64, ext string) string {
 	return s.path("rec", strconv.FormatUint(id, 10)+ext)
 }
+
+func (s *Spool) spareFile(id uint64) string { return s.path("spare", strconv.FormatUint(id, 10)) }
 
 func (s *Spool) data(id uint64) string { return s.path("data", strconv.FormatUint(id, 10)) }
 
