@@ -125,6 +125,10 @@ func prepare(o order, errOut io.Writer) (daemon.Config, int, error) {
 		fmt.Fprintln(errOut, "ftpfs: warning: a password on the command line or in fstab can be read by others; use credentials=FILE")
 	}
 	login, err := credentials.Find(request(o, t))
+	var cut *credentials.Interrupted
+	if errors.As(err, &cut) {
+		return daemon.Config{}, exitInterrupted, err
+	}
 	if err != nil {
 		return daemon.Config{}, daemon.ExitUsage, err
 	}

@@ -9,6 +9,11 @@ import (
 	"golang.org/x/term"
 )
 
+// Interrupted is a prompt that was ended by a signal.
+type Interrupted struct{ Signal os.Signal }
+
+func (e *Interrupted) Error() string { return fmt.Sprintf("interrupted (%v)", e.Signal) }
+
 // Terminal returns a Prompt when standard input is a terminal, else nil. A signal
 // during the prompt gives the terminal its echo back before the program ends.
 func Terminal() func(string) (string, error) {
@@ -41,7 +46,7 @@ func Terminal() func(string) (string, error) {
 		case s := <-sig:
 			_ = term.Restore(fd, before)
 			fmt.Fprintln(os.Stderr)
-			return "", fmt.Errorf("interrupted (%v)", s)
+			return "", &Interrupted{s}
 		}
 	}
 }
