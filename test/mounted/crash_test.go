@@ -51,6 +51,20 @@ func TestKillNineLosesNothing(t *testing.T) {
 			for i := range closed {
 				holds(t, m.Path(dir, fmt.Sprintf("file %d", i)), content(i))
 			}
+			// The file that was open at the kill is kept, and waits for its owner; none
+			// whose close had returned does.
+			for _, f := range m.Status().Cache.Files {
+				if f.State != "interrupted" {
+					continue
+				}
+				var i int
+				if _, err := fmt.Sscanf(filepath.Base(f.Path), "file %d", &i); err != nil || closed[i] {
+					t.Errorf("killed after %d closes: %s had been closed, and is interrupted", killAfter, f.Path)
+				}
+				if r := mount.Ftpfs(t, "retry", m.Path(f.Path)); r.Code != 0 {
+					t.Errorf("ftpfs retry: %+v", r)
+				}
+			}
 			syncNow(t, m)
 			for i := range closed {
 				holds(t, filepath.Join(w.srv.Root, dir, fmt.Sprintf("file %d", i)), content(i))
