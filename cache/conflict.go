@@ -16,10 +16,9 @@ import (
 var errConflict = errors.New("kept beside the server's own change")
 
 // theirs is called when the target is not the version that may be replaced. If it
-// is what we ourselves published in an attempt whose answer was lost, it is ours to
-// replace; if it is gone, ours takes its place; else both are kept: theirs under the
-// name, ours beside it.
-func (s *shipment) theirs(temp string, p remote.Publish, earlier *remote.Version) (remote.Published, error) {
+// is gone, ours takes its place; else both are kept: theirs under the name, ours
+// beside it.
+func (s *shipment) theirs(temp string, p remote.Publish) (remote.Published, error) {
 	t := s.tree
 	now, err := t.store.Stat(t.ctx, p.Path)
 	switch {
@@ -30,11 +29,6 @@ func (s *shipment) theirs(temp string, p remote.Publish, earlier *remote.Version
 		return remote.Published{}, err
 	case now.Type != remote.File:
 		return remote.Published{}, &parkError{&remote.Error{Op: "publish", Path: p.Path, Kind: remote.IsDir, Text: "something that is not a file has taken its name"}}
-	}
-	v := now.Version()
-	if earlier != nil && v.Size == earlier.Size && v.MGrain > 0 && !v.Differs(*earlier) {
-		p.Expect = &v
-		return t.store.Publish(t.ctx, temp, p)
 	}
 	dir, name := path.Split(p.Path)
 	beside := remote.Publish{Size: p.Size, MTime: p.MTime, Mode: p.Mode}
@@ -75,7 +69,8 @@ func conflictName(name string, now time.Time, n int) string {
 	return stem + mark + ext
 }
 
-// keptBeside makes the file clean, as theirs, and its copy known.
+// keptBeside makes the file clean, as theirs, and its copy known. If it was changed
+// while the copy was on its way it stays owed: what was written last is not in it.
 func (s *shipment) keptBeside(theirs remote.Entry, name string, ours remote.Published) {
 	t, f := s.tree, s.file
 	e := packEntry(&theirs)
@@ -85,11 +80,26 @@ func (s *shipment) keptBeside(theirs remote.Entry, name string, ours remote.Publ
 	f.temp, f.sent = "", nil
 	t.doneTempLocked(s.temp)
 	t.mu.Unlock()
-	err := f.dropRecord(func() {
+	f.rec.Lock()
+	defer f.rec.Unlock()
+	t.mu.Lock()
+	changed := f.changes != s.changes
+	t.conflicts++
+	if changed {
+		t.noteLocked(f.node.parent, name, o)
+	}
+	open := f.savedOpen
+	t.mu.Unlock()
+	if changed {
+		if err := f.save(open, false); err != nil {
+			t.cfg.Log.Warn("cannot update the spool's record", "path", f.path(), "err", err)
+		}
+		return
+	}
+	err := f.dropRecordLocked(func() {
 		dir := f.node.parent
 		t.noteLocked(dir, f.node.name, e)
 		t.noteLocked(dir, name, o)
-		t.conflicts++
 		if f.cur != nil {
 			f.staleLocked()
 		}
@@ -138,7 +148,7 @@ func (t *Tree) withBackup(ctx context.Context, to string, replace func() error) 
 				"path", to, "now", backup, "err", back)
 			return err // the intent stays
 		}
-	} else if remote.KindOf(err).Offline() {
+	} else if undecided(err) {
 		return err // the intent stays: nobody knows whether it stepped aside
 	}
 	if drop := t.spool.DropIntent(intent.Seq); drop != nil {

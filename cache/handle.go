@@ -219,12 +219,12 @@ func checkName(op, dir, name string) error {
 
 // touchDirLocked gives dir the present time as its own, as the server will have.
 func (t *Tree) touchDirLocked(dir *Node) {
+	t.forgetDirTimeLocked(dir)
 	if dir.ent.grain == grainNone && dir.parent != nil {
 		return
 	}
 	dir.ent.mtime, dir.ent.grain = time.Now().Unix(), grainSecond
 	dir.ent.flags &^= shownSet
-	t.forgetDirTimeLocked(dir)
 	if p := dir.parent; p != nil && p.list != nil {
 		if _, ok := p.list.ents[dir.name]; ok {
 			p.list.ents[dir.name] = dir.ent

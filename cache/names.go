@@ -11,10 +11,34 @@ import (
 // is down. The step on the server is never broken off midway; a caller who is
 // interrupted leaves, and the step goes on with its bookkeeping.
 
-// do runs a step that must not be broken off.
-func (t *Tree) do(ctx context.Context, op string, n *Node, step func(ctx context.Context) error) error {
+// do runs a step that must not be broken off. Until it ends the nodes it works on, n
+// and others (nil for none), are kept, also when the caller has left.
+func (t *Tree) do(ctx context.Context, op string, n *Node, step func(ctx context.Context) error, others ...*Node) error {
+	held := []*Node{n}
+	for _, o := range others {
+		if o != nil {
+			held = append(held, o)
+		}
+	}
+	t.mu.Lock()
+	for _, h := range held {
+		h.refs++
+	}
+	t.mu.Unlock()
+	forget := func() {
+		t.mu.Lock()
+		for _, h := range held {
+			t.unrefLocked(h)
+		}
+		t.mu.Unlock()
+	}
 	done := make(chan error, 1)
-	if !t.spawn(func() { done <- step(t.ctx) }) {
+	if !t.spawn(func() {
+		err := step(t.ctx)
+		forget()
+		done <- err
+	}) {
+		forget()
 		return &remote.Error{Op: op, Path: t.PathOf(n), Kind: remote.Canceled, Text: "unmounting"}
 	}
 	select {
@@ -40,6 +64,7 @@ func (t *Tree) Mkdir(ctx context.Context, dir *Node, name string, mode uint32) (
 		return nil, Attr{}, err
 	}
 	var n *Node
+	var left bool // guarded by tree.mu: the caller was interrupted
 	err := t.do(ctx, "mkdir", dir, func(ctx context.Context) error {
 		path := join(t.PathOf(dir), name)
 		err := t.store.Mkdir(ctx, path)
@@ -62,24 +87,40 @@ func (t *Tree) Mkdir(ctx context.Context, dir *Node, name string, mode uint32) (
 		defer t.mu.Unlock()
 		t.noteLocked(dir, name, e)
 		t.touchDirLocked(dir)
-		n = t.nodeLocked(dir, name, e, time.Now())
-		n.list = &listing{ents: map[string]entry{}, fetched: time.Now()}
-		t.lists.touchLocked(n)
-		n.refs++
+		made := t.nodeLocked(dir, name, e, time.Now())
+		made.list = &listing{ents: map[string]entry{}, fetched: time.Now()}
+		t.lists.touchLocked(made)
+		if !left {
+			made.refs++
+			n = made
+		}
 		return nil
 	})
-	if err != nil {
-		return nil, Attr{}, err
-	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if err != nil {
+		left = true
+		if n != nil {
+			t.unrefLocked(n)
+		}
+		return nil, Attr{}, err
+	}
 	return n, t.attrLocked(n), nil
 }
 
 // remake makes a directory again that somebody removed from the server while files
 // in it were on their way there, with those above it. False: it was there, or
 // nothing is owed in it, or it cannot be made.
+//
+// It shares the gate: a directory that is just being renamed, or of which nobody knows
+// yet whether it was, must not appear again under its old name.
 func (t *Tree) remake(ctx context.Context, dir *Node) bool {
+	ctx, cancel := context.WithTimeout(ctx, t.cfg.Timeout)
+	defer cancel()
+	if t.gate.Acquire(ctx, 1) != nil {
+		return false
+	}
+	defer t.gate.Release(1)
 	var paths []string
 	t.mu.Lock()
 	if !dir.anyOwedLocked() || dir.removed {
@@ -134,10 +175,13 @@ func (t *Tree) Rmdir(ctx context.Context, dir *Node, name string) error {
 	if n.typ != remote.Dir {
 		return &remote.Error{Op: "rmdir", Path: t.PathOf(n), Kind: remote.NotDir}
 	}
-	return t.do(ctx, "rmdir", n, func(ctx context.Context) error { return t.rmdir(ctx, dir, n, name) })
+	return t.do(ctx, "rmdir", n, func(ctx context.Context) error { return t.rmdir(ctx, dir, n, name) }, dir)
 }
 
 func (t *Tree) rmdir(ctx context.Context, dir, n *Node, name string) error {
+	if err := t.stillThere("rmdir", dir, n, name); err != nil {
+		return err
+	}
 	path := t.PathOf(n)
 	if t.owesBelow(n) {
 		return &remote.Error{Op: "rmdir", Path: path, Kind: remote.NotEmpty, Text: "files in it are still on their way to the server"}
@@ -154,7 +198,7 @@ func (t *Tree) rmdir(ctx context.Context, dir, n *Node, name string) error {
 	defer t.mu.Unlock()
 	t.forgetDirTimeLocked(n)
 	t.noteGoneLocked(dir, name)
-	t.detachLocked(n)
+	t.vanishedLocked(n) // unless a file was made in it meanwhile: then it is made again
 	t.touchDirLocked(dir)
 	return nil
 }
@@ -182,18 +226,35 @@ func (t *Tree) Unlink(ctx context.Context, dir *Node, name string) error {
 	if n.typ == remote.Dir {
 		return &remote.Error{Op: "remove", Path: t.PathOf(n), Kind: remote.IsDir}
 	}
-	return t.do(ctx, "remove", n, func(ctx context.Context) error { return t.unlink(ctx, dir, n, name) })
+	return t.do(ctx, "remove", n, func(ctx context.Context) error { return t.unlink(ctx, dir, n, name) }, dir)
+}
+
+// stillThere says whether n is what it was found as: a change of names whose caller was
+// interrupted goes on, and may have come in between.
+func (t *Tree) stillThere(op string, dir, n *Node, name string) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if n.removed || n.parent != dir || n.name != name {
+		return &remote.Error{Op: op, Path: join(dir.pathLocked(), name), Kind: remote.Temporary, Text: "renamed or removed meanwhile"}
+	}
+	return nil
 }
 
 func (t *Tree) unlink(ctx context.Context, dir, n *Node, name string) error {
-	t.mu.Lock()
-	f := n.file
-	t.mu.Unlock()
-	if f != nil {
+	var f *File
+	if n.typ == remote.File {
+		t.mu.Lock()
+		f = n.fileLocked()
+		t.mu.Unlock()
 		if err := t.freezeFor(ctx, f); err != nil {
 			return err
 		}
 		defer f.thaw()
+	}
+	if err := t.stillThere("remove", dir, n, name); err != nil {
+		return err
+	}
+	if f != nil {
 		if f.neverSent() {
 			return t.unlinkUnsent(f, dir, name)
 		}
@@ -247,9 +308,14 @@ func (f *File) isOwed() bool {
 // dropRecord ends what is owed of f. now is called with tree.mu held, in the same
 // moment. What handles have open stays readable.
 func (f *File) dropRecord(now func()) error {
-	t := f.node.tree
 	f.rec.Lock()
 	defer f.rec.Unlock()
+	return f.dropRecordLocked(now)
+}
+
+// dropRecordLocked is dropRecord for who holds f.rec exclusively.
+func (f *File) dropRecordLocked(now func()) error {
+	t := f.node.tree
 	t.mu.Lock()
 	id, cancel := f.id, f.uploading
 	if cancel != nil {

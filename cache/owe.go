@@ -68,6 +68,16 @@ func (f *File) owe(ctx context.Context, c *content, empty bool) error {
 	ver, size := c.ver, c.size
 	c.mu.Unlock()
 	t.mu.Lock()
+	if f.cur != c || f.node.removed { // while the content moved
+		gone := f.node.removed
+		t.mu.Unlock()
+		t.space.release(room)
+		t.spool.Drop(id)
+		if gone {
+			return nil
+		}
+		return errStale("write", f.node)
+	}
 	f.owedNowLocked()
 	f.id, f.reserved, f.base = id, room, &ver
 	f.size, f.mtime, f.mode = size, f.node.ent.time(), f.keptModeLocked()

@@ -21,7 +21,7 @@ func (t *Tree) job(ctx context.Context, f *File) {
 		return
 	}
 	t.mu.Lock()
-	skip := !f.owed || f.parked != nil || f.interrupted || f.writers > 0 && !f.hurry
+	skip := !f.owed || f.node.removed || f.parked != nil || f.interrupted || f.writers > 0 && !f.hurry
 	t.mu.Unlock()
 	if skip {
 		return // clean, or waiting for its writers or for a person
@@ -31,11 +31,15 @@ func (t *Tree) job(ctx context.Context, f *File) {
 		return
 	}
 	t.mu.Lock()
-	again := f.owed && err == nil && f.writers == 0
+	again := f.owed && err == nil && (f.writers == 0 || f.hurry)
+	delay := t.cfg.PublishDelay
+	if f.hurry {
+		delay = 0
+	}
 	t.mu.Unlock()
 	switch {
 	case err == nil && again, errors.Is(err, errOvertaken):
-		t.schedule(f, t.cfg.PublishDelay)
+		t.schedule(f, delay)
 	case err != nil:
 		t.uploadFailed(f, err)
 	}
@@ -163,14 +167,16 @@ func (s *shipment) send(ctx context.Context) error {
 		f.sentBytes.Store(0)
 		return t.store.Write(ctx, temp, &progressReader{r: io.NewSectionReader(s.c, 0, s.size), f: f}, 0, s.size)
 	}
-	if err = write(); remote.Is(err, remote.NotExist) && t.remake(ctx, s.dir) {
+	moved := func() bool {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		return join(s.dir.pathLocked(), s.temp) != temp
+	}
+	if err = write(); remote.Is(err, remote.NotExist) && t.remake(ctx, s.dir) && !moved() {
 		err = write()
 	}
 	if err != nil {
-		t.mu.Lock()
-		moved := join(s.dir.pathLocked(), s.temp) != temp
-		t.mu.Unlock()
-		if moved {
+		if moved() {
 			return errOvertaken // the directory was renamed under the upload
 		}
 		return fmt.Errorf("upload %s: %w", f.path(), err)
@@ -336,6 +342,9 @@ func (s *shipment) published(done remote.Published, p remote.Publish) {
 	f.cleanNowLocked()
 	t.dirDoneLocked(dir)
 	c := f.cur
+	c.mu.Lock()
+	c.ver, c.base = v, v.Size // in the same moment: a listing compares them
+	c.mu.Unlock()
 	t.mu.Unlock()
 	c.becomeClean(v, id)
 	t.mu.Lock()

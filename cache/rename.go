@@ -52,7 +52,7 @@ func (t *Tree) Rename(ctx context.Context, from *Node, name string, to *Node, ne
 	if err := m.allowed(ctx, noReplace); err != nil {
 		return err
 	}
-	return t.do(ctx, "rename", src, m.run)
+	return t.do(ctx, "rename", src, m.run, dst, from, to)
 }
 
 func (m *move) allowed(ctx context.Context, noReplace bool) error {
@@ -115,17 +115,33 @@ func (m *move) freeze(ctx context.Context) error {
 		for _, f := range files {
 			f.thaw()
 		}
-		t.mu.Lock()
-		for _, f := range files {
-			t.releaseLocked(f.node)
-		}
-		t.mu.Unlock()
+	}
+	return nil
+}
+
+// stillThere: see Tree.stillThere. What lies at the new name must be what was found
+// there too.
+func (m *move) stillThere() error {
+	if err := m.tree.stillThere("rename", m.from, m.src, m.name); err != nil {
+		return err
+	}
+	if m.dst != nil {
+		return m.tree.stillThere("rename", m.to, m.dst, m.newName)
+	}
+	m.tree.mu.Lock()
+	defer m.tree.mu.Unlock()
+	if m.to.removed || m.to.kids[m.newName] != nil {
+		return &remote.Error{Op: "rename", Path: join(m.to.pathLocked(), m.newName), Kind: remote.Temporary, Text: "made or removed meanwhile"}
 	}
 	return nil
 }
 
 func (m *move) run(ctx context.Context) error {
 	if err := m.freeze(ctx); err != nil {
+		return err
+	}
+	if err := m.stillThere(); err != nil {
+		m.release()
 		return err
 	}
 	if m.dst != nil && m.dst.typ == remote.File {
@@ -228,19 +244,23 @@ func (m *move) onServer(ctx context.Context) error {
 	switch {
 	case err == nil:
 		m.relink()
-	case owes && (remote.KindOf(err).Offline() || remote.Is(err, remote.Canceled)):
-		// Nobody knows whether it happened. Nothing below is published before we do.
-		if t.spawn(func() {
+	case owes && undecided(err):
+		// Nobody knows whether it happened. Nothing below is published before we do,
+		// and if the tree closes first, the intent stays for the next start.
+		t.doubtAfter(err, m.from, m.to)
+		if !t.spawn(func() {
 			if done, known := t.settleRename(from, to); known {
 				if done {
 					m.relink()
 				}
 				m.ended(&intent, true)
+			} else {
+				m.release()
 			}
 		}) {
-			t.doubtAfter(err, m.from, m.to)
-			return err
+			m.release()
 		}
+		return err
 	default:
 		t.doubtAfter(err, m.from, m.to)
 	}

@@ -2,8 +2,10 @@ package cache
 
 import (
 	"errors"
+	"maps"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -236,9 +238,40 @@ func (t *Tree) renamed(in *spool.Intent) {
 		t.mu.Unlock()
 		return
 	}
-	m := &move{tree: t, src: src, from: src.parent, name: src.name, to: to, newName: path.Base(in.To), dst: t.findLocked(in.To)}
 	t.mu.Unlock()
-	m.relink()
+	t.mergeInto(src, to, path.Base(in.To))
+}
+
+// mergeInto moves src to name in to. Where both have a directory, the daemon died when
+// some of what is owed had its new name on record: then what is below moves.
+func (t *Tree) mergeInto(src, to *Node, name string) {
+	t.mu.Lock()
+	dst := to.kids[name]
+	if dst == nil || dst.typ != remote.Dir || src.typ != remote.Dir {
+		m := &move{tree: t, src: src, from: src.parent, name: src.name, to: to, newName: name, dst: dst}
+		t.mu.Unlock()
+		m.relink()
+		return
+	}
+	src.refs++
+	dst.refs++
+	kids := slices.Collect(maps.Values(src.kids))
+	t.mu.Unlock()
+	for _, k := range kids {
+		t.mergeInto(k, dst, k.name)
+	}
+	t.mu.Lock()
+	if src.owesAt != nil && dst.owesAt == nil {
+		at, id := src.owesAt, src.owesID
+		src.owesAt, dst.owesAt, dst.owesID = nil, at, id
+		delete(t.owedDirs, src)
+		t.owedDirs[dst] = struct{}{}
+	}
+	t.unrefLocked(src)
+	t.vanishedLocked(src)
+	t.mu.Unlock()
+	t.saveDirTimes(dst)
+	t.Forget(dst)
 }
 
 // findLocked returns the live node at a mount path, or nil.

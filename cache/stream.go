@@ -120,6 +120,9 @@ func (c *content) wantOnce(ctx context.Context, off, end, limit int64) error {
 		err := s.err
 		c.mu.Unlock()
 		if !running {
+			if remote.Is(err, remote.Canceled) && c.tree.ctx.Err() == nil {
+				return nil // it had to give way to another; look again
+			}
 			return err // nil: it ended elsewhere; look again
 		}
 	}

@@ -1,0 +1,129 @@
+package cache
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"ftpfs/cache/remote"
+	"ftpfs/cache/remote/mem"
+	"ftpfs/cache/spool"
+)
+
+// An interrupted mv goes on; rm of the old name, given meanwhile, must not take the
+// new one.
+func TestUnlinkDuringAnInterruptedRenameNeverTakesTheNewName(t *testing.T) {
+	store := mem.New(mem.Options{})
+	m := mountMem(t, store, nil)
+	m.must(store.Disk().WriteFile("/a", []byte("precious")))
+	m.wantRead("/a", "precious")
+	hold := store.HoldOp(mem.OpRename, "/a")
+	ctx, interrupt := context.WithCancel(context.Background())
+	go func() { <-hold.Arrived(); interrupt() }()
+	m.wantKind(m.Tree.Rename(ctx, m.Root(), "a", m.Root(), "b", false), remote.Canceled)
+	removed := make(chan error, 1)
+	go func() { removed <- m.remove("/a") }()
+	f := m.fileAt("/a")
+	for waiting := false; !waiting; { // until the removal has found the file and waits for it
+		m.mu.Lock()
+		waiting = f.node.refs > 2
+		m.mu.Unlock()
+	}
+	hold.Release()
+	if err := <-removed; err == nil {
+		t.Error("removal of /a: got no error although it was renamed away")
+	}
+	m.onServer("/b", "precious")
+	m.wantRead("/b", "precious")
+}
+
+func (m *mount) fileAt(p string) *File {
+	m.t.Helper()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := m.findLocked(p)
+	if n == nil || n.file == nil {
+		m.t.Fatalf("no file at %s", p)
+	}
+	return n.file
+}
+
+// The daemon dies after it recorded the new name of some files below a renamed
+// directory, and not of others.
+func TestRestartInTheMiddleOfRelinkingKeepsAllFiles(t *testing.T) {
+	store := mem.New(mem.Options{})
+	m := mountMem(t, store, func(c *Config) { c.PublishDelay = time.Hour })
+	m.must(m.mkdir("/a"))
+	m.must(m.mkdir("/a/sub"))
+	m.must(m.mkdir("/z"))
+	m.must(m.mkdir("/z/sub"))
+	m.must(m.write("/a/sub/one", []byte("1")))
+	m.must(m.write("/a/three", []byte("3")))
+	m.must(m.write("/z/sub/two", []byte("2")))
+	m.stop()
+	m.must(store.Disk().RemoveAll("/a"))
+	sp, err := spool.Open(spool.OS, m.cfg.StateDir+"/spool", m.cfg.Identity, m.cfg.Log)
+	m.must(err)
+	m.must(sp.PutIntent(&spool.Intent{From: "/a", To: "/z", Dir: true, At: time.Now()}))
+	m.must(sp.Close())
+	m.open()
+	m.sync()
+	m.onServer("/z/sub/one", "1")
+	m.onServer("/z/sub/two", "2")
+	m.onServer("/z/three", "3")
+	m.wantRead("/z/sub/one", "1")
+	if got := m.names("/"); !slices.Equal(got, []string{"z"}) {
+		t.Errorf("names %q, want only z", got)
+	}
+}
+
+// The rename has reached the server; its answer is lost because we unmount.
+func TestUnmountDuringARenameKeepsItsIntent(t *testing.T) {
+	store := mem.New(mem.Options{})
+	m := mountMem(t, store, func(c *Config) { c.PublishDelay = time.Hour })
+	m.must(m.mkdir("/a"))
+	m.must(m.write("/a/f", []byte("owed")))
+	stopping := m.Tree.ctx.Done()
+	moved := make(chan bool)
+	store.HookAfter(func(op, path string) error {
+		if op != mem.OpRename {
+			return nil
+		}
+		close(moved)
+		<-stopping
+		return context.Canceled
+	})
+	done := make(chan error, 1)
+	go func() { done <- m.rename("/a", "/b") }()
+	<-moved
+	m.stop()
+	if err := <-done; err == nil {
+		t.Error("a rename whose outcome is unknown succeeded")
+	}
+	store.HookAfter(nil)
+	m.open()
+	m.sync()
+	m.onServer("/b/f", "owed")
+	if got := store.Disk().Paths(); !slices.Equal(got, []string{"/b/", "/b/f"}) {
+		t.Errorf("server has %q, want /b and /b/f", got)
+	}
+}
+
+// An interrupted rmdir goes on; a file made in the directory meanwhile was accepted.
+func TestFileMadeDuringAnInterruptedRmdirArrives(t *testing.T) {
+	store := mem.New(mem.Options{})
+	m := mountMem(t, store, nil)
+	m.must(m.mkdir("/d"))
+	hold := store.HoldOp(mem.OpRmdir, "/d")
+	ctx, interrupt := context.WithCancel(context.Background())
+	go func() { <-hold.Arrived(); interrupt() }()
+	m.wantKind(m.Tree.Rmdir(ctx, m.Root(), "d"), remote.Canceled)
+	held := store.Hold(func(op, _ string) bool { return op == mem.OpWrite })
+	m.must(m.write("/d/f", []byte("accepted")))
+	hold.Release()
+	held.Release()
+	m.sync()
+	m.onServer("/d/f", "accepted")
+	m.wantRead("/d/f", "accepted")
+}
