@@ -3,6 +3,7 @@ package ftpconn
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"ftpfs/cache/remote"
@@ -104,12 +105,18 @@ func (p *pool) refusedLocked(err error) {
 	}
 	p.store.log.Warn("a further login was refused", "connections", living, "because", err)
 	p.learned, p.learnedT = max(1, len(p.all)), time.Now().Add(authMemory-capMemory)
+	p.contentLocked()
+	p.dispatchLocked()
+}
+
+// contentLocked has those who wait for a new connection take any: else each would
+// cost an idle one and another login that fails.
+func (p *pool) contentLocked() {
 	for _, q := range p.waiting {
 		for _, w := range q {
-			w.fresh = false // else each would cost an idle session and another login
+			w.fresh = false
 		}
 	}
-	p.dispatchLocked()
 }
 
 // failed ends a dialing that did not succeed. A refused password is remembered
@@ -129,10 +136,15 @@ func (p *pool) failed(err error) {
 		return
 	}
 	busy := p.busy[metadata] + p.busy[read] + p.busy[upload]
-	if busy > 0 && wire.FaultOf(err) != nil {
+	f := wire.FaultOf(err)
+	// A connection that is refused while others, idle ones, stand: a firewall that
+	// counts, perhaps. A server that has gone would have closed them.
+	turned := f != nil && f.Fault == wire.Lost && slices.ContainsFunc(p.idle, func(ss *session) bool { return ss.wire.Quiet() })
+	if busy > 0 || turned {
 		// Perhaps only new connections are limited: those at work go on, the
 		// next dialing comes with the next request.
 		p.learned, p.learnedT = max(1, len(p.all)), time.Now()
+		p.contentLocked()
 		p.dispatchLocked()
 		p.mu.Unlock()
 		p.store.log.Info("no further connection", "because", err)

@@ -2,11 +2,17 @@ package ftpconn_test
 
 import (
 	"bytes"
+	"context"
 	"io"
+	"net"
+	"runtime"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"ftpfs/cache/remote"
+	"ftpfs/ftpconn"
 	"ftpfs/test/ftpscript"
 )
 
@@ -89,5 +95,49 @@ func TestStuckBesideOthers(t *testing.T) {
 			return
 		default:
 		}
+	}
+}
+
+// New connections that are refused while others stand (a firewall that counts) are
+// no reason to give up those.
+func TestRefusedDialBesideIdle(t *testing.T) {
+	var refuse atomic.Bool
+	srv, s := start(t, ftpscript.Options{}, func(c *ftpconn.Config) {
+		c.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if refuse.Load() {
+				return nil, &net.OpError{Op: "dial", Net: network, Err: syscall.ECONNREFUSED}
+			}
+			return new(net.Dialer).DialContext(ctx, network, addr)
+		}
+	})
+	srv.Tree.Put("/f", content)
+	hold := make(chan struct{})
+	held := srv.Add(ftpscript.Rule{Verb: "MLST", Hold: hold})
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			if _, err := s.Stat(t.Context(), "/f"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for held.Hits() < 2 {
+		runtime.Gosched()
+	}
+	close(hold)
+	wg.Wait()
+	held.Remove()
+	refuse.Store(true)
+	srv.Add(ftpscript.Rule{Verb: "MLST", Times: 1, Hangup: true})
+	for range 3 {
+		_, err := s.Stat(t.Context(), "/f")
+		ok(t, "stat", err)
+	}
+	// When the last has gone too, the server is down.
+	srv.KillSessions()
+	_, err := s.Stat(t.Context(), "/f")
+	kind(t, "stat with nothing left", err, remote.Down)
+	if up, _, _ := s.Health(); up {
+		t.Error("the server counts as up")
 	}
 }
