@@ -17,7 +17,7 @@ const (
 	Stopped               // the caller's context ended
 	Garbage               // the server said what is no reply, or a reply nobody asked for
 	Closing               // 421: the server gives up this connection
-	Surprise              // one-segment or prepared dialogue failed at its first try; do it again plainly
+	Surprise              // one-segment or prepared dialogue failed at its first try, or the prepared connection was forgotten; do it again plainly
 	Unsent                // the command cannot be sent (CR, LF, NUL, too long); the connection is fine
 )
 

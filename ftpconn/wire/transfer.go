@@ -81,6 +81,9 @@ func (d *dialogue) run() (Outcome, error) {
 		// Such a refusal may be of the trick and not of the command.
 		err = c.condemn(&Error{Fault: Lost, Step: verbOf(d.t.Verb), Sent: true, Reply: out.Refusal})
 		err = d.surprised(err)
+	} else if err == nil && out.Data == nil && d.early && out.Refusal.Code == 425 {
+		// The server forgot the prepared connection, as it may: nothing was moved.
+		err = c.condemn(&Error{Fault: Surprise, Step: verbOf(d.t.Verb), Sent: true, Reply: out.Refusal})
 	} else if err != nil {
 		err = d.surprised(err)
 	}

@@ -412,3 +412,34 @@ func TestUTF8Refused(t *testing.T) {
 	})
 	library(t, srv.dial(t, nil))
 }
+
+// A prepared connection that a server forgets now and then costs another try.
+func TestPreparedForgotten(t *testing.T) {
+	plain := ordinary("content", nil)
+	var tries atomic.Int32
+	srv := serve(t, "220 hi\r\n", func(c *session, verb, arg string) {
+		if verb == "RETR" && tries.Add(1) == 3 {
+			c.data.Close()
+			c.reply("425 what connection?")
+			return
+		}
+		plain(c, verb, arg)
+	})
+	traits := new(wire.Traits)
+	c := srv.dial(t, func(c *wire.Config) { c.Traits = traits })
+	download(t, c, "RETR /f")
+	for want := range 2 {
+		if err := c.Prepare(); err != nil {
+			t.Fatal(err)
+		}
+		if want == 0 {
+			download(t, c, "RETR /f")
+			continue
+		}
+		_, err := c.Transfer(wire.Transfer{Verb: "RETR /f"})
+		fault(t, "forgotten", err, wire.Surprise)
+	}
+	if traits.Known().Prepared != wire.Proven {
+		t.Error("given up for one failure")
+	}
+}
