@@ -93,6 +93,10 @@ func (s *suite) frozen() {
 	}
 	s.mkdirs("/dir")
 	s.put("/file", content(100))
+	// Read once: vsftpd gives up its lock on an uploaded file after the 226. Stopped
+	// before that, it never does (its parent process waits for a child that was
+	// stopped as if it had ended), and whoever reads that file waits for the lock.
+	s.holds("/file", content(100))
 	s.Freeze()
 	thaw := sync.OnceFunc(s.Thaw)
 	defer thaw()
