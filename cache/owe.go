@@ -181,7 +181,7 @@ func (t *Tree) bear(dir *Node, name string, mode uint32, now entry) (*Node, erro
 	if k := dir.kids[name]; k != nil && !k.anyOwedLocked() {
 		t.detachLocked(k) // the caller asked: the server has no such file any more
 	}
-	if dir.removed || dir.kids[name] != nil {
+	if dir.removed || dir.kids[name] != nil || t.nameMovingLocked(dir, name) {
 		gone, path := dir.removed, join(dir.pathLocked(), name)
 		t.mu.Unlock()
 		data.Close()

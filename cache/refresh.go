@@ -109,12 +109,30 @@ func (t *Tree) fetchListing(dir *Node, f *fetch, path string) {
 	ents, err := t.store.List(t.ctx, path)
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	for try := 0; try < 3 && !dir.removed && (err == nil || remote.Is(err, remote.NotExist)); try++ {
+		over := t.movingLocked(dir, "")
+		if err == nil {
+			over = nil
+		}
+		if over == nil && dir.pathLocked() == path {
+			break
+		}
+		// Renamed while we asked: the answer may be of another directory, or of none.
+		t.mu.Unlock()
+		if over != nil {
+			err = t.afterMove(t.ctx, over, "list", path)
+		}
+		if over == nil || err == nil {
+			path, began = t.PathOf(dir), time.Now()
+			ents, err = t.store.List(t.ctx, path)
+		}
+		t.mu.Lock()
+	}
 	dir.fetch = nil
 	switch {
 	case dir.removed:
 		err = errGone("list", dir)
-	case err == nil && dir.pathLocked() != path:
-		// Renamed while we asked: the answer may be of another directory.
+	case (err == nil || remote.Is(err, remote.NotExist)) && dir.pathLocked() != path:
 		err = &remote.Error{Op: "list", Path: path, Kind: remote.Temporary, Text: "renamed meanwhile"}
 	case err == nil:
 		t.installLocked(dir, f, ents, began)
@@ -198,6 +216,11 @@ func (t *Tree) learnLocked(n *Node, e entry, at time.Time) {
 // vanishedLocked takes in that the server has no such name. What is owed stays:
 // it will be there again.
 func (t *Tree) vanishedLocked(n *Node) {
+	for m := range t.moves {
+		if n.withinLocked(m.src) {
+			return // it is under its new name already
+		}
+	}
 	if !n.anyOwedLocked() {
 		t.detachLocked(n)
 	}
@@ -234,7 +257,29 @@ func (t *Tree) askOne(ctx context.Context, dir *Node, name, path string) (*Node,
 	r, err := t.store.Stat(ctx, path)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if dir.removed || join(dir.pathLocked(), name) != path {
+	for try := 0; !dir.removed; try++ {
+		over := t.movingLocked(dir, name)
+		if !remote.Is(err, remote.NotExist) {
+			over = nil
+		}
+		if over == nil && join(dir.pathLocked(), name) == path {
+			break
+		}
+		if try == 3 {
+			return nil, &remote.Error{Op: "stat", Path: path, Kind: remote.Temporary, Text: "renamed meanwhile"}
+		}
+		t.mu.Unlock()
+		if over != nil {
+			if err := t.afterMove(ctx, over, "stat", path); err != nil {
+				t.mu.Lock()
+				return nil, err
+			}
+		}
+		path, began = join(t.PathOf(dir), name), time.Now()
+		r, err = t.store.Stat(ctx, path)
+		t.mu.Lock()
+	}
+	if dir.removed {
 		return nil, errGone("stat", dir)
 	}
 	k := dir.kids[name]

@@ -21,7 +21,8 @@ type move struct {
 	from, to *Node // directories
 	name     string
 	newName  string
-	release  func() // ends the freeze
+	release  func()        // ends the freeze
+	over     chan struct{} // closed at the end; see moving.go
 }
 
 // Rename moves name in from to newName in to. A file that never reached the server
@@ -214,6 +215,7 @@ func (m *move) local() error {
 // onServer records the intent where records depend on it, renames, and relinks.
 func (m *move) onServer(ctx context.Context) error {
 	t := m.tree
+	m.begin()
 	t.mu.Lock()
 	from, to := m.src.pathLocked(), join(m.to.pathLocked(), m.newName)
 	owes := m.src.anyOwedLocked() || m.dst != nil && m.dst.anyOwedLocked()
@@ -306,6 +308,9 @@ func (m *move) relink() {
 		if dropped == nil {
 			t.detachLocked(m.dst)
 		}
+	}
+	if k := m.to.kids[m.newName]; k != nil && k != m.dst && k != m.src {
+		t.detachLocked(k) // found by somebody who asked the server before we knew
 	}
 	t.noteGoneLocked(m.from, m.name)
 	t.moveLocked(m.src, m.to, m.newName)

@@ -49,6 +49,7 @@ type Tree struct {
 	owed       map[*File]struct{}
 	owedDirs   map[*Node]struct{}
 	temps      map[string]struct{} // temporary names in use
+	moves      map[*move]struct{}  // renames on their way to the server
 	changed    chan struct{}       // closed and replaced when something owed was settled, or not
 	conflicts  int
 	said       map[string]bool // warnings that are given once
@@ -81,7 +82,7 @@ func New(cfg Config, store remote.Store) (*Tree, error) {
 	host, _ := os.Hostname() // only to tell mounts apart
 	t := &Tree{cfg: cfg, store: store, spool: sp, gate: newGate(), loaded: make(chan struct{}), tag: mountTag(host, cfg.StateDir, cfg.Identity),
 		nodes: map[uint64]*Node{}, inos: newInodes(), owed: map[*File]struct{}{}, owedDirs: map[*Node]struct{}{},
-		temps: map[string]struct{}{}, changed: make(chan struct{}), said: map[string]bool{}}
+		temps: map[string]struct{}{}, moves: map[*move]struct{}{}, changed: make(chan struct{}), said: map[string]bool{}}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	t.space = newSpace(cfg.SpoolSize, cfg.Timeout)
 	t.disk = newDisk(t, cfg.CacheSize)
