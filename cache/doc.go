@@ -14,13 +14,15 @@
 //	readdir.go   a directory as of one opendir
 //	setattr.go   truncate, utimens, chmod
 //	names.go     mkdir, rmdir, unlink
-//	rename.go    rename, local or on the server; backup.go where it cannot replace
-//	file.go      one regular file: clean, dirty, uploading, parked
+//	rename.go    rename, local or on the server; moving.go what is meant meanwhile
+//	file.go      one regular file: clean, dirty, uploading, parked; its record
 //	content.go   its bytes: a sparse file and the ranges held
 //	stream.go    fetching them, in streams that are joined and not restarted
 //	handle.go    open, create, flush, fsync, release; io.go read and write
-//	record.go    a file's spool record; replay.go reading them back at start
-//	publish.go   upload, check, rename over; conflict.go when theirs changed
+//	owe.go       from clean to owed, and files born here; marks.go what is written
+//	             between two records; replay.go reading it all back at start
+//	publish.go   upload, check, rename over; conflict.go when theirs changed, and
+//	             where the server cannot replace; temp.go our names on the server
 //	space.go     the bounds on disk: writes wait for spool, clean content is evicted
 //	sync.go      waiting for all to be on the server; status.go; settle.go
 //

@@ -201,6 +201,9 @@ func (d *Daemon) openTree(ctx context.Context) (*cache.Tree, error) {
 	if note.Mountpoint != "" && note.PID != 0 {
 		who = fmt.Sprintf("at %s, process %d", note.Mountpoint, note.PID)
 	}
+	if who == "" {
+		who = "by a process that has not said yet which it is"
+	}
 	return nil, failf(ExitMount, "%s is already mounted (%s)", d.cfg.Target, who)
 }
 
