@@ -24,6 +24,10 @@ func errReadOnly(op string, n *Node) error {
 	return &remote.Error{Op: op, Path: n.lastName(), Kind: remote.Permission, Text: "mounted read-only", Err: syscall.EROFS}
 }
 
+func errClosing(op string, n *Node) error {
+	return &remote.Error{Op: op, Path: n.lastName(), Kind: remote.Canceled, Text: "unmounting"}
+}
+
 func canceled(op string, n *Node, ctx context.Context) error {
 	kind := remote.Canceled
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {

@@ -402,6 +402,10 @@ func (t *Tree) publishNow(ctx context.Context, f *File, gen uint64) error {
 		changed := t.changed
 		done := !f.owed || f.published >= gen
 		err := f.lastErrorLocked()
+		if err == nil && f.interrupted {
+			err = &remote.Error{Op: "publish", Path: f.node.pathLocked(), Kind: remote.Temporary,
+				Text: "it was cut off when the daemon ended, and waits for ftpfs retry or ftpfs discard"}
+		}
 		t.mu.Unlock()
 		switch {
 		case done:
@@ -413,6 +417,8 @@ func (t *Tree) publishNow(ctx context.Context, f *File, gen uint64) error {
 		case <-changed:
 		case <-ctx.Done():
 			return canceled("publish", f.node, ctx)
+		case <-t.ctx.Done():
+			return errClosing("publish", f.node)
 		}
 	}
 }

@@ -101,6 +101,8 @@ func (t *Tree) list(ctx context.Context, dir *Node) error {
 		return f.err
 	case <-ctx.Done():
 		return canceled("list", dir, ctx)
+	case <-t.ctx.Done():
+		return errClosing("list", dir)
 	}
 }
 

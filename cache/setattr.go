@@ -144,6 +144,12 @@ func (t *Tree) setOnServer(ctx context.Context, n *Node, s Set) error {
 		n.ent = e
 		return nil
 	}
+	if f := n.file; f != nil && f.owed && f.base != nil && s.MTime != nil && !unsupported && !f.base.Differs(n.ent.version()) {
+		b := *f.base // a write came in between: what it may replace has the new time
+		b.MTime, b.MGrain = *s.MTime, time.Second
+		f.base = &b
+		f.changes++
+	}
 	t.noteLocked(n.parent, n.name, e)
 	if f := n.file; f != nil && f.cur != nil && !f.owed {
 		v := e.version()

@@ -70,7 +70,7 @@ func (c *content) rebase(ctx context.Context) bool {
 	e := packEntry(&r)
 	v := e.version()
 	c.mu.Lock()
-	ok := !c.stale && !c.closed && c.have.Empty() && c.base == c.ver.Size && len(c.streams) == 0
+	ok := !c.stale && !c.closed && !c.spooled && c.have.Empty() && c.base == c.ver.Size && len(c.streams) == 0
 	if ok {
 		c.ver, c.base, c.size = v, v.Size, v.Size
 	}
@@ -101,6 +101,8 @@ func (c *content) wantOnce(ctx context.Context, off, end, limit int64) error {
 		select {
 		case <-ctx.Done():
 			return canceled("read", c.file.node, ctx)
+		case <-c.tree.ctx.Done():
+			return errClosing("read", c.file.node)
 		case <-wake:
 		}
 		c.mu.Lock()

@@ -39,6 +39,8 @@ type Tree struct {
 	cancel context.CancelFunc
 	bg     sync.WaitGroup
 
+	spawning sync.Mutex // innermost: nothing is added to bg once ctx has ended
+
 	mu         sync.Mutex // guards what follows, and the fields of nodes and files
 	closing    bool
 	loadErr    error
@@ -141,7 +143,9 @@ func (t *Tree) Close(ctx context.Context) error {
 	t.closing = true
 	t.mu.Unlock()
 	t.saveOpen()
+	t.spawning.Lock()
 	t.cancel()
+	t.spawning.Unlock()
 	t.queue.Close()
 	t.dirQueue.Close()
 	t.bg.Wait()
@@ -161,10 +165,13 @@ func (t *Tree) Close(ctx context.Context) error {
 
 // spawn runs f in the background; false once the tree is closing.
 func (t *Tree) spawn(f func()) bool {
+	t.spawning.Lock()
 	if t.ctx.Err() != nil {
+		t.spawning.Unlock()
 		return false
 	}
 	t.bg.Add(1)
+	t.spawning.Unlock()
 	go func() {
 		defer t.bg.Done()
 		f()
