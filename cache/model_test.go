@@ -52,7 +52,10 @@ func TestModel(t *testing.T) {
 	}
 }
 
-func runModel(t *testing.T, m *mount, r *rand.Rand, ops int) {
+func runModel(t *testing.T, m *mount, r *rand.Rand, ops int) { runModelUntil(t, m, r, ops, func() {}) }
+
+// runModelUntil calls calm after the last operation, before all is to be in order.
+func runModelUntil(t *testing.T, m *mount, r *rand.Rand, ops int, calm func()) {
 	ref := &model{files: map[string][]byte{}, dirs: map[string]bool{"/": true}}
 	var log []string
 	fail := func(format string, args ...any) {
@@ -75,6 +78,7 @@ func runModel(t *testing.T, m *mount, r *rand.Rand, ops int) {
 			fail("list %s: got %q, want %q", d, got, want)
 		}
 	}
+	calm()
 	m.sync()
 	for p, want := range ref.files {
 		if got, err := m.store.Disk().ReadFile(p); err != nil || !bytes.Equal(got, want) {
@@ -141,7 +145,12 @@ func (ref *model) step(m *mount, r *rand.Rand) (string, error) {
 	case k < 88:
 		return ref.rename(m, r)
 	case k < 91:
-		m.sync()
+		m.queue.Kick()
+		ctx, cancel := context.WithTimeout(ctx, 200*time.Millisecond) // uploads may be failing
+		defer cancel()
+		if out, err := m.Sync(ctx, "/", func(Progress) {}); out == SomeParked || err != nil {
+			return "sync", fmt.Errorf("sync: outcome %v, %v", out, err)
+		}
 		return "sync", nil
 	case k < 93:
 		m.stop()
