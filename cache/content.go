@@ -329,6 +329,10 @@ func (c *content) dropBehind(keep int64) int64 {
 		return 0
 	}
 	var freed int64
+	defer func() {
+		c.held -= freed
+		c.tree.disk.held.Add(-freed)
+	}()
 	for _, r := range c.have.Ranges() {
 		for _, cut := range cutOut(r, c.last-keep, c.last+keep) {
 			if punchHole(c.f, cut.Off, cut.End-cut.Off) != nil {
@@ -338,8 +342,6 @@ func (c *content) dropBehind(keep int64) int64 {
 			freed += cut.End - cut.Off
 		}
 	}
-	c.held -= freed
-	c.tree.disk.held.Add(-freed)
 	return freed
 }
 

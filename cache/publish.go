@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"path"
 	"time"
 
 	"ftpfs/cache/remote"
@@ -136,6 +137,11 @@ func (t *Tree) publish(ctx context.Context, f *File) error {
 	t.releaseLocked(f.node)
 	t.mu.Unlock()
 	if err != nil {
+		t.mu.Lock()
+		if f.temp == "" || path.Base(f.temp) != s.temp { // never sent
+			t.doneTempLocked(s.temp)
+		}
+		t.mu.Unlock()
 		t.removeTemp(f)
 		if overtaken && t.ctx.Err() == nil {
 			return errOvertaken
