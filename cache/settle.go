@@ -23,7 +23,7 @@ func (t *Tree) parkedUnder(path string) []*File {
 }
 
 // Retry takes up the parked and interrupted files at or below path again, and
-// returns how many.
+// returns how many. Uploads that wait for another attempt are tried now.
 func (t *Tree) Retry(path string) (int, error) {
 	if err := t.wait(t.ctx, "retry", nil); err != nil {
 		return 0, err
@@ -42,6 +42,8 @@ func (t *Tree) Retry(path string) (int, error) {
 		}
 		t.schedule(f, 0)
 	}
+	t.queue.Kick() // what waits for another attempt, too
+	t.dirQueue.Kick()
 	return len(files), nil
 }
 

@@ -131,6 +131,20 @@ func (p *pool) refusesLocked() error {
 	return nil
 }
 
+// LoginAgain forgets that the server refused the login, which otherwise is not tried
+// again for minutes, because servers ban. It reports whether there was anything to
+// forget. It is for a person who has set things right.
+func (s *Store) LoginAgain() bool {
+	p := &s.pool
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	was := p.refusesLocked() != nil && !p.closed
+	if was {
+		p.auth = nil
+	}
+	return was
+}
+
 // leave takes w out of its queue, or gives back what it was granted meanwhile.
 func (p *pool) leave(w *waiter, err error) error {
 	p.mu.Lock()

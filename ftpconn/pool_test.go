@@ -134,6 +134,18 @@ func TestWrongPassword(t *testing.T) {
 	if n := len(srv.Since(0).Verbs("PASS")); n != 1 {
 		t.Errorf("the password was tried %d times", n)
 	}
+	// Until a person asks for it.
+	if st := s.Stats(); st.Refused == "" {
+		t.Error("Stats do not tell that the login was refused")
+	}
+	if !s.LoginAgain() || s.LoginAgain() {
+		t.Error("LoginAgain had nothing to forget, or twice")
+	}
+	_, err = s.Stat(t.Context(), "/")
+	kind(t, "stat", err, remote.Auth)
+	if n := len(srv.Since(0).Verbs("PASS")); n != 2 {
+		t.Errorf("the password was tried %d times after LoginAgain, want 2", n)
+	}
 }
 
 func TestConnectErrors(t *testing.T) {

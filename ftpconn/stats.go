@@ -20,7 +20,8 @@ type Stats struct {
 	Up         bool      `json:"up"`
 	Since      time.Time `json:"since"`
 	LastError  string    `json:"last_error,omitempty"`
-	Base       string    `json:"base,omitempty"` // the mounted directory on the server
+	Refused    string    `json:"login_refused,omitempty"` // the server's words; see LoginAgain
+	Base       string    `json:"base,omitempty"`          // the mounted directory on the server
 	Software   string    `json:"software,omitempty"`
 	Greeting   string    `json:"greeting,omitempty"`
 	Features   []string  `json:"features,omitempty"`
@@ -49,6 +50,9 @@ func (s *Store) Stats() Stats {
 	st.Busy = st.Open - st.Idle
 	for _, q := range p.waiting {
 		st.Waiting += len(q)
+	}
+	if err := p.refusesLocked(); err != nil && !p.closed {
+		st.Refused = err.Error()
 	}
 	p.mu.Unlock()
 

@@ -51,6 +51,8 @@ func settle(op control.Op, a []string, out, errOut io.Writer) int {
 			return exitInterrupted
 		case err != nil:
 			worst = complain(errOut, daemon.ExitSystem, fmt.Errorf("%s: %w", what, err))
+		case c.Files == 0 && c.Login:
+			fmt.Fprintf(out, "%s: the login, which the server had refused, is tried again\n", plain(what))
 		case c.Files == 0 && f.NArg() == 0:
 			fmt.Fprintf(out, "%s: nothing is parked\n", plain(what))
 		case c.Files == 0:

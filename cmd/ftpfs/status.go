@@ -224,6 +224,9 @@ func server(m mountReport, now time.Time) string {
 		}
 		return s
 	}
+	if m.Connections.Refused != "" {
+		return "refuses the login: " + plain(m.Connections.Refused) + "; ftpfs retry " + shell(m.Mountpoint) + " tries again"
+	}
 	s := "online"
 	if m.Connections.Software != "" {
 		s += ", " + plain(m.Connections.Software)

@@ -81,7 +81,8 @@ func OutcomeOf(o cache.Outcome) Outcome {
 // Count answers retry and discard.
 type Count struct {
 	Files int    `json:"files"`
-	Kept  string `json:"kept,omitempty"` // discard: where the copies are
+	Kept  string `json:"kept,omitempty"`  // discard: where the copies are
+	Login bool   `json:"login,omitempty"` // retry: the login, which was refused, is tried again
 }
 
 // Status of one mount.

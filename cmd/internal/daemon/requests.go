@@ -29,8 +29,9 @@ func (d *Daemon) handle(ctx context.Context, r control.Request, progress func(an
 	case control.OpRelease:
 		return d.release(ctx)
 	case control.OpRetry:
+		again := d.store.LoginAgain()
 		n, err := d.tree.Retry(r.Path)
-		return control.Count{Files: n}, err
+		return control.Count{Files: n, Login: again}, err
 	case control.OpDiscard:
 		n, kept, err := d.tree.Discard(r.Path)
 		if n > 0 {

@@ -20,6 +20,9 @@ import (
 // a mount point are refused: mounting would hide them. Errors are complete sentences
 // about dir.
 func Prepare(dir string, nonempty bool, dead func(Mount) bool) (string, error) {
+	if dir == "" { // of an unset shell variable; it is not the working directory
+		return "", errors.New("the mount point is empty")
+	}
 	if strings.HasPrefix(dir, "/dev/fd/") { // mount(8) with dropped privileges hands over an open /dev/fuse
 		return "", fmt.Errorf("%s: a handed-over /dev/fuse is not supported; mount without drop_privileges", dir)
 	}
