@@ -43,7 +43,7 @@ type File struct {
 	interrupted bool  // was open for writing when the daemon died
 	failed      error // of the last attempt
 	attempts    int
-	published   uint64 // gen that reached the server
+	published   uint64 // changes that reached the server
 	hurry       bool   // somebody waits for it: publish also while open
 	uploading   context.CancelFunc
 	sentBytes   atomic.Int64

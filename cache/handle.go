@@ -120,7 +120,7 @@ func (h *Handle) KeepCache() bool { return h.keep }
 func (h *Handle) Flush(ctx context.Context) error {
 	t, f := h.tree, h.file
 	t.mu.Lock()
-	wrote, gen := h.wrote && f.owed, f.gen
+	wrote, changes := h.wrote && f.owed, f.changes
 	t.mu.Unlock()
 	if !h.fl.Write || !wrote {
 		return nil
@@ -129,7 +129,7 @@ func (h *Handle) Flush(ctx context.Context) error {
 		return fmt.Errorf("keep %s in the spool: %w", t.PathOf(f.node), err)
 	}
 	if t.cfg.SyncClose {
-		return t.publishNow(ctx, f, gen)
+		return t.publishNow(ctx, f, changes)
 	}
 	return nil
 }
@@ -153,7 +153,7 @@ func (f *File) saveClosed() error {
 func (h *Handle) Fsync(ctx context.Context) error {
 	t, f := h.tree, h.file
 	t.mu.Lock()
-	owed, gen, open := f.owed, f.gen, f.savedOpen
+	owed, changes, open := f.owed, f.changes, f.savedOpen
 	t.mu.Unlock()
 	if !owed {
 		return nil
@@ -165,7 +165,7 @@ func (h *Handle) Fsync(ctx context.Context) error {
 		return fmt.Errorf("fsync %s: %w", t.PathOf(f.node), err)
 	}
 	if t.cfg.FsyncServer {
-		return t.publishNow(ctx, f, gen)
+		return t.publishNow(ctx, f, changes)
 	}
 	return nil
 }

@@ -330,7 +330,7 @@ func (s *shipment) published(done remote.Published, p remote.Publish) {
 	f.temp, f.sent = "", nil
 	t.doneTempLocked(s.temp)
 	n := f.node
-	f.published = max(f.published, s.gen)
+	f.published = max(f.published, s.changes)
 	dir := n.parent
 	t.noteLocked(dir, n.name, e)
 	f.attempts, f.failed = 0, nil
@@ -394,10 +394,10 @@ func (c *content) becomeClean(v remote.Version, id uint64) {
 	t.disk.held.Add(c.size)
 }
 
-// publishNow publishes f as it stands and waits until generation gen is on the
+// publishNow publishes f as it stands and waits until so many changes of it are on the
 // server. The first failure is the caller's answer; the upload is tried again all
 // the same.
-func (t *Tree) publishNow(ctx context.Context, f *File, gen uint64) error {
+func (t *Tree) publishNow(ctx context.Context, f *File, changes uint64) error {
 	t.mu.Lock()
 	f.hurry = true
 	f.failed = nil
@@ -406,7 +406,7 @@ func (t *Tree) publishNow(ctx context.Context, f *File, gen uint64) error {
 	for {
 		t.mu.Lock()
 		changed := t.changed
-		done := !f.owed || f.published >= gen
+		done := !f.owed || f.published >= changes
 		err := f.lastErrorLocked()
 		if err == nil && f.interrupted {
 			err = &remote.Error{Op: "publish", Path: f.node.pathLocked(), Kind: remote.Temporary,

@@ -184,6 +184,11 @@ func (m *move) local() error {
 		}
 	}
 	t.moveLocked(m.src, m.to, m.newName)
+	parked, failed, attempts := f.parked, f.failed, f.attempts
+	retry := parked != nil // perhaps the server only refused the name
+	if retry {
+		f.parked, f.failed, f.attempts = nil, nil, 0
+	}
 	open := f.savedOpen
 	t.mu.Unlock()
 	if err := f.save(open, false); err != nil {
@@ -192,7 +197,7 @@ func (m *move) local() error {
 		if m.dst != nil {
 			t.attachLocked(m.dst)
 		}
-		f.base = base
+		f.base, f.parked, f.failed, f.attempts = base, parked, failed, attempts
 		t.mu.Unlock()
 		return err
 	}
@@ -209,6 +214,9 @@ func (m *move) local() error {
 	}
 	t.touchDirLocked(m.from)
 	t.touchDirLocked(m.to)
+	if retry && f.writers == 0 {
+		t.schedule(f, t.cfg.PublishDelay)
+	}
 	return nil
 }
 

@@ -32,8 +32,8 @@ func (t *Tree) Sync(ctx context.Context, path string, report func(Progress)) (Ou
 		return StillOwed, err
 	}
 	type goal struct {
-		gen  uint64
-		size int64
+		changes uint64
+		size    int64
 	}
 	goals := map[*File]goal{}
 	var p Progress
@@ -41,7 +41,7 @@ func (t *Tree) Sync(ctx context.Context, path string, report func(Progress)) (Ou
 	top := t.findLocked(path)
 	if top != nil {
 		top.eachOwedLocked(func(f *File) {
-			goals[f] = goal{f.gen, f.size}
+			goals[f] = goal{f.changes, f.size}
 			p.Files++
 			p.Bytes += f.size
 			if f.parked == nil && !f.interrupted {
@@ -62,7 +62,7 @@ func (t *Tree) Sync(ctx context.Context, path string, report func(Progress)) (Ou
 		waiting := 0
 		for f, g := range goals {
 			switch {
-			case !f.owed || f.published >= g.gen || f.node.removed:
+			case !f.owed || f.published >= g.changes || f.node.removed:
 				p.FilesDone++
 				p.BytesDone += g.size
 			case f.parked != nil || f.interrupted:
