@@ -99,8 +99,8 @@ func TestForgetBalancesEveryAnswer(t *testing.T) {
 			t.Errorf("create %s: %v", name, st)
 			return
 		}
-		known.add(out.NodeId)
 		k.Release(cancel, &fuse.ReleaseIn{InHeader: fuse.InHeader{NodeId: out.NodeId}, Fh: out.Fh})
+		known.add(out.NodeId) // not earlier: no kernel forgets a file that is open
 	}
 
 	var wg sync.WaitGroup
