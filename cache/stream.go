@@ -180,7 +180,7 @@ func (c *content) startLocked(off, limit int64) *stream {
 		}
 		victim.cancel()
 	}
-	if off <= joinGap && c.have.Covered(0) == 0 {
+	if off <= gather && c.have.Covered(0) == 0 {
 		off = 0 // most likely the first of a sequential reader's requests to arrive
 	}
 	ctx, cancel := context.WithCancel(c.tree.ctx)
