@@ -21,7 +21,8 @@
 //	handle.go    open, create, flush, fsync, release; io.go read and write
 //	owe.go       from clean to owed, and files born here; marks.go what is written
 //	             between two records; replay.go reading it all back at start
-//	publish.go   upload, check, rename over; conflict.go when theirs changed, and
+//	jobs.go      when a file is published, and what follows a failure; publish.go:
+//	             upload.go sends it, then check, rename over; conflict.go when theirs changed, and
 //	             where the server cannot replace; temp.go our names on the server
 //	space.go     the bounds on disk: writes wait for spool, clean content is evicted
 //	sync.go      waiting for all to be on the server; status.go; settle.go

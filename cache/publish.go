@@ -4,102 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"math/rand/v2"
 	"os"
 	"path"
 	"time"
 
 	"ftpfs/cache/remote"
 )
-
-// schedule makes f due for publication after delay.
-func (t *Tree) schedule(f *File, delay time.Duration) { t.queue.Schedule(f, time.Now().Add(delay)) }
-
-// job is one run of the queue for one file.
-func (t *Tree) job(ctx context.Context, f *File) {
-	if t.wait(ctx, "publish", nil) != nil {
-		return
-	}
-	t.mu.Lock()
-	skip := !f.owed || f.node.removed || f.parked != nil || f.interrupted || f.writers > 0 && !f.hurry
-	t.mu.Unlock()
-	if skip {
-		return // clean, or waiting for its writers or for a person
-	}
-	err := t.publish(ctx, f)
-	if ctx.Err() != nil {
-		return
-	}
-	t.mu.Lock()
-	again := f.owed && err == nil && (f.writers == 0 || f.hurry)
-	delay := t.cfg.PublishDelay
-	if f.hurry {
-		delay = 0
-	}
-	t.mu.Unlock()
-	switch {
-	case err == nil && again, errors.Is(err, errOvertaken):
-		t.schedule(f, delay)
-	case err != nil:
-		t.uploadFailed(f, err)
-	}
-}
-
-// errOvertaken: the file changed, moved or went away while it was being sent.
-var errOvertaken = errors.New("changed meanwhile")
-
-// uploadFailed parks what was refused for good and tries the rest again, for ever.
-func (t *Tree) uploadFailed(f *File, err error) {
-	verdict := remote.KindOf(err).Verdict()
-	var parked *parkError
-	if errors.As(err, &parked) {
-		verdict = remote.Park
-	}
-	t.mu.Lock()
-	if !f.owed {
-		t.mu.Unlock()
-		return
-	}
-	f.attempts++
-	f.failed, f.hurry = err, false
-	path, attempts := f.node.pathLocked(), f.attempts
-	if verdict == remote.Park {
-		f.parked = err
-	}
-	t.changedLocked()
-	t.mu.Unlock()
-	if verdict == remote.Park {
-		t.cfg.Log.Error("the server refuses a file; it is kept, see ftpfs status, and settle it with ftpfs retry or ftpfs discard", "path", path, "err", err)
-	} else {
-		wait := backoff(attempts)
-		t.cfg.Log.Warn("upload failed; it will be tried again", "path", path, "attempt", attempts, "in", wait.Round(time.Second), "err", err)
-		t.schedule(f, wait)
-	}
-	f.rec.Lock()
-	defer f.rec.Unlock()
-	t.mu.Lock()
-	open := f.savedOpen
-	t.mu.Unlock()
-	if err := f.save(open, false); err != nil {
-		t.cfg.Log.Warn("cannot note a failed upload in the spool", "path", path, "err", err)
-	}
-}
-
-// backoff before attempt n+1: from two seconds to five minutes, with jitter.
-func backoff(n int) time.Duration {
-	d := 5 * time.Minute
-	if n < 8 {
-		d = 2 * time.Second << (n - 1)
-	}
-	return d*3/4 + rand.N(d/2)
-}
-
-// parkError is a failure that waiting does not mend, whatever its kind.
-type parkError struct{ err error }
-
-func (e *parkError) Error() string { return e.err.Error() }
-func (e *parkError) Unwrap() error { return e.err }
 
 // shipment is one attempt to publish a file.
 type shipment struct {
@@ -148,69 +58,6 @@ func (t *Tree) publish(ctx context.Context, f *File) error {
 		}
 	}
 	return err
-}
-
-// send makes the content whole and uploads it under the temporary name.
-func (s *shipment) send(ctx context.Context) error {
-	t, f := s.tree, s.file
-	if err := s.c.fetchAll(ctx); err != nil {
-		if k := remote.KindOf(err); k == remote.Changed || k == remote.NotExist {
-			return &parkError{fmt.Errorf("the file changed on the server while only a part of it was held here; the parts written are kept: %w", err)}
-		}
-		return err
-	}
-	f.rec.Lock()
-	t.mu.Lock()
-	temp, open := join(s.dir.pathLocked(), s.temp), f.savedOpen
-	f.temp = temp
-	t.mu.Unlock()
-	err := f.save(open, false)
-	f.rec.Unlock()
-	if err != nil {
-		return err
-	}
-	write := func() error {
-		f.sentBytes.Store(0)
-		return t.store.Write(ctx, temp, &progressReader{r: io.NewSectionReader(s.c, 0, s.size), f: f}, 0, s.size)
-	}
-	moved := func() bool {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		return join(s.dir.pathLocked(), s.temp) != temp
-	}
-	if err = write(); remote.Is(err, remote.NotExist) && t.remake(ctx, s.dir) && !moved() {
-		err = write()
-	}
-	if err != nil {
-		if moved() {
-			return errOvertaken // the directory was renamed under the upload
-		}
-		return fmt.Errorf("upload %s: %w", f.path(), err)
-	}
-	return nil
-}
-
-// ReadAt lets an upload read the content that is held; unheld bytes are an error.
-func (c *content) ReadAt(p []byte, off int64) (int, error) {
-	n, _, err := c.readHeld(p, off)
-	switch {
-	case err != nil:
-		return n, err
-	case n < len(p):
-		return n, io.EOF
-	}
-	return n, nil
-}
-
-type progressReader struct {
-	r io.Reader
-	f *File
-}
-
-func (p *progressReader) Read(b []byte) (int, error) {
-	n, err := p.r.Read(b)
-	p.f.sentBytes.Add(int64(n))
-	return n, err
 }
 
 // settle renames the uploaded file into place, under its name of that moment.
@@ -392,39 +239,4 @@ func (c *content) becomeClean(v remote.Version, id uint64) {
 	}
 	c.held = c.size
 	t.disk.held.Add(c.size)
-}
-
-// publishNow publishes f as it stands and waits until so many changes of it are on the
-// server. The first failure is the caller's answer; the upload is tried again all
-// the same.
-func (t *Tree) publishNow(ctx context.Context, f *File, changes uint64) error {
-	t.mu.Lock()
-	f.hurry = true
-	f.failed = nil
-	t.mu.Unlock()
-	t.schedule(f, 0)
-	for {
-		t.mu.Lock()
-		changed := t.changed
-		done := !f.owed || f.published >= changes
-		err := f.lastErrorLocked()
-		if err == nil && f.interrupted {
-			err = &remote.Error{Op: "publish", Path: f.node.pathLocked(), Kind: remote.Temporary,
-				Text: "it was cut off when the daemon ended, and waits for ftpfs retry or ftpfs discard"}
-		}
-		t.mu.Unlock()
-		switch {
-		case done:
-			return nil
-		case err != nil:
-			return err
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return canceled("publish", f.node, ctx)
-		case <-t.ctx.Done():
-			return errClosing("publish", f.node)
-		}
-	}
 }
