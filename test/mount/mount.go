@@ -44,6 +44,8 @@ type Options struct {
 	// Dir is the mountpoint; "" is a new one.
 	Dir string
 	Env []string // further environment of the daemon
+	// In starts the daemon somewhere else, such as in another network; nil here.
+	In func(start func() error) error
 	// Watchdog is how long the test may use the mount; 0 is two minutes.
 	Watchdog time.Duration
 }
@@ -96,7 +98,10 @@ func Try(t testing.TB, o Options) (*Mount, error) {
 	}
 	defer ready.close()
 	env := append([]string{"FTPFS_PASSWORD=" + o.Password, "NOTIFY_SOCKET=" + ready.path}, o.Env...)
-	if err := m.start(env); err != nil {
+	if o.In == nil {
+		o.In = func(start func() error) error { return start() }
+	}
+	if err := m.start(env, o.In); err != nil {
 		return nil, err
 	}
 	t.Cleanup(m.cleanup)
@@ -113,7 +118,7 @@ func Try(t testing.TB, o Options) (*Mount, error) {
 	return m, nil
 }
 
-func (m *Mount) start(env []string) error {
+func (m *Mount) start(env []string, in func(func() error) error) error {
 	program, err := Program()
 	if err != nil {
 		return err
@@ -127,7 +132,7 @@ func (m *Mount) start(env []string) error {
 	m.cmd.Env = append(os.Environ(), env...)
 	m.cmd.Stdout, m.cmd.Stderr = out, out
 	m.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C on the tests is not for the daemon
-	if err := m.cmd.Start(); err != nil {
+	if err := in(m.cmd.Start); err != nil {
 		return err
 	}
 	go func() {

@@ -29,9 +29,9 @@ type process struct {
 	err  error         // why it ended; valid after done
 }
 
-// startProcess runs argv in a process group of its own with its output in log.
-// The kernel kills it if this process dies first.
-func startProcess(argv []string, log string) (*process, error) {
+// startProcess runs argv in a network, in a process group of its own, with its
+// output in log. The kernel kills it if this process dies first.
+func startProcess(in Network, argv []string, log string) (*process, error) {
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o644)
 	if err != nil {
 		return nil, err
@@ -47,7 +47,7 @@ func startProcess(argv []string, log string) (*process, error) {
 		// Pdeathsig follows the thread that forked: keep it until the end.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
-		err := p.cmd.Start()
+		err := in.Do(p.cmd.Start)
 		started <- err
 		if err == nil {
 			p.err = p.cmd.Wait()
@@ -60,13 +60,14 @@ func startProcess(argv []string, log string) (*process, error) {
 	return p, nil
 }
 
-// awaitGreeting returns once a connection to addr is greeted with 220.
-func (p *process) awaitGreeting(addr string, limit time.Duration) error {
+// awaitGreeting returns once a connection to addr, from the same network, is
+// greeted with 220.
+func (p *process) awaitGreeting(in Network, addr string, limit time.Duration) error {
 	deadline := time.Now().Add(limit)
 	retry := time.NewTicker(5 * time.Millisecond)
 	defer retry.Stop()
 	for {
-		err := greeted(addr, deadline)
+		err := in.Do(func() error { return greeted(addr, deadline) })
 		if err == nil {
 			return nil
 		}

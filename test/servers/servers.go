@@ -58,12 +58,28 @@ type Options struct {
 	// arguments for Pure-FTPd, Python statements about `handler` and `server`
 	// for pyftpdlib. Of use only where the kind is fixed.
 	Extra []string
+	// In is the network that the server runs in; nil is this process's, and there
+	// the loopback interface.
+	In Network
 }
+
+// Network is a network of this machine other than this process's own, such as one
+// end of a link.
+type Network interface {
+	Address() string       // that servers in it listen on
+	Do(func() error) error // run something in it, on the calling goroutine
+}
+
+// own is the network of this process.
+type own struct{}
+
+func (own) Address() string         { return "127.0.0.1" }
+func (own) Do(f func() error) error { return f() }
 
 // Server is a running server, or a stopped one that can be started again.
 type Server struct {
 	Kind     Kind
-	Host     string // "127.0.0.1"
+	Host     string // "127.0.0.1", unless Options.In says otherwise
 	Port     int
 	User     string
 	Password string
@@ -86,8 +102,11 @@ func Start(t testing.TB, kind Kind, o Options) *Server {
 		}
 		t.Skipf("SKIPPED %s: %v", kind, err)
 	}
+	if o.In == nil {
+		o.In = own{}
+	}
 	dir := readableDir(t)
-	s := &Server{Kind: kind, Host: "127.0.0.1", User: user, Password: password,
+	s := &Server{Kind: kind, Host: o.In.Address(), User: user, Password: password,
 		Root: filepath.Join(dir, "root"), tb: t, dir: dir, opts: o}
 	if err := os.Mkdir(s.Root, 0o755); err != nil {
 		t.Fatalf("root of %s: %v", kind, err)
@@ -102,7 +121,7 @@ func Start(t testing.TB, kind Kind, o Options) *Server {
 	// Another program may take the free port before the server binds it.
 	var err error
 	for range 3 {
-		if s.Port, err = freePort(); err != nil {
+		if s.Port, err = s.freePort(); err != nil {
 			t.Fatalf("%s: %v", kind, err)
 		}
 		s.mu.Lock()
@@ -203,11 +222,11 @@ func (s *Server) startLocked() error {
 	if err != nil {
 		return fmt.Errorf("configuration: %w", err)
 	}
-	p, err := startProcess(argv, filepath.Join(s.dir, "output.log"))
+	p, err := startProcess(s.opts.In, argv, filepath.Join(s.dir, "output.log"))
 	if err != nil {
 		return err
 	}
-	if err := p.awaitGreeting(s.Addr(), startTimeout); err != nil {
+	if err := p.awaitGreeting(s.opts.In, s.Addr(), startTimeout); err != nil {
 		p.kill()
 		return err
 	}
@@ -242,11 +261,15 @@ func readableDir(t testing.TB) string {
 	return dir
 }
 
-func freePort() (int, error) {
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("no free port: %w", err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+func (s *Server) freePort() (port int, err error) {
+	err = s.opts.In.Do(func() error {
+		l, err := net.Listen("tcp4", net.JoinHostPort(s.Host, "0"))
+		if err != nil {
+			return fmt.Errorf("no free port: %w", err)
+		}
+		defer l.Close()
+		port = l.Addr().(*net.TCPAddr).Port
+		return nil
+	})
+	return port, err
 }
