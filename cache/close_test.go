@@ -107,3 +107,35 @@ func TestTimeSetWhileAWriteBeginsIsNoConflict(t *testing.T) {
 		t.Errorf("server has %q, want /f alone", got)
 	}
 }
+
+// The end of a mount publishes what is closed, and not half of what is being copied:
+// that waits for its owner at the next start. Sync, which a person asks for, sends it.
+func TestTheEndPublishesNothingThatIsOpen(t *testing.T) {
+	store := mem.New(mem.Options{})
+	m := mountMem(t, store, func(c *Config) { c.PublishDelay = time.Hour })
+	m.must(m.write("/closed", []byte("whole")))
+	n, h, _, err := m.Create(context.Background(), m.Root(), "open", 0o644, true, OpenFlags{Write: true})
+	m.must(err)
+	m.Forget(n)
+	_, err = h.WriteAt(context.Background(), []byte("half"), 0)
+	m.must(err)
+	if s := m.Status(); s.OwedFiles != 2 || s.Open != 1 {
+		t.Errorf("status: %d owed, %d of them open; want 2 and 1", s.OwedFiles, s.Open)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	m.must(m.Tree.Close(ctx)) // would wait for the minute if it waited for the open file
+	if ctx.Err() != nil {
+		t.Error("Close waited for a file that nobody will close")
+	}
+	h.Release()
+	m.onServer("/closed", "whole")
+	if _, err := store.Disk().ReadFile("/open"); err == nil {
+		t.Error("a file that was being written was published at the end")
+	}
+	m.open()
+	m.names("/") // waits for the records
+	if s := m.Status(); len(s.Owed) != 1 || s.Owed[0].State != "interrupted" || s.Owed[0].Size != 4 {
+		t.Errorf("at the next start: %+v, want one file interrupted with 4 bytes", s.Owed)
+	}
+}

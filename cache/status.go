@@ -32,6 +32,7 @@ type Status struct {
 	SpoolDir    string     `json:"spool_dir"`
 	OwedFiles   int        `json:"owed_files"` // all but parked
 	OwedBytes   int64      `json:"owed_bytes"`
+	Open        int        `json:"open_files"`   // of OwedFiles: a program has them open for writing
 	Parked      int        `json:"parked_files"` // parked and interrupted
 	Quarantined int        `json:"quarantined"`
 	Conflicts   int        `json:"conflicts"` // copies kept beside the server's change, while mounted
@@ -66,6 +67,9 @@ func (t *Tree) Status() Status {
 		} else {
 			s.OwedFiles++
 			s.OwedBytes += f.size
+			if f.writers > 0 {
+				s.Open++
+			}
 		}
 		s.Owed = append(s.Owed, f.lineLocked())
 	}

@@ -28,6 +28,17 @@ const (
 // published as it stands) and waits for it, or for ctx, calling report about twice a
 // second. Parked files make it SomeParked, and do not make it wait.
 func (t *Tree) Sync(ctx context.Context, path string, report func(Progress)) (Outcome, error) {
+	return t.sync(ctx, path, true, report)
+}
+
+// Drain is Sync of everything that is closed. A file that a program still has open
+// for writing is left alone, not asked for and not waited for: what comes before the
+// end of a mount must not publish half of a file that is being copied.
+func (t *Tree) Drain(ctx context.Context, report func(Progress)) (Outcome, error) {
+	return t.sync(ctx, "/", false, report)
+}
+
+func (t *Tree) sync(ctx context.Context, path string, open bool, report func(Progress)) (Outcome, error) {
 	if err := t.wait(ctx, "sync", nil); err != nil {
 		return StillOwed, err
 	}
@@ -41,6 +52,9 @@ func (t *Tree) Sync(ctx context.Context, path string, report func(Progress)) (Ou
 	top := t.findLocked(path)
 	if top != nil {
 		top.eachOwedLocked(func(f *File) {
+			if !open && f.writers > 0 {
+				return
+			}
 			goals[f] = goal{f.changes, f.size}
 			p.Files++
 			p.Bytes += f.size
@@ -67,6 +81,10 @@ func (t *Tree) Sync(ctx context.Context, path string, report func(Progress)) (Ou
 				p.BytesDone += g.size
 			case f.parked != nil || f.interrupted:
 				p.Parked++
+			case !open && f.writers > 0: // opened again meanwhile
+				p.Files--
+				p.Bytes -= g.size
+				delete(goals, f)
 			default:
 				waiting++
 				f.hurry = true

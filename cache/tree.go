@@ -133,11 +133,12 @@ func (t *Tree) uploads() int {
 // SetHolder tells whoever finds the spool locked where it is mounted.
 func (t *Tree) SetHolder(text string) { t.spool.SetHolder(text) }
 
-// Close stops the background work. Until ctx ends it waits for what is owed to reach
-// the server; the rest stays in the spool. The Store is the caller's to close.
+// Close stops the background work. Until ctx ends it waits for what is owed and closed
+// to reach the server; the rest stays in the spool, files that are open for writing as
+// interrupted ones. The Store is the caller's to close.
 func (t *Tree) Close(ctx context.Context) error {
 	if ctx.Err() == nil {
-		t.Sync(ctx, "/", func(Progress) {}) // its outcome is in Status
+		t.Drain(ctx, func(Progress) {}) // its outcome is in Status
 	}
 	t.mu.Lock()
 	t.closing = true

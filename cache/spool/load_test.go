@@ -145,7 +145,7 @@ func TestPeekTolerates(t *testing.T) {
 	put(t, s, r)
 	r = put(t, s, file(t, s, "/b", 9))
 	truncate(t, s.rec(r.ID, ".json"), 9)
-	if owed, n, parked, err := Peek(dir); owed != 2 || n != 9 || parked != 1 || err != nil {
+	if owed, n, parked, err := Peek(dir); owed != 2 || n != 0 || parked != 1 || err != nil {
 		t.Errorf("got %d %d %d %v", owed, n, parked, err)
 	}
 }

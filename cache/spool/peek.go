@@ -7,10 +7,11 @@ import (
 )
 
 // Peek counts what the spool in dir owes, without locking or changing it: files
-// and directories with a record, the bytes of them that are dirty, and how many
-// are parked, as those are that a writer had open when its daemon died. What cannot be read counts as owed with 0 bytes, and a spool in use
-// is seen as it passes. It fails when dir cannot be read; fs.ErrNotExist: there is
-// no spool.
+// and directories with a record, and how many of them are parked, as those are that
+// a writer had open when its daemon died. bytes is what will be sent: the sizes of
+// those that are not parked. What cannot be read counts as owed with 0 bytes, and a
+// spool in use is seen as it passes. It fails when dir cannot be read;
+// fs.ErrNotExist: there is no spool.
 func Peek(dir string) (owed int, bytes int64, parked int, err error) {
 	names, err := readNames(filepath.Join(dir, "rec"))
 	if err != nil {
@@ -30,9 +31,10 @@ func Peek(dir string) (owed int, bytes int64, parked int, err error) {
 			continue
 		}
 		if r, err := newestIn(b, id); err == nil {
-			bytes += r.Dirty.Len()
 			if r.Parked || r.Interrupted || r.Open {
 				parked++
+			} else if !r.Dir {
+				bytes += r.Size
 			}
 		}
 	}
