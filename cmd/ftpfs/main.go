@@ -36,7 +36,7 @@ var passwordFromEnv string
 const (
 	exitOwed        = 3
 	exitParked      = 4
-	exitInterrupted = 130
+	exitInterrupted = daemon.ExitInterrupted
 )
 
 func main() {
@@ -89,7 +89,12 @@ func run(args []string, secrets bool, out, errOut io.Writer) int {
 		return daemon.ExitUsage
 	}
 	if c, ok := commands[args[0]]; ok {
-		return c(args[1:], out, errOut)
+		w := &answer{out: out}
+		code := c(args[1:], w, errOut)
+		if w.err != nil { // who reads nothing must not take it for good news
+			return complain(errOut, daemon.ExitSystem, fmt.Errorf("writing the answer: %w", w.err))
+		}
+		return code
 	}
 	if args[0] == "doctor" {
 		return complain(errOut, daemon.ExitUsage, errors.New("doctor is not available in this version; ftpfs status shows what was found out about a mounted server"))
@@ -100,6 +105,20 @@ func run(args []string, secrets bool, out, errOut io.Writer) int {
 		}
 	}
 	return mountCommand(args, secrets, out, errOut)
+}
+
+// answer is the standard output of a command; it keeps the first failure.
+type answer struct {
+	out io.Writer
+	err error
+}
+
+func (a *answer) Write(p []byte) (int, error) {
+	n, err := a.out.Write(p)
+	if err != nil && a.err == nil {
+		a.err = err
+	}
+	return n, err
 }
 
 func nearestCommand(word string) string {

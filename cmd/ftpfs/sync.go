@@ -147,6 +147,8 @@ func tell(what string, s control.Settled, out, errOut io.Writer) int {
 		why = "; the server is down: " + plain(s.LastError)
 	case !s.Online:
 		why = "; the server is down"
+	case s.Refused != "":
+		why = "; the server refuses the login: " + plain(s.Refused)
 	case s.GaveUp != "":
 		why = "; " + s.GaveUp
 	}

@@ -53,6 +53,7 @@ type Settled struct {
 	Online    bool    `json:"online"`
 	GaveUp    string  `json:"gave_up,omitempty"` // why it did not wait on
 	LastError string  `json:"last_error,omitempty"`
+	Refused   string  `json:"login_refused,omitempty"` // the server's words; nothing is sent meanwhile
 	SpoolDir  string  `json:"spool_dir,omitempty"`
 	Unmounted bool    `json:"unmounted,omitempty"`
 	PID       int     `json:"pid,omitempty"` // unmount: of the daemon, which ends now

@@ -12,6 +12,9 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Login is a user and password. It prints without the password.
@@ -160,7 +163,7 @@ const maxFile = 1 << 20
 // readFile reads mount.cifs's format: username=, password= and comments, one a
 // line. Blanks around the name of a key are dropped; a value is taken as it is.
 func readFile(name string, check bool) (file, error) {
-	fd, err := os.Open(name)
+	fd, err := openFile(name, pipePatience)
 	if err != nil {
 		return file{}, fmt.Errorf("credentials file %s: %w", name, cause(err))
 	}
@@ -179,6 +182,57 @@ func readFile(name string, check bool) (file, error) {
 		return file{}, fmt.Errorf("credentials file %s: %w", name, err)
 	}
 	return f, nil
+}
+
+// pipePatience is how long a credentials file that is a pipe may take to be written.
+const pipePatience = 10 * time.Second
+
+// openFile opens a file for reading; of a pipe, it waits for the first byte, and
+// reading ends with an error when the whole has not come within patience. Nobody
+// may ever write to it.
+func openFile(name string, patience time.Duration) (*os.File, error) {
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
+	if err != nil {
+		return nil, err
+	}
+	if fi, err := f.Stat(); err != nil || fi.Mode()&os.ModeNamedPipe == 0 {
+		return f, err
+	}
+	end := time.Now().Add(patience)
+	if err := awaitWriter(f, end); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, f.SetReadDeadline(end)
+}
+
+// awaitWriter waits for a pipe's first byte. Without a writer, read would say at once
+// that the file is empty.
+func awaitWriter(f *os.File, end time.Time) error {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var n int
+	var perr error
+	err = raw.Control(func(fd uintptr) {
+		for {
+			p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+			n, perr = unix.Poll(p, int(max(time.Until(end).Milliseconds(), 0)))
+			if perr != unix.EINTR {
+				return
+			}
+		}
+	})
+	switch {
+	case err != nil:
+		return err
+	case perr != nil:
+		return os.NewSyscallError("poll", perr)
+	case n == 0:
+		return errors.New("it is a pipe, and nobody writes to it")
+	}
+	return nil
 }
 
 func parse(text string) (file, error) {

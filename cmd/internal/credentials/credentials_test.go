@@ -3,10 +3,13 @@ package credentials
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 )
 
 func write(t *testing.T, dir, name, text string, mode os.FileMode) string {
@@ -141,4 +144,46 @@ func FuzzParseFile(f *testing.F) {
 			t.Fatalf("%q let a control character through: %+v", s, got)
 		}
 	})
+}
+
+// credentials=FIFO waits for a writer, but not for ever.
+func TestAPipeThatNobodyWritesTo(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := openFile(pipe, time.Millisecond); err == nil || !strings.Contains(err.Error(), "nobody writes") {
+		t.Errorf("got %v, %v; want that nobody writes to it", f, err)
+	}
+
+	// A writer that keeps it open: the end never comes.
+	w, err := os.OpenFile(pipe, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.WriteString("username=u\n"); err != nil {
+		t.Fatal(err)
+	}
+	f, err := openFile(pipe, 10*time.Millisecond)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := io.ReadAll(f); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("got %q, %v; want a deadline", b, err)
+	}
+	f.Close()
+	w.Close()
+
+	// One that comes late.
+	written := make(chan error)
+	go func() {
+		written <- os.WriteFile(pipe, []byte("username=late\npassword=p\n"), 0) // opening waits for the reader
+	}()
+	got, err := readFile(pipe, true)
+	if err != nil || got.user != "late" || got.password != "p" {
+		t.Errorf("from a writer that came late: %+v, %v", got, err)
+	}
+	if err := <-written; err != nil {
+		t.Error(err)
+	}
 }

@@ -42,6 +42,8 @@ const (
 	ExitUsage  = 1
 	ExitSystem = 2
 	ExitMount  = 32
+
+	ExitInterrupted = 130 // by a signal, as shells say it; not mount(8)'s
 )
 
 // Error is a failure to mount, as one line for a person, with its exit code.

@@ -54,7 +54,7 @@ func Serve(cfg Config, ready func(*Daemon)) (string, error) {
 	}
 	if ctx.Err() != nil { // too late to keep it from mounting
 		d.stop()
-		return "", failf(ExitMount, "interrupted while mounting %s", cfg.Target)
+		return "", failf(ExitInterrupted, "interrupted while mounting %s", cfg.Target)
 	}
 	ready(d)
 	return d.run(sig), nil

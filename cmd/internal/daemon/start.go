@@ -238,7 +238,7 @@ func (d *Daemon) connect(ctx context.Context, owed int) error {
 	case err == nil:
 		return nil
 	case ctx.Err() != nil:
-		return failf(ExitMount, "interrupted while connecting to %s", d.cfg.Target.Addr())
+		return failf(ExitInterrupted, "interrupted while connecting to %s", d.cfg.Target.Addr())
 	case !absent(err):
 		return failf(ExitMount, "%s", explain(d.cfg.Target, err))
 	}

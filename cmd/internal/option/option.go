@@ -57,10 +57,14 @@ func Defaults() Options {
 	return Options{DirCacheTime: 10 * time.Second, Timeout: 30 * time.Second, LogLevel: slog.LevelInfo}
 }
 
-// Unknown is a name that is not in the table.
+// Unknown is a name that is not in the table, and the known one that it is
+// probably meant to be; "" when none is near.
 type Unknown struct{ Name, Nearest string }
 
 func (e *Unknown) Error() string {
+	if e.Nearest == "" {
+		return fmt.Sprintf("unknown option %q; ftpfs --help lists those there are", e.Name)
+	}
 	return fmt.Sprintf("unknown option %q; did you mean %q?", e.Name, e.Nearest)
 }
 
@@ -169,22 +173,24 @@ func find(key string) *def {
 	return nil
 }
 
+// nearest is the known name that key is probably a slip of. A name is near when a
+// third of its letters or less would have to change, or when it was cut short: a
+// guess beyond that only misleads.
 func nearest(key string) string {
 	best, dist := "", 1<<30
 	consider := func(name string) {
 		d := levenshtein.ComputeDistance(key, name)
 		if strings.HasPrefix(name, key) && len(key) >= 3 { // cache_t → cache_timeout
-			d = min(d, 2)
+			d = min(d, 1)
 		}
-		if d < dist {
+		if d < dist && d <= max(len(key), len(name))/3 {
 			best, dist = name, d
 		}
 	}
 	for _, d := range table {
-		if d.later {
-			continue
+		if !d.later {
+			consider(d.name)
 		}
-		consider(d.name)
 	}
 	for _, d := range table {
 		if !d.later {
@@ -192,6 +198,9 @@ func nearest(key string) string {
 				consider(a)
 			}
 		}
+	}
+	for _, w := range append(kernelWords, mountWords...) {
+		consider(w)
 	}
 	return best
 }

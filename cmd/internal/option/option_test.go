@@ -75,7 +75,11 @@ func TestParseRefuses(t *testing.T) {
 		{"sync_closed", `did you mean "sync_close"?`},
 		{"credential=/x", `did you mean "credentials"?`},
 		{"tiemout=3", `did you mean "timeout"?`},
-		{"=x", "unknown option"},
+		{"=x", "ftpfs --help lists"},
+		{"frobnicate", "ftpfs --help lists"},
+		{"lazytme", `did you mean "lazytime"?`},
+		{"cache_t=3", `did you mean "cache_timeout"?`},
+		{"remount", "unmount and mount again"},
 		{"tls=explicit", "TLS"},
 		{"tls=try", "not available in this version"},
 		{"tls", "needs a value"},
@@ -99,6 +103,9 @@ func TestParseRefuses(t *testing.T) {
 		{"umask=7777", "octal"},
 		{"max_conns=0", "from 1"},
 		{"timeout=0", "more than zero"},
+		{"timeout=1e9", "longer than 1h"},
+		{"timeout=2h", "longer than 1h"},
+		{"timeout=1e-9", "too short"},
 		{"timeout=-1", "seconds"},
 		{"timeout=NaN", "seconds"},
 		{"dir_cache_time=soon", "seconds"},
@@ -186,7 +193,7 @@ func FuzzParse(f *testing.F) {
 		if err := o.Parse(s); err != nil {
 			return
 		}
-		if o.Timeout <= 0 || o.DirCacheTime < 0 || o.CacheSize < 0 || o.SpoolSize < 0 || o.MaxConns < 0 {
+		if o.Timeout < minTimeout || o.Timeout > maxTimeout || o.DirCacheTime < 0 || o.CacheSize < 0 || o.SpoolSize < 0 || o.MaxConns < 0 {
 			t.Fatalf("Parse(%q) let %+v through", s, o)
 		}
 		if strings.ContainsAny(o.User+o.Password+o.CacheDir, "\r\n\x00") {

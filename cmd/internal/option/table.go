@@ -38,8 +38,13 @@ var table = []def{
 		if err := seconds(v, &o.Timeout); err != nil {
 			return err
 		}
-		if o.Timeout <= 0 {
+		switch {
+		case o.Timeout <= 0:
 			return fmt.Errorf("%q: it must be more than zero, or a dead server would hang its users", v)
+		case o.Timeout < minTimeout:
+			return fmt.Errorf("%q is too short for any answer; from %v to %v is possible", v, minTimeout, maxTimeout)
+		case o.Timeout > maxTimeout:
+			return fmt.Errorf("%q: a dead server would hang its users for longer than %v", v, maxTimeout)
 		}
 		return nil
 	}},
@@ -116,9 +121,11 @@ func settled(name string) def {
 
 // mountWords are mount(8)'s own: it, systemd or fstab acts on them. dev and suid
 // are among them: set-user-id programs and devices of an FTP server are never
-// honoured.
+// honoured. So are words about how a local disk keeps times and versions, which
+// promise nothing that could be missed here.
 var mountWords = []string{"_netdev", "auto", "noauto", "user", "nouser", "users", "nousers", "owner", "noowner",
-	"group", "nogroup", "defaults", "dev", "suid", "loud", "silent", "_rnetdev", "norelatime"}
+	"group", "nogroup", "defaults", "dev", "suid", "loud", "silent", "_rnetdev", "norelatime", "nostrictatime",
+	"lazytime", "nolazytime", "iversion", "noiversion", "mand", "nomand", "symfollow"}
 
 // kernelWords are handed to mount(2).
 var kernelWords = []string{"nodev", "nosuid", "exec", "noexec", "atime", "noatime", "diratime", "nodiratime",
@@ -127,6 +134,8 @@ var kernelWords = []string{"nodev", "nosuid", "exec", "noexec", "atime", "noatim
 // hints answer well-known names of others that mean something ftpfs does
 // differently or not at all.
 var hints = map[string]string{
+	"bind":                  "mount --bind what is mounted already",
+	"nosymfollow":           "links are shown as the server gives them",
 	"connect_timeout":       "timeout=SECONDS bounds every network step",
 	"read_timeout":          "timeout=SECONDS bounds every network step",
 	"cache_stat_timeout":    "dir_cache_time=SECONDS is the age for names and attributes",

@@ -72,6 +72,13 @@ func seconds(v string, to *time.Duration) error {
 	return nil
 }
 
+// Bounds of timeout: below, no server could answer in time; above, "nothing hangs"
+// would be a word only.
+const (
+	minTimeout = 100 * time.Millisecond
+	maxTimeout = time.Hour
+)
+
 const minSize = 1 << 20
 
 // size reads bytes with an optional unit; K, M, G and T are powers of 1,024.
