@@ -17,9 +17,26 @@ func Secret(arg string) [][2]int {
 	}
 	// A password in a URL may hold a comma, which cut the list above wrongly.
 	if from, to, ok := urlSecret(arg); ok && to > from {
-		spans = [][2]int{{from, to}}
+		spans = merge(spans, [2]int{from, to})
 	}
 	return spans
+}
+
+// merge adds a span to others that are in order and apart. Those it touches
+// become one with it.
+func merge(spans [][2]int, one [2]int) [][2]int {
+	var before, after [][2]int
+	for _, s := range spans {
+		switch {
+		case s[1] < one[0]:
+			before = append(before, s)
+		case s[0] > one[1]:
+			after = append(after, s)
+		default:
+			one = [2]int{min(s[0], one[0]), max(s[1], one[1])}
+		}
+	}
+	return append(append(before, one), after...)
 }
 
 // splitList cuts at commas that are not escaped, keeping the escapes, so that
@@ -62,15 +79,12 @@ func secretIn(part string) (from, to int, ok bool) {
 // or of the whole argument.
 func urlSecret(s string) (from, to int, ok bool) {
 	start := 0
-	if i := strings.Index(s, "://"); i >= 0 {
-		if strings.ContainsAny(s[:i], "@/=,") {
-			return 0, 0, false
-		}
+	if i := strings.Index(s, "://"); i >= 0 && !strings.ContainsAny(s[:i], "@/=,") {
 		start = i + 3
 	} else if strings.HasPrefix(s, "ftpfs#") {
 		start = len("ftpfs#")
-	} else if strings.HasPrefix(s, "/") || strings.HasPrefix(s, "-") || strings.HasPrefix(s, ".") {
-		return 0, 0, false
+	} else if strings.HasPrefix(s, "/") || strings.HasPrefix(s, "-") || strings.HasPrefix(s, "./") || strings.HasPrefix(s, "../") {
+		return 0, 0, false // a path or an option, which Parse refuses
 	}
 	rest := s[start:]
 	end := len(rest)

@@ -56,6 +56,9 @@ func Parse(s string) (Target, error) {
 func parse(s string) (Target, error) {
 	s = strings.TrimPrefix(s, "ftpfs#")
 	rest := s
+	if strings.HasPrefix(s, "-") {
+		return Target{}, errors.New("it looks like an option; write ftp:// before a name that begins with -")
+	}
 	if scheme, after, ok := strings.Cut(s, "://"); ok && isScheme(scheme) {
 		switch strings.ToLower(scheme) {
 		case "ftp":

@@ -128,6 +128,10 @@ func TestRedact(t *testing.T) {
 		{"-ouser=me:pw,ro", "-ouser=me:***,ro"},
 		{"pass=x", "pass=***"},
 		{"user=me,ro", "user=me,ro"},
+		{".u:pw@host", ".u:***@host"},
+		{"u:pw@host/x://y", "u:***@host/x://y"},
+		{"password=a:b@c://x,ro", "password=***,ro"},
+		{"../a:b@c", "../a:b@c"},
 		{"/mnt/a:b@c", "/mnt/a:b@c"},
 		{"ro,cache_dir=/x", "ro,cache_dir=/x"},
 	} {
@@ -151,6 +155,18 @@ func FuzzParse(f *testing.F) {
 		}
 		if pass, has := got.Password(); has && len(pass) > 0 && len(Secret(s)) == 0 {
 			t.Fatalf("Parse(%q) has a password that Secret does not find", s)
+		}
+		if pass, _ := got.Password(); len(pass) > 0 {
+			if blank, err := Parse(Redact(s)); err == nil && blank.password != "" && strings.Trim(blank.password, "*") != "" {
+				t.Fatalf("Parse(%q): of the password %q is left after Redact", s, blank.password)
+			}
+		}
+		last := 0
+		for _, span := range Secret(s) {
+			if span[0] < last || span[1] <= span[0] || span[1] > len(s) {
+				t.Fatalf("Secret(%q) = %v: spans out of order or out of bounds", s, Secret(s))
+			}
+			last = span[1]
 		}
 		again, err := Parse(got.String())
 		if err != nil || again.Host != got.Host || again.Port != got.Port || again.User != got.User || again.Dir != got.Dir {
