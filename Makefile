@@ -3,6 +3,8 @@
 # make test         install what the tests need (as root on Debian), run all of them
 # make unit         only what needs neither a mount nor (mostly) a server
 # make mounted      only the tests of the real binary, mounted; T=regexp selects some
+# make fuzz         every fuzz target, FUZZTIME=10m for all together; F=regexp selects some
+# make trial        1 GiB by rsync over a slow line, with kills, restarts and a silence (8 minutes)
 # make race         the mounted tests with the daemon under the race detector
 # make fmt vet clean install uninstall
 #
@@ -14,6 +16,8 @@ DESTDIR ?=
 SBINDIR ?= /sbin
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 T       ?= .
+F       ?= .
+FUZZTIME ?= 10m
 
 LDFLAGS = -s -w -X main.version=$(VERSION)
 REPORT  = $(GO) run ./test/report
@@ -29,8 +33,9 @@ MOUNTED = echo "== the mounted program"; \
 	FTPFS_BIN=$(CURDIR)/bin/ftpfs $(GO) test -json -timeout 20m -count=1 -run '$(T)' ./test/mounted
 RACED = echo "== the mounted program under the race detector"; \
 	FTPFS_BIN=$(CURDIR)/bin/ftpfs.race GORACE=atexit_sleep_ms=0 $(GO) test -json -race -short -timeout 20m -count=1 -run '$(T)' ./test/mounted
+FUZZ = echo "== fuzz targets, $(1) together"; $(GO) run ./test/fuzz -time $(1) -run '$(F)'
 
-.PHONY: all build demo test tested check deps unit mounted race fmt vet clean install uninstall
+.PHONY: all build demo test tested check deps unit mounted race fuzz trial fmt vet clean install uninstall
 
 all: build
 
@@ -44,7 +49,7 @@ test: deps
 	@$(MAKE) --no-print-directory check tested
 
 tested: build $(if $(RACE),bin/ftpfs.race)
-	@{ $(UNIT); $(MOUNTED); $(if $(RACE),$(RACED);) } | $(REPORT) $$($(GO) list ./...)
+	@{ $(UNIT); $(MOUNTED); $(if $(RACE),$(RACED);) $(call FUZZ,25s); } | $(REPORT) $$($(GO) list ./...)
 
 deps:
 	@sh test/deps.sh
@@ -64,6 +69,12 @@ mounted: build
 
 race: deps bin/ftpfs.race
 	@$(RACED) | $(REPORT)
+
+fuzz:
+	@{ $(call FUZZ,$(FUZZTIME)); } | $(REPORT)
+
+trial: deps build
+	FTPFS_BIN=$(CURDIR)/bin/ftpfs $(GO) test ./test/trial -count=1 -v -timeout 30m -trial.full
 
 bin/ftpfs.race: build
 	$(GO) build -race -ldflags '$(LDFLAGS)' -o $@ ./cmd/ftpfs

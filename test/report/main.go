@@ -9,6 +9,9 @@
 // another test does. Any other means that this machine lacks something; with
 // FTPFS_REQUIRE_ALL=1 that is a failure.
 //
+// What a passed test logs as "figure: words" is printed at the end, and so are the
+// executions of fuzz targets (figures.go).
+//
 // A line "== words" in the stream is a heading, and names the run that follows.
 package main
 
@@ -52,6 +55,7 @@ func run(in io.Reader, out io.Writer, packages []string, requireAll bool) int {
 		idle                  []string // runs of which no package has ended yet
 		passed                int
 		packageFailed, broken bool
+		figures               figures
 	)
 	lines := bufio.NewReader(in)
 	for {
@@ -78,6 +82,7 @@ func run(in io.Reader, out io.Writer, packages []string, requireAll bool) int {
 			case "build-fail":
 				packageFailed = true
 			case "pass":
+				figures.take(t, output[t], true)
 				if e.Test == "" {
 					delete(open, e.Package)
 					ended[e.Package], idle = true, nil
@@ -101,6 +106,7 @@ func run(in io.Reader, out io.Writer, packages []string, requireAll bool) int {
 				}
 				delete(output, t)
 			case "fail":
+				figures.take(t, output[t], false)
 				if e.Test == "" {
 					delete(open, e.Package)
 					ended[e.Package], idle = true, nil
@@ -139,6 +145,7 @@ func run(in io.Reader, out io.Writer, packages []string, requireAll bool) int {
 	list(out, "skipped by design", byDesign)
 	list(out, "SKIPPED, since this machine lacks something", lacking)
 	list(out, "FAILED", failures)
+	figures.print(out)
 	failed := len(failures)
 	verdict := "all is well"
 	switch {

@@ -16,6 +16,11 @@ func TestRun(t *testing.T) {
 		`{"Action":"fail","Package":"p","Test":"TestC"}` + "\n" + `{"Action":"fail","Package":"p"}` + "\n"
 	const byDesign = `{"Action":"output","Package":"p","Test":"TestD","Output":"    x_test.go:7: by design: FTP has no such thing\n"}` + "\n" +
 		`{"Action":"skip","Package":"p","Test":"TestD"}` + "\n"
+	say := func(test, text string) string {
+		return `{"Action":"output","Package":"p","Test":"` + test + `","Output":"` + text + `\n"}` + "\n"
+	}
+	fuzz := say("FuzzX", "fuzz: elapsed: 3s, execs: 100 (33/sec), new interesting: 1 (total: 2)") +
+		say("FuzzX", "fuzz: elapsed: 4s, execs: 250 (50/sec), new interesting: 1 (total: 2)")
 	for _, c := range []struct {
 		name, in   string
 		requireAll bool
@@ -33,6 +38,10 @@ func TestRun(t *testing.T) {
 		{"broken off", start + pass, false, 1, []string{"broke off"}},
 		{"the second run is missing", "== first\n" + start + pass + end + "== second\n", true, 1, []string{"nothing ran, second"}},
 		{"nothing at all", "", false, 1, []string{"p: it never ran"}},
+		{"figures", start + say("TestA", "    x_test.go:7: figure: 7 kills, none lost") + pass + end, false, 0, []string{"figures:\n  p TestA: 7 kills, none lost\n"}},
+		{"no figures of a failure", start + pass + say("TestC", "    x_test.go:7: figure: 7 kills") + fail, false, 1, []string{"got 1, want 2"}},
+		{"fuzz", start + fuzz + `{"Action":"pass","Package":"p","Test":"FuzzX"}` + "\n" + end, false, 0, []string{"p FuzzX: 250\n", "fuzz: 1 targets, 250 executions, 0 failures\n"}},
+		{"fuzz fails", start + fuzz + `{"Action":"fail","Package":"p","Test":"FuzzX"}` + "\n" + `{"Action":"fail","Package":"p"}` + "\n", false, 1, []string{"fuzz: 1 targets, 250 executions, 1 failures\n"}},
 		{"no test at all", start + end, false, 1, nil},
 		{"build failure", `{"Action":"build-fail","ImportPath":"p"}` + "\n" + start + pass + end, false, 1, nil},
 	} {

@@ -1,0 +1,92 @@
+// Command fuzz runs every fuzz target of the module, one after the other, for an
+// equal share of a given time, and writes what go test -json says of it; make
+// pipes that into test/report, which adds up the executions. Targets are found in
+// the sources, so that a new one needs no entry anywhere.
+//
+// Inputs that fail are written to the package's testdata/fuzz by go test, to be
+// committed with the fix; inputs that are merely new stay in Go's build cache and
+// are where the next run begins.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// target is one fuzz function.
+type target struct {
+	pkg, name string
+}
+
+func main() {
+	total := flag.Duration("time", 10*time.Minute, "for all targets together")
+	only := flag.String("run", ".", "regexp of the targets to run, matched with `package.Name`")
+	flag.Parse()
+	if err := run(*total, *only); err != nil {
+		fmt.Fprintln(os.Stderr, "fuzz:", err)
+		os.Exit(1)
+	}
+}
+
+func run(total time.Duration, only string) error {
+	wanted, err := regexp.Compile(only)
+	if err != nil {
+		return err
+	}
+	targets, err := find(wanted)
+	if err != nil {
+		return err
+	}
+	if len(targets) == 0 {
+		return fmt.Errorf("no target matches %q", only)
+	}
+	share := max(total/time.Duration(len(targets)), time.Second).Round(100 * time.Millisecond)
+	failed := 0
+	for _, t := range targets {
+		cmd := exec.Command("go", "test", "-json", "-run", "^$", "-fuzz", "^"+t.name+"$", "-fuzztime", share.String(), t.pkg)
+		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+		if cmd.Run() != nil {
+			failed++ // the stream says why
+		}
+	}
+	if failed > 0 {
+		return fmt.Errorf("%d of %d targets failed", failed, len(targets))
+	}
+	return nil
+}
+
+var declaration = regexp.MustCompile(`(?m)^func (Fuzz\w+)\(\w+ \*testing\.F\)`)
+
+// find lists the targets in the test files of the module's packages.
+func find(wanted *regexp.Regexp) ([]target, error) {
+	out, err := exec.Command("go", "list", "-f", "{{.ImportPath}}\t{{.Dir}}", "./...").Output()
+	if err != nil {
+		return nil, fmt.Errorf("go list: %w", err)
+	}
+	var all []target
+	for line := range strings.Lines(string(out)) {
+		pkg, dir, _ := strings.Cut(strings.TrimSpace(line), "\t")
+		files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range files {
+			text, err := os.ReadFile(name)
+			if err != nil {
+				return nil, err
+			}
+			for _, m := range declaration.FindAllStringSubmatch(string(text), -1) {
+				if wanted.MatchString(pkg + "." + m[1]) {
+					all = append(all, target{pkg, m[1]})
+				}
+			}
+		}
+	}
+	return all, nil
+}
