@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"hash/fnv"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -27,8 +28,10 @@ func isTemp(name string) bool {
 	return err == nil
 }
 
-// mountTag is the same at every mount of the same spool, and of no other.
-func mountTag(host, stateDir, identity string) string {
+// MountTag is the same at every mount of the same spool, and of no other. It is in
+// every temporary name on the server, by which the store knows them for ours.
+func MountTag(stateDir, identity string) string {
+	host, _ := os.Hostname() // only to tell mounts apart
 	h := fnv.New32a()
 	for _, s := range []string{host, stateDir, identity} {
 		h.Write([]byte(s))

@@ -81,8 +81,7 @@ func New(cfg Config, store remote.Store) (*Tree, error) {
 	if err := emptyCache(cfg.CacheDir); err != nil {
 		return nil, errors.Join(err, sp.Close())
 	}
-	host, _ := os.Hostname() // only to tell mounts apart
-	t := &Tree{cfg: cfg, store: store, spool: sp, gate: newGate(), loaded: make(chan struct{}), tag: mountTag(host, cfg.StateDir, cfg.Identity),
+	t := &Tree{cfg: cfg, store: store, spool: sp, gate: newGate(), loaded: make(chan struct{}), tag: MountTag(cfg.StateDir, cfg.Identity),
 		nodes: map[uint64]*Node{}, inos: newInodes(), owed: map[*File]struct{}{}, owedDirs: map[*Node]struct{}{},
 		temps: map[string]struct{}{}, moves: map[*move]struct{}{}, changed: make(chan struct{}), said: map[string]bool{}}
 	t.ctx, t.cancel = context.WithCancel(context.Background())

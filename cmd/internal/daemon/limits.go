@@ -1,8 +1,6 @@
 package daemon
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"os"
 	"runtime/debug"
 	"syscall"
@@ -38,11 +36,6 @@ func memoryLimit() int64 {
 		return most
 	}
 	return min(max(int64(si.Totalram)*int64(si.Unit)/4, least), most)
-}
-
-func shortHash(s string) string {
-	sum := sha256.Sum256([]byte(s))
-	return hex.EncodeToString(sum[:4])
 }
 
 const defaultSize = 10 << 30

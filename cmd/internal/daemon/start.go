@@ -144,7 +144,7 @@ func (d *Daemon) storeConfig() ftpconn.Config {
 	return ftpconn.Config{
 		Host: t.Host, Port: t.Port, User: t.User, Password: d.cfg.Password, Dir: t.Dir,
 		Active: o.Active, MaxConns: o.MaxConns, Timeout: o.Timeout,
-		Log: log, Trace: o.TraceFTP, Zone: zone, MountTag: mountTag(d.dirs.Key),
+		Log: log, Trace: o.TraceFTP, Zone: zone, MountTag: cache.MountTag(d.dirs.State, place.Identity(t)),
 	}
 }
 
@@ -155,14 +155,6 @@ func (e everything) Enabled(context.Context, slog.Level) bool { return true }
 
 func (e everything) WithAttrs(a []slog.Attr) slog.Handler { return everything{e.Handler.WithAttrs(a)} }
 func (e everything) WithGroup(n string) slog.Handler      { return everything{e.Handler.WithGroup(n)} }
-
-// mountTag marks temporary names on the server as ours. It stays the same from
-// mount to mount, so that leftovers are recognised; the host's name is in it, as
-// two machines may mount one directory.
-func mountTag(key string) string {
-	host, _ := os.Hostname()
-	return shortHash(host + "\x00" + key)
-}
 
 // openTree opens the spool. If a daemon holds it whose mount is gone and which
 // only sends what is left, that one is asked to stop: we go on with it.
