@@ -27,8 +27,8 @@ type facts struct {
 	mlsdBad  bool              // MLSD was refused though advertised
 	listBare bool              // LIST takes no -a
 	setTime  setTime
-	noChmod  bool // SITE CHMOD was refused as unknown
-	append   wire.Trait
+	noChmod  bool       // SITE CHMOD was refused as unknown
+	append   wire.Trait // Proven by a scratch file only
 	noAvbl   bool
 	noQuota  bool
 	listed   int64

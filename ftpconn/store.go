@@ -87,6 +87,7 @@ func (s *Store) Caps() remote.Caps {
 		SetMTime:   k.setTime != setTimeNone && (k.setTime != setTimeUntried || !k.seen),
 		SetMode:    !k.noChmod,
 		Append:     k.append == wire.Proven,
+		NoAppend:   k.append == wire.Off,
 		MaxUploads: max(1, min(limit-2, 4)),
 		Software:   k.software,
 	}

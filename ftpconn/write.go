@@ -11,11 +11,12 @@ import (
 	"ftpfs/ftpconn/wire"
 )
 
-// Write uploads r, by STOR from the beginning or by APPE at the present end. A
-// final reply that was lost is settled by SIZE. An upload to a temporary name that
-// holds the only connection is cut when somebody waits for it, and goes on by APPE
-// when they are done; where the server does not append it begins again, and is not
-// cut any more.
+// Write uploads r, by STOR from the beginning or by APPE at the present end
+// (append.go). A final reply that was lost is settled by SIZE. An upload to a
+// temporary name that holds the only connection is cut when somebody waits for it,
+// and goes on by APPE when they are done; where the server does not append it
+// begins again, and is not cut any more. While r gives nothing no time is counted
+// against the server, so r itself must end with ctx.
 func (s *Store) Write(ctx context.Context, p string, r io.Reader, offset, size int64) error {
 	src := &source{r: r, base: offset, size: size}
 	t := task{op: "upload", path: p, class: upload, again: true, past: &src.touched}
@@ -23,15 +24,15 @@ func (s *Store) Write(ctx context.Context, p string, r io.Reader, offset, size i
 		return s.fail(t, err)
 	}
 	// Only what nobody takes for the whole file may be cut.
-	if k := s.server.known(); s.temporary(p) && offset == 0 && k.append != wire.Off {
+	if k := s.server.known(); s.temporary(p) && k.append != wire.Off {
 		src.cut = true
 		defer s.pool.cuttable(src)()
 	}
 	err := s.run(ctx, t, func(ss *session) error {
+		src.begin()
 		if offset > 0 {
 			return ss.append(p, src, offset)
 		}
-		src.begin()
 		err := ss.stor(ss.path(p), src, !s.temporary(p))
 		ss.ready = toPrepare
 		if r, no := refusal(err); no {
@@ -40,7 +41,7 @@ func (s *Store) Write(ctx context.Context, p string, r io.Reader, offset, size i
 		return err
 	})
 	for err == nil && src.wasCut {
-		from := src.n
+		from := src.base + src.n
 		src.wasCut, src.touched = false, false
 		err = s.run(ctx, t, func(ss *session) error {
 			src.begin()
@@ -63,50 +64,6 @@ func (s *Store) Write(ctx context.Context, p string, r io.Reader, offset, size i
 		}
 	}
 	return err
-}
-
-// append sends what follows the first offset bytes.
-func (ss *session) append(p string, src *source, offset int64) error {
-	s := ss.store
-	if k := s.server.known(); k.append == wire.Off {
-		return fault(remote.Unsupported, "this server does not append")
-	}
-	full := ss.path(p)
-	r, err := ss.wire.Cmd("SIZE " + full)
-	if err != nil {
-		return err
-	}
-	n, ok := sizeIn(r)
-	if !ok {
-		return ss.notRead(p, r, sure(r))
-	}
-	if n != offset && src.cut {
-		return fault(remote.Temporary, "%d bytes on the server of the %d sent", n, offset)
-	}
-	if n != offset {
-		return fault(remote.Changed, "%d bytes on the server, %d expected", n, offset)
-	}
-	err = ss.appe(full, src)
-	ss.ready = toPrepare
-	if r, no := refusal(err); no {
-		switch {
-		case r.Code == 451 && !src.touched, kindOf("upload", r) == remote.Unsupported:
-			s.server.learn(func(f *facts) { f.append = wire.Off })
-			return as(remote.Unsupported, r)
-		}
-		return ss.notWritten(p, r)
-	}
-	if err != nil {
-		return err
-	}
-	if r, err = ss.wire.Cmd("SIZE " + full); err != nil {
-		return err
-	}
-	if n, ok := sizeIn(r); ok && n != src.base+src.n {
-		return fault(remote.ShortWrite, "%d bytes on the server, %d expected", n, src.base+src.n)
-	}
-	s.server.learn(func(f *facts) { f.append = wire.Proven })
-	return nil
 }
 
 // notWritten settles why an upload was refused.

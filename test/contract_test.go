@@ -23,6 +23,7 @@ var limits = map[servers.Kind]remotetest.Limits{
 		NoDirTimes: true, // MDTM with a time is for files
 	},
 	servers.ProFTPD: {
+		NoAppend:   true, // unless AllowStoreRestart is on, which it is not by default
 		HidesLost:  true,
 		RefusesDir: func(name string) bool { return strings.Contains(name, "*") },
 		// SITE CHMOD drops blanks at the end and makes a blank of a tab: it would

@@ -46,8 +46,11 @@ type Store interface {
 	// file's present size (kind Unsupported where the server cannot). It returns
 	// once the server has confirmed the whole. size is the number of bytes that
 	// r will give, -1 if unknown; a mismatch with what r gave is an error.
-	// Write on a final name truncates it if it fails: use a temporary name and
-	// Publish.
+	// Write from the beginning on a final name truncates it if it fails: use a
+	// temporary name and Publish. Bytes are appended to a final name only where the
+	// server was seen to append; after an error other than Unsupported (nothing was
+	// sent) any part of r may be there, and Changed is also said when all of it was
+	// taken and the file is longer still: look before anything else is sent.
 	Write(ctx context.Context, path string, r io.Reader, offset, size int64) error
 
 	// Publish makes the uploaded file tmp appear as p.Path in as few round trips
@@ -175,6 +178,7 @@ type Caps struct {
 	SetMTime   bool // times of files can be set
 	SetMode    bool // SITE CHMOD works
 	Append     bool // Write at an offset was proved
+	NoAppend   bool // it was refused, or disproved
 	MaxUploads int  // how many transfers it makes sense to run at once; at least 1
 	Software   string
 }

@@ -228,17 +228,26 @@ func (c *session) retr(_ string, cmd Command) string {
 
 func (c *session) stor(_ string, cmd Command) string {
 	defer func() { c.rest = 0 }()
-	return c.store(cmd.Path, c.rest)
+	return c.store(cmd.Path, c.rest, c.rest)
 }
 
 func (c *session) appe(_ string, cmd Command) string {
 	defer func() { c.rest = 0 }()
 	f, _ := c.srv.Tree.Stat(cmd.Path)
-	return c.store(cmd.Path, f.Size)
+	switch c.srv.opts.Append {
+	case AppendOverwrites:
+		if f.Size > 0 {
+			return c.store(cmd.Path, f.Size, 0)
+		}
+	case AppendTruncates:
+		f.Size = 0
+	}
+	return c.store(cmd.Path, f.Size, f.Size)
 }
 
-func (c *session) store(p string, offset int64) string {
-	if refusal := c.srv.Tree.create(p, offset); refusal != "" {
+// store opens the file at a size, and puts what comes at offset.
+func (c *session) store(p string, size, offset int64) string {
+	if refusal := c.srv.Tree.create(p, size); refusal != "" {
 		return refusal
 	}
 	return c.move(func(conn *throttled) error {

@@ -41,7 +41,18 @@ type Options struct {
 	Listing func(verb, dir string, lines []string) []string
 	// Greeting replaces the text of the greeting.
 	Greeting string
+	// Append is what APPE does.
+	Append Append
 }
+
+// Append is a way to understand APPE.
+type Append uint8
+
+const (
+	Appends          Append = iota // as it should be
+	AppendOverwrites               // writes over the file from its beginning on
+	AppendTruncates                // takes it for STOR
+)
 
 // The login every server accepts.
 const (

@@ -29,6 +29,7 @@ type Options struct {
 	NoDirTimes bool          // times of directories cannot be set
 	NoModes    bool          // modes cannot be set
 	NoAppend   bool          // Write at an offset is refused
+	LateNo     bool          // and Caps does not say so
 	NoSpaceSay bool          // Statfs is not answered
 	CostlyStat bool          // Caps().CheapStat is false
 	Unique     bool          // entries carry a unique id, new for each file created
@@ -86,7 +87,7 @@ func (s *Store) Disk() *Disk { return s.disk }
 func (s *Store) Caps() remote.Caps {
 	o := s.opts
 	return remote.Caps{CheapStat: !o.CostlyStat, SetMTime: !o.NoTimes, SetMode: !o.NoModes,
-		Append: !o.NoAppend, MaxUploads: o.MaxUploads, Software: "memory"}
+		Append: !o.NoAppend, NoAppend: o.NoAppend && !o.LateNo, MaxUploads: o.MaxUploads, Software: "memory"}
 }
 
 // Close implements remote.Store. Held operations and readers end with Canceled.

@@ -88,20 +88,28 @@ func (s *suite) appendTo() {
 	whole := content(200_000)
 	s.put("/log", whole[:1000])
 	err := s.Store.Write(s.ctx, "/log", bytes.NewReader(whole[1000:]), 1000, int64(len(whole)-1000))
-	if s.Limits.NoAppend || !s.Store.Caps().Append && remote.Is(err, remote.Unsupported) {
+	s.has("/", "log") // whatever the server was asked before
+	if caps := s.Store.Caps(); s.Limits.NoAppend {
 		s.fails(err, "append", remote.Unsupported)
 		s.holds("/log", whole[:1000])
+		if caps.Append {
+			s.t.Errorf("a server that does not append is said to: %+v", caps)
+		}
 		return
+	} else if !caps.Append || caps.NoAppend {
+		s.t.Errorf("after an append that worked: %+v", caps)
 	}
 	s.ok(err, "append")
 	s.holds("/log", whole)
 	// Anywhere but at the end is refused, and nothing is changed.
 	for _, at := range []int64{1, 100_000, 199_999, 200_001, 1 << 30} {
-		if err := s.Store.Write(s.ctx, "/log", strings.NewReader("xyz"), at, 3); err == nil {
-			s.t.Errorf("append at %d of %d bytes: no error", at, len(whole))
-		}
+		s.fails(s.Store.Write(s.ctx, "/log", strings.NewReader("xyz"), at, 3), fmt.Sprintf("append at %d of %d bytes", at, len(whole)), remote.Changed)
 		s.holds("/log", whole)
 	}
+	// Of unknown length, little by little.
+	s.put("/log", whole[:1000])
+	s.ok(s.Store.Write(s.ctx, "/log", slow{bytes.NewReader(whole[1000:])}, 1000, -1), "append of unknown length")
+	s.holds("/log", whole)
 	s.fails(s.Store.Write(s.ctx, "/missing", strings.NewReader("xyz"), 10, 3), "append to a missing file", remote.NotExist, remote.Changed)
 	s.gone("/missing")
 	s.put("/log", whole[:10]) // no offset is left over
