@@ -200,6 +200,17 @@ func (m *mount) names(p string) []string {
 	return out
 }
 
+// listDoubt lists p and returns what is said against the names being complete.
+func (m *mount) listDoubt(p string) error {
+	m.t.Helper()
+	n, err := m.walk(p)
+	m.must(err)
+	defer m.Forget(n)
+	d, err := m.OpenDir(context.Background(), n)
+	m.must(err)
+	return d.Doubt()
+}
+
 func (m *mount) sync() {
 	m.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)

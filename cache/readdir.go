@@ -11,6 +11,7 @@ import (
 // reader, so that rm -r and rsync --delete see every name once.
 type Dir struct {
 	node  *Node
+	doubt error    // see Doubt
 	names []string // sorted
 	types []remote.EntryType
 	inos  []uint64
@@ -25,7 +26,8 @@ type DirEntry struct {
 	Type remote.EntryType
 }
 
-// OpenDir lists n, freshly or, while the server is down, from old knowledge.
+// OpenDir lists n, freshly or, while the server is down, from old knowledge, of which
+// Doubt tells.
 func (t *Tree) OpenDir(ctx context.Context, n *Node) (*Dir, error) {
 	if err := t.wait(ctx, "list", n); err != nil {
 		return nil, err
@@ -40,6 +42,9 @@ func (t *Tree) OpenDir(ctx context.Context, n *Node) (*Dir, error) {
 		if n.list != nil {
 			d := t.snapshotLocked(n)
 			t.mu.Unlock()
+			if d.doubt = err; err == nil && !t.online() {
+				d.doubt = &remote.Error{Op: "list", Path: t.PathOf(n), Kind: remote.Down}
+			}
 			return d, nil
 		}
 		t.mu.Unlock() // evicted in the moment between
@@ -70,6 +75,11 @@ func (t *Tree) snapshotLocked(n *Node) *Dir {
 	sort.Sort(d)
 	return d
 }
+
+// Doubt is why the names are only what was known once: the server is down. They are good
+// for looking things up, and must not pass for the whole truth: whoever deletes what is
+// not among them would destroy data. Nil when they are complete.
+func (d *Dir) Doubt() error { return d.doubt }
 
 // Len and At give the entries in the order of their bytes, without "." and "..".
 func (d *Dir) Len() int { return len(d.names) }

@@ -214,6 +214,9 @@ func TestServerDownAnswersFromMemoryNeverNotExist(t *testing.T) {
 	if got := m.names("/known"); !slices.Equal(got, []string{"f"}) {
 		t.Errorf("listing while down: %q", got)
 	}
+	if m.listDoubt("/known") == nil {
+		t.Error("an old listing passes for the whole truth while the server is down")
+	}
 	_, err := m.read("/unknown/g")
 	if !remote.KindOf(err).Offline() {
 		t.Errorf("read of an unknown file while down: %v, want an offline error", err)
@@ -221,6 +224,9 @@ func TestServerDownAnswersFromMemoryNeverNotExist(t *testing.T) {
 	m.must(m.write("/known/new", []byte("later")))
 	m.wantRead("/known/new", "later")
 	store.SetOnline(true)
+	if err := m.listDoubt("/known"); err != nil {
+		t.Errorf("with the server back a listing is in doubt: %v", err)
+	}
 	m.sync()
 	m.onServer("/known/new", "later")
 }

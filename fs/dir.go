@@ -34,9 +34,17 @@ func (n *node) OpendirHandle(ctx context.Context, _ uint32) (gofs.FileHandle, ui
 	return &dir{node: n, snap: snap}, 0, 0
 }
 
+// Readdirent ends with EIO instead of the end of the directory when the server cannot be
+// asked whether the names are all: ls, find and a shell's globs show them all the same,
+// and rsync --delete, cp -r and whoever else asks whether that was all hears no.
+// (The kernel gets the names in one answer and the error as the next.)
 func (d *dir) Readdirent(context.Context) (*fuse.DirEntry, syscall.Errno) {
 	i := d.next
 	if i >= dots+d.snap.Len() {
+		if err := d.snap.Doubt(); err != nil {
+			d.node.m.log.swallowed("list", syscall.EIO, err)
+			return nil, syscall.EIO
+		}
 		return nil, 0
 	}
 	d.next++

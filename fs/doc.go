@@ -10,7 +10,9 @@
 //     spool on local disk, and stays until it is on the server.
 //     TestKillNineLosesNothing
 //  2. A network fault is never an answer: only a confirmed "no such file" is
-//     ENOENT, all doubt is EIO or ETIMEDOUT. TestDeadServerIsNeverENOENT
+//     ENOENT, all doubt is EIO or ETIMEDOUT, and a listing that the server cannot
+//     confirm ends with EIO. TestDeadServerIsNeverENOENT,
+//     TestStoppedServerDuringRsyncDeleteDeletesNothing
 //  3. Nobody sees half a file: a name on the server has its old content or its
 //     new one, whole. TestNobodySeesHalfAFile
 //  4. Nothing hangs: every wait has a deadline, Ctrl-C ends one at once (save a

@@ -10,6 +10,7 @@
 //	publish_test.go   nobody sees half a file
 //	crash_test.go     kill -9
 //	outage_test.go    the server stopped, silent, back again
+//	delete_test.go    a server that goes during rsync --delete
 //	interrupt_test.go  Ctrl-C and deadlines
 //	mountcmd_test.go  mount -t ftpfs and fstab
 //	plainuser_test.go  somebody who is not root
