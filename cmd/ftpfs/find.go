@@ -12,6 +12,7 @@ import (
 
 	"ftpfs/cache/spool"
 	"ftpfs/cmd/internal/control"
+	"ftpfs/cmd/internal/debt"
 	"ftpfs/cmd/internal/mounts"
 	"ftpfs/cmd/internal/place"
 )
@@ -176,14 +177,14 @@ func leftBehind(m mounts.Mount) (int, string) {
 			last = s
 		}
 	}
-	switch {
-	case last.owed == 0:
+	if last.owed == 0 {
 		return 0, ""
-	case last.owed == last.parked:
-		return exitParked, fmt.Sprintf("%s for %s; kept in %s", parked(last.parked), last.note.URL, last.note.Spool)
 	}
-	return exitOwed, fmt.Sprintf("%s to %s; kept in %s, sent after the next mount",
-		owed(last.owed-last.parked, last.bytes), last.note.URL, last.note.Spool)
+	code := exitOwed
+	if last.owed == last.parked {
+		code = exitParked
+	}
+	return code, fmt.Sprintf("%s: %s (kept in %s)", last.note.URL, last.debt().Left(), last.note.Spool)
 }
 
 // sending asks the daemons whose mount is gone, but which still send.
@@ -208,9 +209,13 @@ func sending(ctx context.Context) []mountReport {
 // spoolLeft is a spool as it lies on disk.
 type spoolLeft struct {
 	note   place.Note
-	owed   int // parked ones too
-	bytes  int64
+	owed   int   // parked ones too
+	bytes  int64 // of those that are not parked
 	parked int
+}
+
+func (s spoolLeft) debt() debt.Debt {
+	return debt.Debt{Files: s.owed - s.parked, Bytes: s.bytes, Parked: s.parked}
 }
 
 // spools looks at all spools of this user, in use or not, without touching them.

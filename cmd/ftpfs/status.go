@@ -136,9 +136,11 @@ func show(out io.Writer, r report, now time.Time) {
 			fmt.Fprintln(out)
 		}
 		fmt.Fprintf(out, "%s (not mounted)\n", plain(s.URL))
-		line(out, "owed", fmt.Sprintf("%s, %s; sent after the next mount", count(s.Owed, "file"), size(s.OwedBytes)))
+		if s.Owed > 0 {
+			line(out, "owed", fmt.Sprintf("%s, %s; sent after the next mount", count(s.Owed, "file"), size(s.OwedBytes)))
+		}
 		if s.Parked > 0 {
-			line(out, "parked", count(s.Parked, "file"))
+			line(out, "parked", count(s.Parked, "file")+"; kept until you decide, after the next mount")
 		}
 		line(out, "spool", plain(s.SpoolDir))
 		again := "ftpfs " + shell(s.URL) + " " + shell(s.Mountpoint)

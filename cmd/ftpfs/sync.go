@@ -8,11 +8,13 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
 	"ftpfs/cmd/internal/control"
 	"ftpfs/cmd/internal/daemon"
+	"ftpfs/cmd/internal/debt"
 )
 
 // How long sync and unmount wait while nothing moves, when --timeout was not given:
@@ -139,22 +141,32 @@ func tell(what string, s control.Settled, out, errOut io.Writer) int {
 		return 0
 	case control.SomeParked:
 		return complain(errOut, exitParked, fmt.Errorf("%s: %s: kept here, not on the server; ftpfs status says why and what to do",
-			what, parked(s.Parked)))
+			what, debt.Debt{Parked: s.Parked}.ParkedLine()))
 	}
-	why := ""
+	d := debt.Debt{Files: s.Owed - s.Open, Bytes: s.OwedBytes, Open: s.Open, Parked: s.Parked}
+	var notes []string
 	switch {
 	case !s.Online && s.LastError != "":
-		why = "; the server is down: " + plain(s.LastError)
+		notes = append(notes, "the server is down: "+plain(s.LastError))
 	case !s.Online:
-		why = "; the server is down"
+		notes = append(notes, "the server is down")
 	case s.Refused != "":
-		why = "; the server refuses the login: " + plain(s.Refused)
+		notes = append(notes, "the server refuses the login: "+plain(s.Refused))
 	case s.GaveUp != "":
-		why = "; " + s.GaveUp
+		notes = append(notes, s.GaveUp)
 	}
-	later := "; the upload goes on"
+	line := d.Left()
 	if s.Unmounted {
-		later = "; kept in " + plain(s.SpoolDir) + ", sent after the next mount"
+		notes = append(notes, "kept in "+plain(s.SpoolDir))
+	} else {
+		d.Files, d.Open = s.Owed, 0
+		line = d.Owed() + "; the upload goes on"
+		if s.Parked > 0 {
+			line += "; " + d.ParkedLine()
+		}
 	}
-	return complain(errOut, exitOwed, errors.New(what+": "+owed(s.Owed, s.OwedBytes)+why+later))
+	if len(notes) > 0 {
+		line += " (" + strings.Join(notes, "; ") + ")"
+	}
+	return complain(errOut, exitOwed, errors.New(what+": "+line))
 }

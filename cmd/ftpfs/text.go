@@ -8,35 +8,16 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/docker/go-units"
+	"ftpfs/cmd/internal/debt"
 )
 
-func size(n int64) string {
-	return units.CustomSize("%.4g %s", float64(max(n, 0)), 1024, []string{"B", "KiB", "MiB", "GiB", "TiB", "PiB"})
-}
+func size(n int64) string { return debt.Size(n) }
 
 func count(n int, one string) string {
 	if n == 1 {
 		return "1 " + one
 	}
 	return strconv.Itoa(n) + " " + one + "s"
-}
-
-// owed says that n files of so many bytes are still owed.
-func owed(n int, bytes int64) string {
-	verb := "are"
-	if n == 1 {
-		verb = "is"
-	}
-	return fmt.Sprintf("%s (%s) %s still owed", count(n, "file"), size(bytes), verb)
-}
-
-// parked says that n files are parked.
-func parked(n int) string {
-	if n == 1 {
-		return "1 file is parked"
-	}
-	return strconv.Itoa(n) + " files are parked"
 }
 
 func ago(t, now time.Time) string {

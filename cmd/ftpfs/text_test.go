@@ -82,9 +82,9 @@ func TestTellExitCodes(t *testing.T) {
 		say  string
 	}{
 		{control.Settled{Outcome: control.AllThere, Files: 2, Bytes: 3}, 0, "all is on the server (2 files, 3 B)"},
-		{control.Settled{Outcome: control.StillOwed, Owed: 1, OwedBytes: 1024, LastError: "refused"}, 3, "1 file (1 KiB) is still owed; the server is down: refused; the upload goes on"},
-		{control.Settled{Outcome: control.StillOwed, Owed: 2, Online: true, GaveUp: "nothing moved", Unmounted: true, SpoolDir: "/s"}, 3, "2 files (0 B) are still owed; nothing moved; kept in /s"},
-		{control.Settled{Outcome: control.StillOwed, Owed: 1, Online: true, GaveUp: "the time was up", Refused: "530 no"}, 3, "the server refuses the login: 530 no; the upload goes on"},
+		{control.Settled{Outcome: control.StillOwed, Owed: 1, OwedBytes: 1024, LastError: "refused"}, 3, "/m: 1 file, 1 KiB still owed; the upload goes on (the server is down: refused)"},
+		{control.Settled{Outcome: control.StillOwed, Owed: 2, Online: true, GaveUp: "nothing moved", Unmounted: true, SpoolDir: "/s"}, 3, "/m: 2 files, 0 B still owed; they will go out at the next mount (nothing moved; kept in /s)"},
+		{control.Settled{Outcome: control.StillOwed, Owed: 1, Online: true, GaveUp: "the time was up", Refused: "530 no"}, 3, "the upload goes on (the server refuses the login: 530 no)"},
 		{control.Settled{Outcome: control.SomeParked, Parked: 2}, 4, "2 files are parked"},
 	} {
 		var b strings.Builder

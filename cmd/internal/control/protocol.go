@@ -49,6 +49,7 @@ type Settled struct {
 	Bytes     int64   `json:"bytes"`
 	Owed      int     `json:"owed_files"`
 	OwedBytes int64   `json:"owed_bytes"`
+	Open      int     `json:"open_files,omitempty"` // of Owed: a program has, or had, them open for writing
 	Parked    int     `json:"parked_files"`
 	Online    bool    `json:"online"`
 	GaveUp    string  `json:"gave_up,omitempty"` // why it did not wait on

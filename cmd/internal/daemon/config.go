@@ -10,7 +10,6 @@ package daemon
 import (
 	"fmt"
 	"log/slog"
-	"time"
 
 	"ftpfs/cmd/internal/option"
 	"ftpfs/cmd/internal/place"
@@ -58,15 +57,3 @@ func (e *Error) Unwrap() error { return e.Err }
 func failf(code int, format string, args ...any) error {
 	return &Error{Code: code, Err: fmt.Errorf(format, args...)}
 }
-
-// How long the end may take.
-const (
-	// stopDrain bounds the waiting for uploads when the daemon is told to stop:
-	// well within the 90 s that systemd waits before it kills.
-	stopDrain = 30 * time.Second
-	// stopStall ends it earlier when nothing moves.
-	stopStall = 10 * time.Second
-	// goneStall ends the draining after somebody else unmounted: nobody waits,
-	// so it goes on as long as bytes move.
-	goneStall = 60 * time.Second
-)

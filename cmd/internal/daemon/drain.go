@@ -14,6 +14,7 @@ import (
 type Tree interface {
 	Status() cache.Status
 	Sync(ctx context.Context, path string, report func(cache.Progress)) (cache.Outcome, error)
+	Drain(ctx context.Context, report func(cache.Progress)) (cache.Outcome, error)
 	Retry(path string) (int, error)
 	Discard(path string) (int, string, error)
 	Close(ctx context.Context) error
@@ -34,6 +35,20 @@ var (
 // until ctx ends. report (may be nil) sees the progress. The error is ctx's, or the
 // tree's own; to have given up is not one, and stands in Settled.GaveUp.
 func drain(ctx context.Context, t Tree, path string, b bounds, report func(cache.Progress)) (control.Settled, error) {
+	return await(ctx, t, path == "/", b, report, func(ctx context.Context, report func(cache.Progress)) (cache.Outcome, error) {
+		return t.Sync(ctx, path, report)
+	})
+}
+
+// drainClosed is drain of everything but what programs have open for writing.
+func drainClosed(ctx context.Context, t Tree, b bounds, report func(cache.Progress)) (control.Settled, error) {
+	return await(ctx, t, true, b, report, t.Drain)
+}
+
+// waiter is Sync or Drain of a tree.
+type waiter func(ctx context.Context, report func(cache.Progress)) (cache.Outcome, error)
+
+func await(ctx context.Context, t Tree, whole bool, b bounds, report func(cache.Progress), wait waiter) (control.Settled, error) {
 	inner, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	if b.limit < 0 {
@@ -48,7 +63,7 @@ func drain(ctx context.Context, t Tree, path string, b bounds, report func(cache
 	}
 	var mu sync.Mutex // report may come late, from the tree's goroutine
 	var last cache.Progress
-	outcome, err := t.Sync(inner, path, func(p cache.Progress) {
+	outcome, err := wait(inner, func(p cache.Progress) {
 		mu.Lock()
 		moved := p.FilesDone > last.FilesDone || p.BytesDone > last.BytesDone
 		last = p
@@ -63,8 +78,8 @@ func drain(ctx context.Context, t Tree, path string, b bounds, report func(cache
 	mu.Lock()
 	defer mu.Unlock()
 	s := settled(t, outcome)
-	if path != "/" { // the status is of the whole
-		s.Parked = last.Parked
+	if !whole { // the status is of the whole
+		s.Parked, s.Open = last.Parked, 0
 		s.Owed = max(last.Files-last.FilesDone-last.Parked, 0)
 		s.OwedBytes = max(last.Bytes-last.BytesDone, 0)
 	}
@@ -87,14 +102,14 @@ func drain(ctx context.Context, t Tree, path string, b bounds, report func(cache
 func settled(t Tree, o cache.Outcome) control.Settled {
 	st := t.Status()
 	return control.Settled{
-		Outcome: control.OutcomeOf(o), Owed: st.OwedFiles, OwedBytes: st.OwedBytes, Parked: st.Parked,
+		Outcome: control.OutcomeOf(o), Owed: st.OwedFiles, OwedBytes: st.OwedBytes, Open: st.Open, Parked: st.Parked,
 		Online: st.Online, LastError: st.LastError, SpoolDir: st.SpoolDir,
 	}
 }
 
 // settledNow judges by the status alone, after a tree was closed.
 func settledNow(st cache.Status) control.Settled {
-	s := control.Settled{Outcome: control.AllThere, Owed: st.OwedFiles, OwedBytes: st.OwedBytes, Parked: st.Parked,
+	s := control.Settled{Outcome: control.AllThere, Owed: st.OwedFiles, OwedBytes: st.OwedBytes, Open: st.Open, Parked: st.Parked,
 		Online: st.Online, LastError: st.LastError, SpoolDir: st.SpoolDir}
 	switch {
 	case st.OwedFiles > 0:

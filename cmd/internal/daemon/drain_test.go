@@ -30,6 +30,10 @@ func (t *slowTree) Retry(string) (int, error)           { return 0, nil }
 func (t *slowTree) Discard(string) (int, string, error) { return 0, "", nil }
 func (t *slowTree) Close(context.Context) error         { return nil }
 
+func (t *slowTree) Drain(ctx context.Context, report func(cache.Progress)) (cache.Outcome, error) {
+	return t.Sync(ctx, "/", report)
+}
+
 func (t *slowTree) Sync(ctx context.Context, _ string, report func(cache.Progress)) (cache.Outcome, error) {
 	for n := 1; ; n++ {
 		select {

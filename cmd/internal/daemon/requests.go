@@ -7,10 +7,11 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
-	"time"
 
 	"ftpfs/cache"
+	"ftpfs/cache/remote"
 	"ftpfs/cmd/internal/control"
+	"ftpfs/cmd/internal/debt"
 )
 
 // handle answers one request of the ftpfs command.
@@ -23,6 +24,7 @@ func (d *Daemon) handle(ctx context.Context, r control.Request, progress func(an
 		if err != nil {
 			return nil, err
 		}
+		s.Refused = d.refused()
 		return s, nil
 	case control.OpUnmount:
 		return d.unmount(ctx, r, progress)
@@ -61,17 +63,22 @@ func (d *Daemon) status() control.Status {
 // waits may mount again. Until the unmount itself a client that goes away leaves
 // everything as it was.
 func (d *Daemon) unmount(ctx context.Context, r control.Request, progress func(any)) (any, error) {
-	if _, err := drain(ctx, d.tree, "/", bounds{r.Limit, r.Stall}, func(p cache.Progress) { progress(p) }); err != nil {
+	_, err := drainClosed(ctx, d.tree, bounds{r.Limit, r.Stall}, func(p cache.Progress) { progress(p) })
+	if err != nil && (ctx.Err() != nil || remote.KindOf(err) != remote.Canceled) {
 		return nil, err
 	}
-	err := d.mount.Unmount()
-	if errors.Is(err, syscall.EBUSY) && r.Lazy {
-		err = d.mount.UnmountLazy()
+	if err == nil { // else somebody else has ended the mount meanwhile
+		d.setAsked(true)
+		err = d.mount.Unmount()
+		if errors.Is(err, syscall.EBUSY) && r.Lazy {
+			err = d.mount.UnmountLazy()
+		}
+		if err != nil {
+			d.setAsked(false)
+			return nil, err
+		}
+		d.endBy(byRequest)
 	}
-	if err != nil {
-		return nil, err
-	}
-	d.endBy(byRequest)
 	select {
 	case <-d.settled:
 	case <-ctx.Done():
@@ -84,13 +91,30 @@ func (d *Daemon) unmount(ctx context.Context, r control.Request, progress func(a
 	return s, nil
 }
 
-// release ends a daemon whose mount is gone.
+// setAsked notes whether the unmount that is about to happen is our own.
+func (d *Daemon) setAsked(yes bool) {
+	d.mu.Lock()
+	d.unmounting = yes
+	d.mu.Unlock()
+}
+
+func (d *Daemon) asked() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.unmounting
+}
+
+// release ends a daemon whose mount is gone, if nobody writes through it any more.
 func (d *Daemon) release(ctx context.Context) (any, error) {
 	d.mu.Lock()
 	phase := d.phase
 	d.mu.Unlock()
-	if phase == phaseMounted {
+	open := d.tree.Status().Open
+	switch {
+	case phase == phaseMounted:
 		return nil, errors.New("the mount is in use")
+	case phase == phaseDetached && open > 0: // to cut them off would leave half files
+		return nil, fmt.Errorf("it was unmounted lazily, and programs still have %s open for writing", debt.Files(open))
 	}
 	d.endBy(byRelease)
 	select {
@@ -113,6 +137,3 @@ func (d *Daemon) setPhase(p string) {
 	d.phase = p
 	d.mu.Unlock()
 }
-
-// replyTime is how long the last requests may take once all is closed.
-const replyTime = 2 * time.Second

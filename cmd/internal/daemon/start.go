@@ -13,6 +13,7 @@ import (
 	"ftpfs/cache"
 	"ftpfs/cache/spool"
 	"ftpfs/cmd/internal/control"
+	"ftpfs/cmd/internal/debt"
 	"ftpfs/cmd/internal/logfile"
 	"ftpfs/cmd/internal/mounts"
 	"ftpfs/cmd/internal/place"
@@ -41,6 +42,8 @@ type Daemon struct {
 	closed  bool       // the tree is closed, final says how
 	final   control.Settled
 	settled chan struct{} // closed with closed
+
+	unmounting bool // by ftpfs unmount
 }
 
 // ending says who ended the mount.
@@ -156,71 +159,6 @@ func (e everything) Enabled(context.Context, slog.Level) bool { return true }
 func (e everything) WithAttrs(a []slog.Attr) slog.Handler { return everything{e.Handler.WithAttrs(a)} }
 func (e everything) WithGroup(n string) slog.Handler      { return everything{e.Handler.WithGroup(n)} }
 
-// openTree opens the spool. If a daemon holds it whose mount is gone and which
-// only sends what is left, that one is asked to stop: we go on with it.
-func (d *Daemon) openTree(ctx context.Context) (*cache.Tree, error) {
-	o := d.cfg.Options
-	cacheSize, spoolSize := sizes(o.CacheSize, o.SpoolSize, d.dirs)
-	cc := cache.Config{
-		CacheDir: d.dirs.Cache, StateDir: d.dirs.State, Identity: place.Identity(d.cfg.Target),
-		DirCacheTime: o.DirCacheTime, CacheSize: cacheSize, SpoolSize: spoolSize,
-		SyncClose: o.SyncClose, FsyncServer: o.FsyncServer, ReadOnly: o.ReadOnly,
-		Timeout: o.Timeout, Log: d.log,
-	}
-	tree, err := cache.New(cc, d.store)
-	var locked *spool.LockedError
-	if !errors.As(err, &locked) {
-		if err != nil {
-			return nil, failf(ExitSystem, "%v", err)
-		}
-		return tree, nil
-	}
-	note := place.ReadNote(d.dirs.State)
-	released, rerr := release(ctx, note)
-	if released {
-		if tree, err = cache.New(cc, d.store); err == nil {
-			d.log.Info("took over from a daemon that was still sending", "pid", note.PID)
-			return tree, nil
-		}
-		if !errors.As(err, &locked) {
-			return nil, failf(ExitSystem, "%v", err)
-		}
-	}
-	if rerr != nil {
-		d.log.Warn("the holder of the spool was not released", "error", rerr)
-	}
-	who := locked.Holder
-	if note.Mountpoint != "" && note.PID != 0 {
-		who = fmt.Sprintf("at %s, process %d", note.Mountpoint, note.PID)
-	}
-	if who == "" {
-		who = "by a process that has not said yet which it is"
-	}
-	return nil, failf(ExitMount, "%s is already mounted (%s)", d.cfg.Target, who)
-}
-
-// releaseTime bounds the waiting for another daemon to let go.
-const releaseTime = 15 * time.Second
-
-// release asks the daemon in the note to end, if its mount is gone already. It
-// returns once that one has closed its spool.
-func release(ctx context.Context, note place.Note) (bool, error) {
-	if note.Control == "" || note.PID == 0 {
-		return false, nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, releaseTime)
-	defer cancel()
-	var st control.Status
-	if err := control.Call(ctx, note.Control, control.Request{Op: control.OpStatus}, nil, &st); err != nil {
-		return false, err
-	}
-	if st.State == phaseMounted {
-		return false, nil
-	}
-	err := control.Call(ctx, note.Control, control.Request{Op: control.OpRelease}, nil, nil)
-	return err == nil, err
-}
-
 // connect logs in. A server that is down stops the mount, unless nofail was given
 // or something is owed to it: then the mount must come up, so that what is owed is
 // seen and sent.
@@ -239,19 +177,12 @@ func (d *Daemon) connect(ctx context.Context, owed int) error {
 	case d.cfg.Options.NoFail:
 		d.note = why + "; mounted all the same (nofail), it will be tried again"
 	case owed > 0:
-		d.note = fmt.Sprintf("%s; mounted all the same, with %s still owed to it", why, files(owed))
+		d.note = fmt.Sprintf("%s; mounted all the same, with %s still owed to it", why, debt.Files(owed))
 	default:
 		return failf(ExitMount, "%s", why)
 	}
 	d.log.Warn("the server is not there", "error", err)
 	return nil
-}
-
-func files(n int) string {
-	if n == 1 {
-		return "1 file"
-	}
-	return fmt.Sprintf("%d files", n)
 }
 
 func (d *Daemon) listen() error {
@@ -288,7 +219,10 @@ func (d *Daemon) mountConfig() fs.Config {
 
 // writeNote leaves word in the state directory; pid 0 says that nobody uses it.
 func (d *Daemon) writeNote(pid int) {
-	n := place.Note{URL: d.cfg.Target.String(), PID: pid, Mountpoint: d.cfg.Mountpoint,
+	d.mu.Lock()
+	unmounted := d.phase != phaseMounted
+	d.mu.Unlock()
+	n := place.Note{URL: d.cfg.Target.String(), PID: pid, Mountpoint: d.cfg.Mountpoint, Unmounted: unmounted,
 		Spool: d.tree.Status().SpoolDir, CacheDir: d.cfg.Options.CacheDir, Started: d.since}
 	if pid != 0 {
 		n.Control = d.ctl.Path()

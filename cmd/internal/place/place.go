@@ -181,6 +181,7 @@ type Note struct {
 	Spool      string    `json:"spool,omitempty"`
 	CacheDir   string    `json:"cache_dir,omitempty"` // the option, to mount again
 	Started    time.Time `json:"started"`
+	Unmounted  bool      `json:"unmounted,omitempty"` // PID only sends what is left
 }
 
 const noteName = "mount.json"
