@@ -27,8 +27,9 @@ type facts struct {
 	mlsdBad  bool              // MLSD was refused though advertised
 	listBare bool              // LIST takes no -a
 	setTime  setTime
-	noChmod  bool       // SITE CHMOD was refused as unknown
-	append   wire.Trait // Proven by a scratch file only
+	noChmod  bool            // SITE CHMOD was refused as unknown
+	append   wire.Trait      // Proven by a scratch file only
+	noSum    map[string]bool // commands for checksums that did not do
 	noAvbl   bool
 	noQuota  bool
 	listed   int64

@@ -24,6 +24,7 @@ type session struct {
 	base  string // the directory that "/" stands for
 	iac   bool   // the server folds doubled 0xFF
 
+	hashes  string // the algorithm that HASH uses; "": not known
 	entered string // the directory that the last listing could enter
 
 	used  int       // operations carried out

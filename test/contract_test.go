@@ -20,6 +20,7 @@ import (
 // same in words.
 var limits = map[servers.Kind]remotetest.Limits{
 	servers.VSFTPD: {
+		NoSums:     true,
 		NoDirTimes: true, // MDTM with a time is for files
 	},
 	servers.ProFTPD: {
@@ -31,12 +32,14 @@ var limits = map[servers.Kind]remotetest.Limits{
 		RefusesMode: func(name string) bool { return endsBlank(name) || strings.Contains(name, "\t") },
 	},
 	servers.PureFTPd: {
+		NoSums: true,
 		// It writes "_" for blanks at the end and for control characters.
 		Refuses: func(name string) bool {
 			return endsBlank(name) || strings.ContainsFunc(name, unicode.IsControl) || strings.Contains(name, `\`)
 		},
 	},
 	servers.Pyftpdlib: {
+		NoSums:       true,
 		NoDirTimes:   true,
 		FollowsLinks: true,
 		HidesLost:    true,

@@ -78,6 +78,11 @@ type Store interface {
 	// attribute, the error's kind is Unsupported and what could be set was set.
 	SetAttr(ctx context.Context, path string, a Attr) error
 
+	// Checksum returns what the server computes over a file of exactly size bytes;
+	// Changed when it has another size, Unsupported where the server cannot, or not
+	// in a time in which it should answer.
+	Checksum(ctx context.Context, path string, size int64) (Checksum, error)
+
 	// Statfs returns the server's space; Unsupported where it will not say.
 	Statfs(ctx context.Context) (Space, error)
 

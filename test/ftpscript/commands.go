@@ -24,7 +24,7 @@ func init() {
 		"FEAT":       (*session).feat,
 		"SYST":       text("215 UNIX Type: L8"),
 		"NOOP":       text("200 Zzz."),
-		"OPTS":       text("200 Fine."),
+		"OPTS":       (*session).opts,
 		"CLNT":       text("200 Noted."),
 		"ALLO":       text("202 No need."),
 		"ABOR":       text("226 Nothing to abort."),
@@ -57,6 +57,9 @@ func init() {
 		"MLSD":       (*session).list,
 		"NLST":       (*session).list,
 	}
+	for verb := range sums {
+		handlers[verb] = (*session).sum
+	}
 }
 
 func text(reply string) func(*session, string, Command) string {
@@ -85,6 +88,12 @@ func (c *session) feat(string, Command) string {
 		if !c.srv.refuses(f.verb) {
 			b.WriteString("\n " + f.line)
 		}
+	}
+	for _, verb := range c.srv.opts.Sums {
+		if verb == "HASH" {
+			verb = "HASH SHA-1*;SHA-256;MD5;CRC32"
+		}
+		b.WriteString("\n " + verb)
 	}
 	b.WriteString("\n211 End.")
 	return b.String()

@@ -43,6 +43,9 @@ type Options struct {
 	Greeting string
 	// Append is what APPE does.
 	Append Append
+	// Sums names the commands for checksums there are: HASH, XCRC, XMD5, XSHA,
+	// XSHA1, XSHA256, XSHA512.
+	Sums []string
 }
 
 // Append is a way to understand APPE.

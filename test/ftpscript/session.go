@@ -25,6 +25,7 @@ type session struct {
 	user     string // of USER
 	loggedIn bool
 	rest     int64  // offset for the next transfer; as on real servers, it outlives other commands
+	hash     string // chosen by OPTS HASH
 	from     string // of RNFR
 	data     dataSource
 	moved    int64 // bytes of the command under way
@@ -223,7 +224,9 @@ func (c *session) about(verb, arg string) string {
 		return c.abs(withoutFlags(arg))
 	case "CDUP":
 		return c.abs("..")
-	case "CWD", "SIZE", "MLST", "RETR", "STOR", "APPE", "DELE", "MKD", "RMD", "RNFR", "RNTO", "XMKD", "XRMD":
+	case "XCRC", "XMD5", "XSHA", "XSHA1", "XSHA256", "XSHA512":
+		return c.abs(strings.Trim(arg, `"`))
+	case "HASH", "CWD", "SIZE", "MLST", "RETR", "STOR", "APPE", "DELE", "MKD", "RMD", "RNFR", "RNTO", "XMKD", "XRMD":
 		return c.abs(arg)
 	}
 	return ""

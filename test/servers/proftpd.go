@@ -49,10 +49,12 @@ func (s *Server) proftpd() ([]string, error) {
 		"MaxLoginAttempts 3",
 		fmt.Sprintf("MaxClients %d", orDefault(s.opts.MaxClients, 60)),
 	}, s.opts.Extra...)
-	// Debian loads SITE UTIME and its kin as a module.
+	// Debian loads SITE UTIME and its kin as a module, and HASH as another.
 	modules := filepath.Join(filepath.Dir(filepath.Dir(program)), "lib/proftpd")
-	if _, err := os.Stat(filepath.Join(modules, "mod_site_misc.so")); err == nil {
-		lines = append([]string{"ModulePath " + modules, "LoadModule mod_site_misc.c"}, lines...)
+	for _, m := range []string{"mod_site_misc", "mod_digest"} {
+		if _, err := os.Stat(filepath.Join(modules, m+".so")); err == nil {
+			lines = append([]string{"ModulePath " + modules, "LoadModule " + m + ".c"}, lines...)
+		}
 	}
 	conf := in("proftpd.conf")
 	if err := os.WriteFile(conf, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {

@@ -15,11 +15,11 @@ func TestContract(t *testing.T) {
 		opts   mem.Options
 		limits remotetest.Limits
 	}{
-		"able": {},
+		"able": {mem.Options{Sums: "SHA-256"}, remotetest.Limits{}},
 		"poor": {mem.Options{NoReplace: true, NoTimes: true, NoModes: true, NoAppend: true, NoSpaceSay: true, CostlyStat: true},
-			remotetest.Limits{NoReplace: true, NoTimes: true, NoModes: true, NoAppend: true}},
+			remotetest.Limits{NoReplace: true, NoTimes: true, NoModes: true, NoAppend: true, NoSums: true}},
 		"coarse": {mem.Options{MGrain: time.Minute, NoDirTimes: true, Unique: true, Quota: 1 << 30},
-			remotetest.Limits{NoDirTimes: true}},
+			remotetest.Limits{NoDirTimes: true, NoSums: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

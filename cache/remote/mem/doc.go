@@ -30,6 +30,7 @@ type Options struct {
 	NoModes    bool          // modes cannot be set
 	NoAppend   bool          // Write at an offset is refused
 	LateNo     bool          // and Caps does not say so
+	Sums       string        // how it computes checksums, as in remote.Checksum; "" is not at all
 	NoSpaceSay bool          // Statfs is not answered
 	CostlyStat bool          // Caps().CheapStat is false
 	Unique     bool          // entries carry a unique id, new for each file created

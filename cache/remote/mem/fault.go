@@ -26,6 +26,7 @@ const (
 	OpRmdir   = "rmdir"
 	OpSetAttr = "setattr"
 	OpStatfs  = "statfs"
+	OpSum     = "checksum"
 )
 
 // Hook has fn called before each operation; an error ends it with no effect.

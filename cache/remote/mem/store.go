@@ -145,6 +145,32 @@ func (s *Store) setAttr(n *node, a remote.Attr) (timeSet, modeSet bool) {
 	return timeSet, modeSet
 }
 
+// Checksum implements remote.Store.
+func (s *Store) Checksum(ctx context.Context, path string, size int64) (remote.Checksum, error) {
+	sum := remote.Checksum{Algorithm: s.opts.Sums}
+	err := s.do(ctx, OpSum, path, func(d *Disk) error {
+		n, err := d.find(path, true)
+		h := sum.Hash()
+		switch {
+		case h == nil:
+			return &remote.Error{Kind: remote.Unsupported}
+		case err != nil:
+			return err
+		case n.kind == remote.Dir:
+			return &remote.Error{Kind: remote.IsDir}
+		case int64(len(n.data)) != size:
+			return &remote.Error{Kind: remote.Changed}
+		}
+		h.Write(n.data)
+		sum.Sum = h.Sum(nil)
+		return nil
+	})
+	if err != nil {
+		return remote.Checksum{}, err
+	}
+	return sum, nil
+}
+
 // Statfs implements remote.Store.
 func (s *Store) Statfs(ctx context.Context) (remote.Space, error) {
 	space := remote.Space{Total: -1, Free: -1}

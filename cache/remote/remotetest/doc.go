@@ -34,6 +34,7 @@ type Limits struct {
 	NoDirTimes   bool // times of directories cannot be set
 	NoModes      bool // modes cannot be set
 	NoAppend     bool // Write at an offset is refused
+	NoSums       bool // Checksum is refused
 	FollowsLinks bool // a symlink is told as what it points to
 	HidesLost    bool // a symlink to nothing is not listed
 
@@ -76,6 +77,7 @@ var parts = []struct {
 	{"WriteFails", (*suite).writeFails},
 	{"WriteWrongSize", (*suite).writeWrongSize},
 	{"Append", (*suite).appendTo},
+	{"Checksum", (*suite).checksum},
 	{"Open", (*suite).open},
 	{"OpenEarlyClose", (*suite).openEarlyClose},
 	{"OpenExpect", (*suite).openExpect},

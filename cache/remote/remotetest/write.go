@@ -115,3 +115,33 @@ func (s *suite) appendTo() {
 	s.put("/log", whole[:10]) // no offset is left over
 	s.holds("/log", whole[:10])
 }
+
+func (s *suite) checksum() {
+	s.mkdirs("/a dir")
+	for _, n := range []int{0, 1, 1000, 1<<20 + 17} {
+		data := content(n)
+		path := fmt.Sprintf("/a dir/%d bytes", n)
+		s.put(path, data)
+		sum, err := s.Store.Checksum(s.ctx, path, int64(n))
+		if s.Limits.NoSums {
+			s.fails(err, "checksum", remote.Unsupported)
+			continue
+		}
+		s.ok(err, "checksum of %d bytes", n)
+		h := sum.Hash()
+		if h == nil {
+			s.t.Fatalf("checksum %+v is of no known kind", sum)
+		}
+		h.Write(data)
+		if !bytes.Equal(sum.Sum, h.Sum(nil)) {
+			s.t.Errorf("%d bytes: the server says %x, they have %s %x", n, sum.Sum, sum.Algorithm, h.Sum(nil))
+		}
+		_, err = s.Store.Checksum(s.ctx, path, int64(n)+1)
+		s.fails(err, "checksum of a file of another size", remote.Changed)
+	}
+	if !s.Limits.NoSums {
+		_, err := s.Store.Checksum(s.ctx, "/missing", 1)
+		s.fails(err, "checksum of a missing file", remote.NotExist)
+	}
+	s.usable()
+}
