@@ -160,10 +160,11 @@ func (i *inodes) clear(place uint64) {
 	}
 }
 
-// nodeLocked returns the live node of name in dir, made from e if there is none.
+// nodeLocked returns the live node of name in dir, made from e if there is none. One in
+// which something is owed is never given up for what the server has there now.
 func (t *Tree) nodeLocked(dir *Node, name string, e entry, at time.Time) *Node {
 	if k := dir.kids[name]; k != nil {
-		if k.typ == e.typ {
+		if k.typ == e.typ || k.anyOwedLocked() {
 			return k
 		}
 		t.detachLocked(k)
