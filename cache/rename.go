@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -227,6 +228,7 @@ func (m *move) onServer(ctx context.Context) error {
 	t.mu.Lock()
 	from, to := m.src.pathLocked(), join(m.to.pathLocked(), m.newName)
 	owes := m.src.anyOwedLocked() || m.dst != nil && m.dst.anyOwedLocked()
+	was, dstChanges := m.src.onServerLocked(), m.dstChangesLocked()
 	t.mu.Unlock()
 	intent := spool.Intent{From: from, To: to, Dir: m.src.typ == remote.Dir, At: time.Now()}
 	if owes {
@@ -259,8 +261,11 @@ func (m *move) onServer(ctx context.Context) error {
 		// and if the tree closes first, the intent stays for the next start.
 		t.doubtAfter(err, m.from, m.to)
 		if !t.spawn(func() {
-			if done, known := t.settleRename(from, to); known {
-				if done {
+			if done, known := t.settleRename(from, to, was); known {
+				t.mu.Lock()
+				newer := m.dstChangesLocked() != dstChanges
+				t.mu.Unlock()
+				if done && !newer { // else what was written to the target since counts
 					m.relink()
 				}
 				m.ended(&intent, true)
@@ -345,18 +350,54 @@ func (m *move) relink() {
 	}
 }
 
-// settleRename looks, until the server answers, whether a rename happened.
-func (t *Tree) settleRename(from, to string) (done, known bool) {
+// onServerLocked is what the server may have under the name of n, a file; nothing if
+// that is unknown, or n a directory.
+func (n *Node) onServerLocked() []remote.Version {
+	f := n.file
+	switch {
+	case n.typ != remote.File:
+		return nil
+	case f == nil || !f.owed:
+		return []remote.Version{n.ent.version()}
+	}
+	var all []remote.Version
+	for _, v := range []*remote.Version{f.base, f.sent} {
+		if v != nil {
+			all = append(all, *v)
+		}
+	}
+	return all
+}
+
+// dstChangesLocked tells whether what is replaced was written to meanwhile.
+func (m *move) dstChangesLocked() uint64 {
+	if m.dst == nil || !m.dst.owedLocked() {
+		return 0
+	}
+	return m.dst.file.changes
+}
+
+// settleRename looks, until the server answers, whether a rename happened. The names
+// alone do not tell: another client may have taken the file away while the target was
+// there before. If it is known what the file was, the one at the new name must be it;
+// otherwise what is owed keeps its old name, and nothing is lost.
+func (t *Tree) settleRename(from, to string, was []remote.Version) (done, known bool) {
+	gone := func(err error) bool { return remote.Is(err, remote.NotExist) || remote.Is(err, remote.NotDir) }
 	wait := time.Second
 	for {
 		_, err := t.store.Stat(t.ctx, from)
 		if err == nil {
 			return false, true
 		}
-		if remote.Is(err, remote.NotExist) {
-			if _, err = t.store.Stat(t.ctx, to); err == nil {
+		if gone(err) {
+			now, err := t.store.Stat(t.ctx, to)
+			switch {
+			case err == nil && len(was) == 0:
 				return true, true
-			} else if remote.Is(err, remote.NotExist) {
+			case err == nil:
+				same := func(v remote.Version) bool { return !v.Differs(now.Version()) }
+				return now.Type == remote.File && slices.ContainsFunc(was, same), true
+			case gone(err):
 				return false, true // both gone: someone else; what is owed keeps its old name
 			}
 		}

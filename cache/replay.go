@@ -204,7 +204,7 @@ func (t *Tree) settleIntent(in *spool.Intent) bool {
 			}
 		}
 	} else {
-		done, known := t.settleRename(in.From, in.To)
+		done, known := t.settleRename(in.From, in.To, nil)
 		if !known {
 			return false
 		}
@@ -247,6 +247,10 @@ func (t *Tree) renamed(in *spool.Intent) {
 func (t *Tree) mergeInto(src, to *Node, name string) {
 	t.mu.Lock()
 	dst := to.kids[name]
+	if dst != nil && dst.owedLocked() && src.owedLocked() {
+		t.mu.Unlock()
+		return // the target may have been written since: both keep the names they have on record
+	}
 	if dst == nil || dst.typ != remote.Dir || src.typ != remote.Dir {
 		m := &move{tree: t, src: src, from: src.parent, name: src.name, to: to, newName: name, dst: dst}
 		t.mu.Unlock()

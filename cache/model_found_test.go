@@ -1,0 +1,101 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"ftpfs/cache/remote"
+	"ftpfs/cache/remote/mem"
+)
+
+// What the model found, each shrunk to the steps that showed it.
+
+// The server has a file now where a directory with an owed file in it was.
+func TestOwedStaysOwedWhenItsDirectoryBecameAFile(t *testing.T) {
+	store := mem.New(mem.Options{})
+	m := mountMem(t, store, nil)
+	m.must(m.mkdir("/d"))
+	m.must(store.Disk().RemoveAll("/d"))
+	m.must(store.Disk().WriteFile("/d", []byte("theirs")))
+	m.must(m.write("/d/f", []byte("ours")))
+	m.stop()
+	m.open()
+	if _, err := m.walk("/d"); err != nil {
+		m.wantKind(err, remote.NotDir)
+	}
+	m.wantRead("/d/f", "ours")
+	if s := m.Status(); s.Parked+s.OwedFiles != 1 {
+		t.Errorf("status says nothing of the file that cannot be sent: %+v", s)
+	}
+	m.must(store.Disk().RemoveAll("/d"))
+	_, err := m.Retry("/")
+	m.must(err)
+	m.sync()
+	m.onServer("/d/f", "ours")
+}
+
+// A rename whose answer is lost, and which had not happened, is settled by looking. The
+// target was there all along, and another client takes the old name away.
+func TestARenameThatWasNotIsNotTakenForDone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := mem.New(mem.Options{})
+		m := mountMem(t, store, nil)
+		m.must(m.write("/to", []byte("the target")))
+		m.must(m.write("/from", []byte("the source")))
+		m.sync()
+		broken := errors.New("no upload now")
+		store.Hook(func(op, _ string) error {
+			switch op {
+			case mem.OpWrite:
+				return &remote.Error{Kind: remote.Temporary, Err: broken}
+			case mem.OpRename:
+				return &remote.Error{Kind: remote.Down}
+			case mem.OpStat:
+				return &remote.Error{Kind: remote.Timeout}
+			}
+			return nil
+		})
+		m.must(m.write("/from", []byte("the source, edited")))
+		m.wantKind(m.rename("/from", "/to"), remote.Down)
+		m.must(m.write("/to", []byte("the target, written after the rename had failed")))
+		m.must(store.Disk().Rename("/from", "/elsewhere"))
+		store.Hook(nil)
+		time.Sleep(10 * time.Minute)
+		m.sync()
+		m.onServer("/to", "the target, written after the rename had failed")
+		m.onServer("/from", "the source, edited")
+		m.onServer("/elsewhere", "the source")
+	})
+}
+
+// What a rename in doubt went from is below a file now.
+func TestARenameInDoubtIsSettledThoughItsDirectoryBecameAFile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := mem.New(mem.Options{})
+		m := mountMem(t, store, func(c *Config) { c.PublishDelay = time.Hour })
+		m.must(m.mkdir("/d"))
+		m.must(m.write("/d/f", []byte("first")))
+		m.sync()
+		m.must(m.write("/d/f", []byte("ours")))
+		store.Hook(func(op, _ string) error {
+			if op == mem.OpRename || op == mem.OpStat {
+				return &remote.Error{Kind: remote.Down}
+			}
+			return nil
+		})
+		m.wantKind(m.rename("/d/f", "/g"), remote.Down)
+		m.must(store.Disk().RemoveAll("/d"))
+		m.must(store.Disk().WriteFile("/d", []byte("theirs")))
+		m.stop()
+		store.Hook(nil)
+		m.open()
+		m.must(m.write("/other", []byte("must get there")))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		m.Sync(ctx, "/other", func(Progress) {})
+		m.onServer("/other", "must get there")
+	})
+}
