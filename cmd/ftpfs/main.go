@@ -91,7 +91,7 @@ func run(args []string, secrets bool, out, errOut io.Writer) int {
 	if c, ok := commands[args[0]]; ok {
 		w := &answer{out: out}
 		code := c(args[1:], w, errOut)
-		if w.err != nil { // who reads nothing must not take it for good news
+		if w.err != nil && code == 0 { // who reads nothing must not take it for good news
 			return complain(errOut, daemon.ExitSystem, fmt.Errorf("writing the answer: %w", w.err))
 		}
 		return code
