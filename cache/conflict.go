@@ -16,35 +16,63 @@ import (
 var errConflict = errors.New("kept beside the server's own change")
 
 // theirs is called when the target is not the version that may be replaced. If it
-// is gone, ours takes its place; else both are kept: theirs under the name, ours
-// beside it.
+// is gone, ours takes its place; else both are kept: theirs, whatever it is, under the
+// name, ours beside it.
 func (s *shipment) theirs(temp string, p remote.Publish) (remote.Published, error) {
 	t := s.tree
 	now, err := t.store.Stat(t.ctx, p.Path)
 	switch {
 	case remote.Is(err, remote.NotExist):
+		gone := p.Expect != nil
 		p.Expect = nil
-		return t.store.Publish(t.ctx, temp, p)
+		done, err := t.store.Publish(t.ctx, temp, p)
+		if err == nil && gone {
+			t.conflict(s.parent(), TheirsRemoved, p.Path, "")
+		}
+		return done, err
 	case err != nil:
 		return remote.Published{}, err
-	case now.Type != remote.File:
-		return remote.Published{}, &parkError{&remote.Error{Op: "publish", Path: p.Path, Kind: remote.IsDir, Text: "something that is not a file has taken its name"}}
 	}
-	dir, name := path.Split(p.Path)
+	what := TheirsChanged
+	if now.Type != remote.File {
+		what = TheirsReplaced
+	}
 	beside := remote.Publish{Size: p.Size, MTime: p.MTime, Mode: p.Mode}
-	for n := range 100 {
-		beside.Path = dir + conflictName(name, time.Now(), n)
+	for n := range conflictTries {
+		beside.Path = besidePath(p.Path, n)
 		done, err := t.store.Publish(t.ctx, temp, beside)
 		if err == nil {
-			t.cfg.Log.Warn("a file was changed on the server and here: both are kept, ours under another name", "theirs", p.Path, "ours", beside.Path)
-			s.keptBeside(now, path.Base(beside.Path), done)
+			s.keptBeside(now, beside, done)
+			t.conflict(s.parent(), what, p.Path, beside.Path)
 			return done, errConflict
 		}
-		if !remote.Is(err, remote.Changed) && !remote.Is(err, remote.Exist) {
+		if !nameTaken(err) {
 			return done, err
 		}
 	}
-	return remote.Published{}, &remote.Error{Op: "publish", Path: p.Path, Kind: remote.Temporary, Text: "no free name for a conflict copy"}
+	return remote.Published{}, errNoFreeName(p.Path)
+}
+
+func (s *shipment) parent() *Node {
+	s.tree.mu.Lock()
+	defer s.tree.mu.Unlock()
+	return s.file.node.parent
+}
+
+const conflictTries = 100
+
+// besidePath is the n-th name to try for a copy beside p.
+func besidePath(p string, n int) string {
+	dir, name := path.Split(p)
+	return dir + conflictName(name, time.Now(), n)
+}
+
+func nameTaken(err error) bool {
+	return remote.Is(err, remote.Changed) || remote.Is(err, remote.Exist) || remote.Is(err, remote.IsDir)
+}
+
+func errNoFreeName(p string) error {
+	return &remote.Error{Op: "publish", Path: p, Kind: remote.Temporary, Text: "no free name for a conflict copy"}
 }
 
 // conflictName tells whose the copy is and when it was made, and keeps the suffix
@@ -69,45 +97,20 @@ func conflictName(name string, now time.Time, n int) string {
 	return stem + mark + ext
 }
 
-// keptBeside makes the file clean, as theirs, and its copy known. If it was changed
-// while the copy was on its way it stays owed: what was written last is not in it.
-func (s *shipment) keptBeside(theirs remote.Entry, name string, ours remote.Published) {
-	t, f := s.tree, s.file
-	e := packEntry(&theirs)
-	o := packEntry(&ours.Entry)
-	o.typ = remote.File
+// keptBeside gives ours the name under which it was published, with its handles and
+// what was written since, and the old name to theirs.
+func (s *shipment) keptBeside(theirs remote.Entry, beside remote.Publish, ours remote.Published) {
+	t, n := s.tree, s.file.node
 	t.mu.Lock()
-	f.temp, f.sent = "", nil
-	t.doneTempLocked(s.temp)
+	dir, old, name := n.parent, n.name, path.Base(beside.Path)
+	if k := dir.kids[name]; k != nil && k != n {
+		t.detachLocked(k) // found by somebody who listed before we knew
+	}
+	t.moveLocked(n, dir, name)
+	t.noteLocked(dir, old, packEntry(&theirs))
 	t.mu.Unlock()
-	f.rec.Lock()
-	defer f.rec.Unlock()
-	t.mu.Lock()
-	changed := f.changes != s.changes
-	t.conflicts++
-	if changed {
-		t.noteLocked(f.node.parent, name, o)
-	}
-	open := f.savedOpen
-	t.mu.Unlock()
-	if changed {
-		if err := f.save(open, false); err != nil {
-			t.cfg.Log.Warn("cannot update the spool's record", "path", f.path(), "err", err)
-		}
-		return
-	}
-	err := f.dropRecordLocked(func() {
-		dir := f.node.parent
-		t.noteLocked(dir, f.node.name, e)
-		t.noteLocked(dir, name, o)
-		if f.cur != nil {
-			f.staleLocked()
-		}
-		t.dirDoneLocked(dir)
-	})
-	if err != nil {
-		t.cfg.Log.Warn("cannot drop the record of a file kept beside the server's", "err", err)
-	}
+	s.published(ours, beside)
+	t.tellGone(dir, old)
 }
 
 // replaceByBackup renames from over to on a server that cannot replace: the old file

@@ -111,3 +111,109 @@ func TestPublicationInFlightAtUnmountIsRecognisedAtTheNextMount(t *testing.T) {
 		t.Errorf("server has %q, want /f alone", got)
 	}
 }
+
+// What somebody else may have done to a file that is changed here. In each case both
+// versions survive, the list says what happened, and a later mount still says it.
+func TestEachConflictKeepsBothAndIsTold(t *testing.T) {
+	for name, c := range map[string]struct {
+		do     func(d *mem.Disk) error
+		what   ConflictKind
+		theirs func(m *mount)
+	}{
+		"changed": {func(d *mem.Disk) error { return d.WriteFile("/doc.txt", []byte("theirs!")) }, TheirsChanged,
+			func(m *mount) { m.onServer("/doc.txt", "theirs!"); m.wantRead("/doc.txt", "theirs!") }},
+		"touched": {func(d *mem.Disk) error { return d.Chtimes("/doc.txt", time.Now().Add(-time.Hour)) }, TheirsChanged,
+			func(m *mount) { m.onServer("/doc.txt", "base") }},
+		"removed": {func(d *mem.Disk) error { return d.RemoveAll("/doc.txt") }, TheirsRemoved,
+			func(m *mount) { m.onServer("/doc.txt", "ours") }},
+		"renamed": {func(d *mem.Disk) error { return d.Rename("/doc.txt", "/theirs") }, TheirsRemoved,
+			func(m *mount) { m.onServer("/doc.txt", "ours"); m.onServer("/theirs", "base") }},
+		"replaced by a directory": {func(d *mem.Disk) error {
+			if err := d.RemoveAll("/doc.txt"); err != nil {
+				return err
+			}
+			return d.Mkdir("/doc.txt")
+		}, TheirsReplaced, func(m *mount) { m.must(m.mkdir("/doc.txt/inside")) }},
+		"replaced by a link to nothing": {func(d *mem.Disk) error {
+			if err := d.RemoveAll("/doc.txt"); err != nil {
+				return err
+			}
+			return d.Symlink("nowhere", "/doc.txt")
+		}, TheirsReplaced, func(m *mount) {
+			if e, ok := m.store.Disk().Stat("/doc.txt"); !ok || e.Type != remote.Symlink {
+				m.t.Errorf("their link is %+v", e)
+			}
+		}},
+	} {
+		for _, when := range []string{"online", "offline", "over a restart"} {
+			t.Run(name+" "+when, func(t *testing.T) {
+				store := mem.New(mem.Options{})
+				m := mountMem(t, store, func(c *Config) { c.PublishDelay = time.Hour })
+				m.must(store.Disk().WriteFile("/doc.txt", []byte("base")))
+				m.wantRead("/doc.txt", "base")
+				if when == "offline" {
+					store.SetOnline(false)
+				}
+				m.must(m.write("/doc.txt", []byte("ours"))) // O_TRUNC: theirs is never read again
+				m.must(c.do(store.Disk()))
+				store.SetOnline(true)
+				if when == "over a restart" {
+					m.crash()
+				}
+				m.sync()
+				c.theirs(m)
+				m.wantConflict(c.what)
+				m.stop()
+				m.open()
+				m.wantConflict(c.what)
+			})
+		}
+	}
+}
+
+// wantConflict fails the test unless one conflict is told, and ours is where it says.
+func (m *mount) wantConflict(what ConflictKind) {
+	m.t.Helper()
+	all := m.Status().Conflicts
+	if len(all) != 1 || all[0].What != what || all[0].Path != "/doc.txt" || (all[0].Copy == "") != (what == TheirsRemoved) {
+		m.t.Fatalf("conflicts told: %+v, want one, %s", all, what)
+	}
+	if all[0].Copy != "" {
+		m.onServer(all[0].Copy, "ours")
+		m.wantRead(all[0].Copy, "ours")
+	}
+}
+
+// Who has the file open goes on with the copy, under its new name, and makes no other.
+func TestWhoHasItOpenGoesOnWithTheConflictCopy(t *testing.T) {
+	store := mem.New(mem.Options{})
+	m := mountMem(t, store, nil)
+	gone := make(chan string, 1)
+	m.OnGone(func(_ uint64, name string) { gone <- name })
+	m.must(store.Disk().WriteFile("/doc.txt", []byte("base")))
+	h, err := m.openAt("/doc.txt", OpenFlags{Read: true, Write: true})
+	m.must(err)
+	_, err = h.WriteAt(context.Background(), []byte("OURS"), 0)
+	m.must(err)
+	m.must(store.Disk().WriteFile("/doc.txt", []byte("theirs!")))
+	m.sync()
+	if name := <-gone; name != "doc.txt" {
+		t.Errorf("the kernel was told to forget %q", name)
+	}
+	m.wantRead("/doc.txt", "theirs!")
+	_, err = h.WriteAt(context.Background(), []byte(" and more"), 4)
+	m.must(err)
+	m.must(h.Flush(context.Background()))
+	h.Release()
+	m.sync()
+	all := m.Status().Conflicts
+	if len(all) != 1 || len(store.Disk().Paths()) != 2 {
+		t.Fatalf("conflicts %+v and files %q, want one copy", all, store.Disk().Paths())
+	}
+	m.onServer(all[0].Copy, "OURS and more")
+	m.onServer("/doc.txt", "theirs!")
+	m.must(m.remove(all[0].Copy)) // somebody has looked
+	if all := m.Status().Conflicts; len(all) != 0 {
+		t.Errorf("after our copy was removed: %+v", all)
+	}
+}

@@ -95,7 +95,7 @@ func (s *shipment) settle(ctx context.Context) error {
 	}
 	// From here on the dialogue is not broken off: t.ctx, not ctx.
 	done, err := t.store.Publish(t.ctx, temp, p)
-	if remote.Is(err, remote.Changed) || remote.Is(err, remote.Exist) {
+	if nameTaken(err) {
 		done, err = s.theirs(temp, p)
 	}
 	if remote.Is(err, remote.NoReplace) {

@@ -53,6 +53,9 @@ func (t *Tree) noteLocked(dir *Node, name string, e entry) {
 }
 
 func (t *Tree) noteGoneLocked(dir *Node, name string) {
+	if len(t.conflicts) > 0 {
+		t.settledLocked(join(dir.pathLocked(), name))
+	}
 	if dir.list != nil {
 		delete(dir.list.ents, name)
 		t.lists.touchLocked(dir)

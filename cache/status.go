@@ -35,7 +35,7 @@ type Status struct {
 	Open        int        `json:"open_files"`   // of OwedFiles: a program has them open for writing
 	Parked      int        `json:"parked_files"` // parked and interrupted
 	Quarantined int        `json:"quarantined"`
-	Conflicts   int        `json:"conflicts"` // copies kept beside the server's change, while mounted
+	Conflicts   []Conflict `json:"conflicts"` // of the last 30 days, oldest first; at most 100
 	Owed        []OwedFile `json:"owed"`      // parked ones too; at most 1,000, parked first, oldest first
 }
 
@@ -57,7 +57,8 @@ func (t *Tree) Status() Status {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s.Entries, s.Listings, s.Conflicts = t.lists.entries, t.lists.order.Len(), t.conflicts
+	s.Entries, s.Listings = t.lists.entries, t.lists.order.Len()
+	s.Conflicts = append([]Conflict{}, t.conflicts...)
 	if t.loadErr != nil && s.LastError == "" {
 		s.LastError = t.loadErr.Error()
 	}

@@ -34,6 +34,9 @@ type Tree struct {
 
 	contentIDs atomic.Uint64
 	onChange   atomic.Pointer[func(ino uint64)]
+	onGone     atomic.Pointer[func(dir uint64, name string)]
+
+	conflictsDisk sync.Mutex // held while conflicts are written; before mu
 
 	ctx    context.Context // of everything in the background
 	cancel context.CancelFunc
@@ -53,8 +56,8 @@ type Tree struct {
 	temps      map[string]struct{} // temporary names in use
 	moves      map[*move]struct{}  // renames on their way to the server
 	changed    chan struct{}       // closed and replaced when something owed was settled, or not
-	conflicts  int
-	said       map[string]bool // warnings that are given once
+	conflicts  []Conflict          // recent ones, oldest first
+	said       map[string]bool     // warnings that are given once
 	spaceKnown remote.Space
 	spaceAt    time.Time
 }
@@ -101,6 +104,7 @@ func New(cfg Config, store remote.Store) (*Tree, error) {
 			}
 		})
 	}
+	t.loadConflicts()
 	t.spawn(t.load)
 	t.spawn(t.keepRecords)
 	return t, nil
@@ -205,6 +209,17 @@ func (t *Tree) OnChange(f func(ino uint64)) { t.onChange.Store(&f) }
 func (t *Tree) tellChanged(n *Node) {
 	if f := t.onChange.Load(); f != nil {
 		(*f)(n.ino)
+	}
+}
+
+// OnGone asks to be told when a name stands for something else than the kernel was
+// told, or for nothing, before the time it may keep it is over. f is called from a
+// goroutine of its own, without any lock.
+func (t *Tree) OnGone(f func(dir uint64, name string)) { t.onGone.Store(&f) }
+
+func (t *Tree) tellGone(dir *Node, name string) {
+	if f := t.onGone.Load(); f != nil {
+		t.spawn(func() { (*f)(dir.ino, name) })
 	}
 }
 

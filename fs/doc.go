@@ -11,8 +11,7 @@
 //     TestKillNineLosesNothing
 //  2. A network fault is never an answer: only a confirmed "no such file" is
 //     ENOENT, all doubt is EIO or ETIMEDOUT, and a listing that the server cannot
-//     confirm ends with EIO. TestDeadServerIsNeverENOENT,
-//     TestStoppedServerDuringRsyncDeleteDeletesNothing
+//     confirm ends with EIO. TestDeadServerIsNeverENOENT
 //  3. Nobody sees half a file: a name on the server has its old content or its
 //     new one, whole. TestNobodySeesHalfAFile
 //  4. Nothing hangs: every wait has a deadline, Ctrl-C ends one at once (save a

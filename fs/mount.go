@@ -65,6 +65,9 @@ func Mount(cfg Config, tree *cache.Tree, mountpoint string) (*Server, error) {
 	// Attributes only: no page of the inode is touched, so nothing waits for a read
 	// that is being answered. An inode the kernel does not know is no error.
 	tree.OnChange(func(ino uint64) { srv.InodeNotify(ino, -1, 0) })
+	// This may wait for the directory's lock, which the kernel holds until some request
+	// is answered.
+	tree.OnGone(func(dir uint64, name string) { srv.EntryNotify(dir, name) })
 	s := &Server{dev: dev, done: make(chan struct{})}
 	go func() {
 		defer close(s.done)

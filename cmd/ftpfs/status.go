@@ -202,9 +202,7 @@ func showMount(out io.Writer, m mountReport, now time.Time) {
 		line(out, "quarantined", count(c.Quarantined, "record")+" that could not be trusted after a crash, in "+
 			plain(path.Join(c.SpoolDir, "quarantine")))
 	}
-	if c.Conflicts > 0 {
-		line(out, "conflicts", count(c.Conflicts, "file")+" changed on the server too; ours lie beside theirs (see the log)")
-	}
+	showConflicts(out, m, now)
 	line(out, "cache", fmt.Sprintf("%s of %s; %s in %s known", size(c.CacheUsed), size(c.CacheSize),
 		count(c.Entries, "name"), directories(c.Listings)))
 	line(out, "spool", fmt.Sprintf("%s of %s in %s", size(c.SpoolUsed), size(c.SpoolSize), plain(c.SpoolDir)))
@@ -213,6 +211,32 @@ func showMount(out io.Writer, m mountReport, now time.Time) {
 	if m.Log != "" {
 		line(out, "log", plain(m.Log))
 	}
+}
+
+// showConflicts lists the newest first.
+func showConflicts(out io.Writer, m mountReport, now time.Time) {
+	all := m.Cache.Conflicts
+	if len(all) == 0 {
+		return
+	}
+	line(out, "conflicts", count(len(all), "file")+" changed here and on the server; both were kept")
+	for i := range all {
+		if i == mostShown {
+			fmt.Fprintf(out, "    and %d earlier; ftpfs status --json lists them\n", len(all)-mostShown)
+			break
+		}
+		c := &all[len(all)-1-i]
+		fmt.Fprintf(out, "    %s, %s ago: ", plain(local(m, c.Name())), ago(c.At, now))
+		switch c.What {
+		case cache.TheirsRemoved:
+			fmt.Fprintln(out, "it had been removed or renamed on the server; ours has the name again")
+		case cache.TheirsReplaced:
+			fmt.Fprintf(out, "something else has the name on the server; ours is\n      %s\n", plain(local(m, c.CopyName())))
+		default:
+			fmt.Fprintf(out, "theirs has the name, ours is\n      %s\n", plain(local(m, c.CopyName())))
+		}
+	}
+	fmt.Fprintf(out, "    remove or rename our copy when you have looked, and its line goes\n")
 }
 
 func server(m mountReport, now time.Time) string {

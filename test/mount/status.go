@@ -22,7 +22,12 @@ type Status struct {
 		OwedBytes   int64  `json:"owed_bytes"`
 		Parked      int    `json:"parked_files"`
 		Quarantined int    `json:"quarantined"`
-		Files       []struct {
+		Conflicts   []struct {
+			Path string `json:"path"`
+			Copy string `json:"copy"`
+			What string `json:"what"`
+		} `json:"conflicts"`
+		Files []struct {
 			Path  string `json:"path"`
 			State string `json:"state"`
 			Size  int64  `json:"size"`

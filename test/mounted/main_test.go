@@ -9,6 +9,7 @@
 //	promises_test.go  what fs promises, where no other file is about it
 //	publish_test.go   nobody sees half a file
 //	crash_test.go     kill -9
+//	conflict_test.go  the server's file changed while it was changed here
 //	outage_test.go    the server stopped, silent, back again
 //	delete_test.go    a server that goes during rsync --delete
 //	drain_test.go     how a mount ends
