@@ -99,3 +99,30 @@ func TestARenameInDoubtIsSettledThoughItsDirectoryBecameAFile(t *testing.T) {
 		m.onServer("/other", "must get there")
 	})
 }
+
+// Setting a time here, of a file that another client has just changed, hides neither the
+// change nor its time.
+func TestASetTimeDoesNotHideAChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := mem.New(mem.Options{})
+		m := mountMem(t, store, nil)
+		m.must(m.write("/same", []byte("before")))
+		m.must(m.write("/longer", []byte("before")))
+		m.sync()
+		m.names("/")
+		time.Sleep(30 * time.Second)
+		m.must(store.Disk().WriteFile("/same", []byte("after!")))
+		m.must(store.Disk().WriteFile("/longer", []byte("after, and longer")))
+		at, mode := time.Unix(1_000_000_000, 0), uint32(0o600)
+		for p, s := range map[string]Set{"/same": {MTime: &at}, "/longer": {Mode: &mode}} {
+			n, err := m.walk(p)
+			m.must(err)
+			_, err = m.SetAttr(t.Context(), n, nil, s)
+			m.must(err)
+			m.Forget(n)
+		}
+		m.wantRead("/same", "after!")
+		time.Sleep(31 * time.Second)
+		m.wantRead("/longer", "after, and longer")
+	})
+}

@@ -22,6 +22,7 @@ type fetch struct {
 type change struct {
 	ent  entry
 	gone bool
+	attr bool // only its time or mode was changed
 }
 
 // fresh is how much longer knowledge from time at may be answered; at most zero
@@ -177,9 +178,12 @@ func (t *Tree) installLocked(dir *Node, f *fetch, ents []remote.Entry, began tim
 		l.ents[r.Name] = e
 	}
 	for name, c := range f.changes {
-		if c.gone {
+		switch e, ok := l.ents[name]; {
+		case c.gone:
 			delete(l.ents, name)
-		} else {
+		case c.attr && (!ok || e.typ != c.ent.typ || e.size != c.ent.size):
+			f.doubted = true // somebody else changed the rest
+		default:
 			l.ents[name] = c.ent
 		}
 	}

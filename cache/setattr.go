@@ -115,6 +115,11 @@ func (t *Tree) setOnServer(ctx context.Context, n *Node, s Set) error {
 	if s.MTime == nil && s.Mode == nil || n.typ == remote.Symlink {
 		return nil
 	}
+	if n.typ == remote.File && s.MTime != nil {
+		if err := t.lookBeforeTime(ctx, n); err != nil {
+			return err
+		}
+	}
 	err := t.store.SetAttr(ctx, t.PathOf(n), remote.Attr{MTime: s.MTime, Mode: s.Mode})
 	unsupported := remote.Is(err, remote.Unsupported)
 	if err != nil && !unsupported {
@@ -150,12 +155,39 @@ func (t *Tree) setOnServer(ctx context.Context, n *Node, s Set) error {
 		f.base = &b
 		f.changes++
 	}
+	at := n.at
 	t.noteLocked(n.parent, n.name, e)
+	n.at = at // of its size and content we heard nothing new
+	if n.parent.fetch != nil {
+		n.parent.fetch.changes[n.name] = change{ent: e, attr: true}
+	}
 	if f := n.file; f != nil && f.cur != nil && !f.owed {
 		v := e.version()
 		f.cur.mu.Lock()
 		f.cur.ver.MTime, f.cur.ver.MGrain = v.MTime, v.MGrain
 		f.cur.mu.Unlock()
+	}
+	return nil
+}
+
+// lookBeforeTime takes in what the server has of a file before its time is set: a change
+// by somebody else that kept the size shows in nothing but the time.
+func (t *Tree) lookBeforeTime(ctx context.Context, n *Node) error {
+	path, began := t.PathOf(n), time.Now()
+	r, err := t.store.Stat(ctx, path)
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if n.removed || n.parent == nil || n.pathLocked() != path {
+		return nil
+	}
+	e := packEntry(&r)
+	e.inherit(&n.ent)
+	t.learnLocked(n, e, began)
+	if l := n.parent.list; l != nil && n.typ == e.typ {
+		l.ents[n.name] = e
 	}
 	return nil
 }
