@@ -15,6 +15,7 @@ package mount
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -198,12 +199,12 @@ func (m *Mount) Signal(sig syscall.Signal) {
 	}
 }
 
-// Kill ends the daemon with SIGKILL, as a crash would. The dead mount stays: a
-// new daemon at the same Dir has to replace it.
+// Kill ends the daemon with SIGKILL, as a crash would, if it has not just ended by
+// itself. The dead mount stays: a new daemon at the same Dir has to replace it.
 func (m *Mount) Kill() {
 	m.tb.Helper()
 	m.markGone()
-	if err := m.cmd.Process.Kill(); err != nil {
+	if err := m.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		m.tb.Errorf("kill the daemon: %v", err)
 	}
 	<-m.done
