@@ -110,6 +110,50 @@ func TestUnmountDuringARenameKeepsItsIntent(t *testing.T) {
 	}
 }
 
+// The daemon dies when the server has renamed one file over another that was owed. The
+// one that was renamed over is not a conflict with the other.
+func TestRestartAfterARenameOverAnOwedFileMakesNoConflict(t *testing.T) {
+	for _, what := range []string{"clean", "owed"} {
+		store := mem.New(mem.Options{})
+		m := mountMem(t, store, nil)
+		m.must(m.write("/a", []byte("theirs")))
+		m.must(m.write("/b", []byte("old")))
+		m.sync()
+		m.stop()
+		m.cfg.PublishDelay = time.Hour
+		m.open()
+		m.must(m.write("/b", []byte("owed, and given up")))
+		if what == "owed" {
+			m.must(m.write("/a", []byte("newer")))
+		}
+		stopping := m.Tree.ctx.Done()
+		moved := make(chan bool)
+		store.HookAfter(func(op, path string) error {
+			if op != mem.OpRename {
+				return nil
+			}
+			close(moved)
+			<-stopping
+			return context.Canceled
+		})
+		done := make(chan error, 1)
+		go func() { done <- m.rename("/a", "/b") }()
+		<-moved
+		m.stop()
+		<-done
+		store.HookAfter(nil)
+		m.open()
+		m.sync()
+		want := map[string]string{"clean": "theirs", "owed": "newer"}[what]
+		m.onServer("/b", want)
+		m.wantRead("/b", want)
+		if got := store.Disk().Paths(); !slices.Equal(got, []string{"/b"}) {
+			t.Errorf("%s: the server has %q, want /b", what, got)
+		}
+		m.stop()
+	}
+}
+
 // An interrupted rmdir goes on; a file made in the directory meanwhile was accepted.
 func TestFileMadeDuringAnInterruptedRmdirArrives(t *testing.T) {
 	store := mem.New(mem.Options{})

@@ -48,7 +48,7 @@ func (t *Tree) load() {
 		t.cfg.Log.Info("taking up what is owed to the server", "files", len(files))
 	}
 	for i := range intents {
-		if !t.settleIntent(&intents[i]) {
+		if !t.settleIntent(&intents[i], recs) {
 			return // unmounting: the gate stays shut
 		}
 	}
@@ -188,8 +188,8 @@ func (t *Tree) nodeAtLocked(p string, typ remote.EntryType) *Node {
 }
 
 // settleIntent finds out whether a rename that was under way happened, and brings
-// the records in line. False: the tree is closing.
-func (t *Tree) settleIntent(in *spool.Intent) bool {
+// the records, those that were found at start, in line. False: the tree is closing.
+func (t *Tree) settleIntent(in *spool.Intent, recs []spool.Record) bool {
 	if isTemp(path.Base(in.To)) {
 		for wait := time.Second; ; wait = min(2*wait, 30*time.Second) {
 			err := t.settleBackup(in.From, in.To)
@@ -209,6 +209,7 @@ func (t *Tree) settleIntent(in *spool.Intent) bool {
 			return false
 		}
 		if done {
+			t.replaced(in, recs)
 			t.renamed(in)
 		}
 	}
@@ -216,6 +217,46 @@ func (t *Tree) settleIntent(in *spool.Intent) bool {
 		t.cfg.Log.Warn("cannot drop the record of a settled rename", "err", err)
 	}
 	return true
+}
+
+// replaced gives up what was owed under in.To before the rename, which put another
+// file in its place: published, it would come back as a conflict with that. It is kept
+// where ftpfs discard keeps things, as only looking told what the rename had come to.
+func (t *Tree) replaced(in *spool.Intent, recs []spool.Record) {
+	i := slices.IndexFunc(recs, func(r spool.Record) bool { return r.Path == in.To && !r.Dir })
+	if i < 0 || recs[i].Seq > in.Seq {
+		return
+	}
+	t.mu.Lock()
+	n := t.findLocked(in.To)
+	if n == nil || n.file == nil || !n.file.owed || n.file.id != recs[i].ID {
+		t.mu.Unlock()
+		return
+	}
+	f := n.file
+	t.mu.Unlock()
+	f.rec.Lock()
+	defer f.rec.Unlock()
+	t.mu.Lock()
+	touched := f.changes > 1 || !f.owed // written again since the start: kept beside
+	t.mu.Unlock()
+	if touched {
+		return
+	}
+	kept, err := t.spool.Discard(recs[i].ID)
+	if err != nil {
+		t.cfg.Log.Warn("cannot give up a file that was renamed over; it will be kept beside the other", "path", in.To, "err", err)
+		return
+	}
+	t.cfg.Log.Info("what was owed had been renamed over", "path", in.To, "by", in.From, "kept", kept)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f.cleanNowLocked()
+	if f.cur != nil {
+		f.staleLocked()
+	}
+	t.doubtLocked(n.parent)
+	t.detachLocked(n)
 }
 
 // renamed gives what is owed at or below in.From its new path.
