@@ -148,9 +148,26 @@ func barrier(log []event, k int) int {
 	return 0
 }
 
+// apart, in place of j, is a disk without a journal: a directory's names are on disk as
+// far as that directory was synced, whatever became of the others.
+const apart = -1
+
+// onDisk says whether the i-th event's change of names is on disk after k events.
+func onDisk(log []event, i, k, j int) bool {
+	if j != apart {
+		return i < j
+	}
+	for _, e := range log[i+1 : k] {
+		if e.op == "syncfs" || e.op == "syncdir" && (e.path == filepath.Dir(log[i].path) || e.path == filepath.Dir(log[i].to)) {
+			return true
+		}
+	}
+	return false
+}
+
 // cut builds in dir what the disk that was at from holds when the power went after
-// k events: names as of the first j of them (a journal keeps their order), content
-// as content says: "synced", "hollow", "live" or "mixed".
+// k events: names as of the first j of them (a journal keeps their order) or apart,
+// content as content says: "synced", "hollow", "live" or "mixed".
 func cut(t *testing.T, log []event, k, j int, content, from, dir string, rnd *rand.Rand) {
 	t.Helper()
 	live, names, all := map[string]*inode{}, map[string]*inode{}, []*inode{}
@@ -159,7 +176,7 @@ func cut(t *testing.T, log []event, k, j int, content, from, dir string, rnd *ra
 		case "create", "write", "writeat":
 			m[e.path] = n
 		case "rename":
-			m[e.to] = m[e.path]
+			m[e.to] = n
 			delete(m, e.path)
 		case "remove":
 			delete(m, e.path)
@@ -167,7 +184,8 @@ func cut(t *testing.T, log []event, k, j int, content, from, dir string, rnd *ra
 	}
 	for i, e := range log[:k] {
 		n := live[e.path]
-		if n == nil && (e.op == "create" || e.op == "write" || e.op == "writeat") {
+		born := n == nil
+		if born && (e.op == "create" || e.op == "write" || e.op == "writeat") {
 			n = &inode{}
 			all = append(all, n)
 		}
@@ -193,7 +211,7 @@ func cut(t *testing.T, log []event, k, j int, content, from, dir string, rnd *ra
 			}
 		}
 		step(live, e, n)
-		if i < j {
+		if (born || e.op == "rename" || e.op == "remove") && onDisk(log, i, k, j) {
 			step(names, e, n)
 		}
 	}
