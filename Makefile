@@ -4,6 +4,7 @@
 # make unit         only what needs neither a mount nor (mostly) a server
 # make mounted      only the tests of the real binary, mounted; T=regexp selects some
 # make fuzz         every fuzz target, FUZZTIME=10m for all together; F=regexp selects some
+# make crash        KILLS=210 kills of the daemon under load, and CUTS=40 lives with power cuts
 # make trial        1 GiB by rsync over a slow line, with kills, restarts and a silence (8 minutes)
 # make race         the mounted tests with the daemon under the race detector
 # make fmt vet clean install uninstall
@@ -18,6 +19,8 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 T       ?= .
 F       ?= .
 FUZZTIME ?= 10m
+KILLS   ?= 210
+CUTS    ?= 40
 
 LDFLAGS = -s -w -X main.version=$(VERSION)
 REPORT  = $(GO) run ./test/report
@@ -28,14 +31,17 @@ RACE = $(if $(shell command -v $${CC:-gcc} 2>/dev/null),-race)
 # Runs of go test, for test/report. The daemon under the race detector is slow,
 # so it does not move the large amounts, and does everyday work on one server.
 UNIT = echo "== unit and contract tests $(if $(RACE),under the race detector,WITHOUT the race detector: no C compiler)"; \
-	$(GO) test -json $(RACE) -timeout 10m $$($(GO) list ./... | grep -v /test/mounted)
+	$(GO) test -json $(RACE) -timeout 10m $$($(GO) list ./... | grep -v -e /test/mounted -e /test/crash)
 MOUNTED = echo "== the mounted program"; \
-	FTPFS_BIN=$(CURDIR)/bin/ftpfs $(GO) test -json -timeout 20m -count=1 -run '$(T)' ./test/mounted
+	FTPFS_BIN=$(CURDIR)/bin/ftpfs $(GO) test -json -timeout 20m -count=1 -p 1 -run '$(T)' ./test/mounted ./test/crash
 RACED = echo "== the mounted program under the race detector"; \
 	FTPFS_BIN=$(CURDIR)/bin/ftpfs.race GORACE=atexit_sleep_ms=0 $(GO) test -json -race -short -timeout 20m -count=1 -run '$(T)' ./test/mounted
+CRASH = echo "== kill -9 and power cuts"; \
+	FTPFS_BIN=$(CURDIR)/bin/ftpfs $(GO) test -json -timeout 60m -count=1 ./test/crash -crash.kills $(KILLS); \
+	$(GO) test -json -timeout 60m -count=1 -p 1 -run PowerCut ./cache/spool ./cache -powercut.seeds $(CUTS)
 FUZZ = echo "== fuzz targets, $(1) together"; $(GO) run ./test/fuzz -time $(1) -run '$(F)'
 
-.PHONY: all build demo test tested check deps unit mounted race fuzz trial fmt vet clean install uninstall
+.PHONY: all build demo test tested check deps unit mounted race crash fuzz trial fmt vet clean install uninstall
 
 all: build
 
@@ -69,6 +75,9 @@ mounted: build
 
 race: deps bin/ftpfs.race
 	@$(RACED) | $(REPORT)
+
+crash: deps build
+	@{ $(CRASH); } | $(REPORT)
 
 fuzz:
 	@{ $(call FUZZ,$(FUZZTIME)); } | $(REPORT)

@@ -207,7 +207,26 @@ func (m *Mount) Kill() {
 	if err := m.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		m.tb.Errorf("kill the daemon: %v", err)
 	}
-	<-m.done
+	select {
+	case <-m.done:
+	case <-time.After(endTimeout / 2):
+		m.tb.Errorf("the daemon does not die of SIGKILL; its threads:\n%s", m.threads())
+		detach(m.Dir)
+		<-m.done
+	}
+}
+
+// threads says where in the kernel each thread of the daemon is.
+func (m *Mount) threads() string {
+	var b strings.Builder
+	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", m.PID()))
+	for _, task := range tasks {
+		for _, name := range []string{"stat", "wchan", "syscall", "stack"} {
+			text, _ := os.ReadFile(filepath.Join(task, name))
+			fmt.Fprintf(&b, "%s: %s\n", filepath.Join(filepath.Base(task), name), bytes.TrimSpace(text))
+		}
+	}
+	return b.String()
 }
 
 // Again mounts once more with the same arguments: after Kill or Unmount.
