@@ -163,7 +163,7 @@ func (t *Tree) withBackup(ctx context.Context, to string, replace func() error) 
 // settleBackup finishes, at start, a replacement that was broken off.
 func (t *Tree) settleBackup(to, backup string) error {
 	_, err := t.store.Stat(t.ctx, backup)
-	if remote.Is(err, remote.NotExist) {
+	if surelyGone(err) {
 		return nil
 	} else if err != nil {
 		return err
@@ -171,7 +171,7 @@ func (t *Tree) settleBackup(to, backup string) error {
 	switch _, err = t.store.Stat(t.ctx, to); {
 	case err == nil:
 		return t.store.Remove(t.ctx, backup)
-	case remote.Is(err, remote.NotExist):
+	case surelyGone(err):
 		return t.store.Rename(t.ctx, backup, to)
 	}
 	return err

@@ -10,6 +10,12 @@ import (
 
 var errShort = errors.New("the local copy is shorter than its record says")
 
+// surelyGone says that err means a path leads to nothing: a name on it is missing, or no
+// directory any more.
+func surelyGone(err error) bool {
+	return remote.Is(err, remote.NotExist) || remote.Is(err, remote.NotDir)
+}
+
 // errGone: the server has confirmed that n is no longer there.
 func errGone(op string, n *Node) error {
 	return &remote.Error{Op: op, Path: n.lastName(), Kind: remote.NotExist}

@@ -126,3 +126,34 @@ func TestASetTimeDoesNotHideAChange(t *testing.T) {
 		m.wantRead("/longer", "after, and longer")
 	})
 }
+
+// An old version stepped aside in a directory that is a file now.
+func TestABrokenOffReplacementIsSettledThoughItsDirectoryBecameAFile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := mem.New(mem.Options{NoReplace: true})
+		m := mountMem(t, store, nil)
+		m.must(m.mkdir("/d"))
+		m.must(m.write("/d/f", []byte("first")))
+		m.sync()
+		store.HookAfter(func(op, _ string) error {
+			if op == mem.OpRename {
+				store.SetOnline(false)
+				return &remote.Error{Kind: remote.Down}
+			}
+			return nil
+		})
+		m.must(m.write("/d/f", []byte("ours")))
+		synctest.Wait()
+		m.must(store.Disk().RemoveAll("/d"))
+		m.must(store.Disk().WriteFile("/d", []byte("theirs")))
+		m.stop()
+		store.HookAfter(nil)
+		store.SetOnline(true)
+		m.open()
+		m.must(m.write("/other", []byte("must get there")))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		m.Sync(ctx, "/other", func(Progress) {})
+		m.onServer("/other", "must get there")
+	})
+}

@@ -382,14 +382,13 @@ func (m *move) dstChangesLocked() uint64 {
 // there before. If it is known what the file was, the one at the new name must be it;
 // otherwise what is owed keeps its old name, and nothing is lost.
 func (t *Tree) settleRename(from, to string, was []remote.Version) (done, known bool) {
-	gone := func(err error) bool { return remote.Is(err, remote.NotExist) || remote.Is(err, remote.NotDir) }
 	wait := time.Second
 	for {
 		_, err := t.store.Stat(t.ctx, from)
 		if err == nil {
 			return false, true
 		}
-		if gone(err) {
+		if surelyGone(err) {
 			now, err := t.store.Stat(t.ctx, to)
 			switch {
 			case err == nil && len(was) == 0:
@@ -397,7 +396,7 @@ func (t *Tree) settleRename(from, to string, was []remote.Version) (done, known 
 			case err == nil:
 				same := func(v remote.Version) bool { return !v.Differs(now.Version()) }
 				return now.Type == remote.File && slices.ContainsFunc(was, same), true
-			case gone(err):
+			case surelyGone(err):
 				return false, true // both gone: someone else; what is owed keeps its old name
 			}
 		}
