@@ -299,6 +299,12 @@ func (c *content) retire() {
 	c.mu.Unlock()
 }
 
+func (c *content) isStale() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stale
+}
+
 // fetchAll waits until the whole file is held.
 func (c *content) fetchAll(ctx context.Context) error {
 	for {

@@ -127,19 +127,21 @@ func (f *File) touchedLocked() {
 	}
 }
 
-// staleLocked takes in that the server's file is no longer the one that cur is of.
+// staleLocked takes in that the server's file is no longer the one that cur is of. Who
+// has it open keeps it, as an inode of its own.
 func (f *File) staleLocked() {
 	c := f.cur
 	if c == nil || f.owed {
 		return
 	}
-	f.cur = nil
 	t := f.node.tree
+	if f.handles > 0 {
+		t.lostLocked(f.node)
+		return
+	}
+	f.cur = nil
 	t.disk.forgetLocked(f)
 	c.retire()
-	if f.handles > 0 {
-		t.spawn(func() { t.tellChanged(f.node) })
-	}
 	if c.users == 0 {
 		t.spawn(c.close)
 	}

@@ -38,6 +38,9 @@ func (t *Tree) Open(ctx context.Context, n *Node, fl OpenFlags) (*Handle, error)
 	if _, err := t.GetAttr(ctx, n); err != nil {
 		return nil, err
 	}
+	if t.isLost(n) {
+		return nil, errStale("open", n) // the kernel looks its name up again
+	}
 	h := &Handle{tree: t, file: t.openFile(n, fl), fl: fl}
 	t.mu.Lock()
 	h.c = h.file.contentLocked()
@@ -57,6 +60,14 @@ func (t *Tree) Open(ctx context.Context, n *Node, fl OpenFlags) (*Handle, error)
 		}
 	}
 	return h, nil
+}
+
+// isLost says that nothing can be opened of n any more: it is not under its name, and
+// not one of those that were removed here and are still open.
+func (t *Tree) isLost(n *Node) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return n.removed && (n.file == nil || n.file.cur == nil || n.file.cur.isStale())
 }
 
 func (t *Tree) openFile(n *Node, fl OpenFlags) *File {

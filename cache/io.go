@@ -141,6 +141,10 @@ func (f *File) beginWrite(ctx context.Context, c *content) error {
 		t.mu.Lock()
 		owed, open, removed := f.owed, f.savedOpen, f.node.removed
 		t.mu.Unlock()
+		if !owed && c.isStale() {
+			f.rec.RUnlock()
+			return errStale("write", f.node)
+		}
 		if owed && open || removed {
 			if err := c.ensureFile(); err != nil {
 				f.rec.RUnlock()

@@ -221,6 +221,20 @@ func (t *Tree) detachLocked(n *Node) {
 	t.releaseLocked(n)
 }
 
+// lostLocked takes in that somebody else removed n, or put something else in its place.
+// Handles read on what is held of it, as it was, and get ESTALE for the rest and for
+// writes, which would go nowhere. The name is another inode from now on: the kernel
+// keeps one set of pages for an inode, and two versions in it would be mixed.
+func (t *Tree) lostLocked(n *Node) {
+	if f := n.file; f != nil && f.handles > 0 && f.cur != nil && !f.owed && !n.removed {
+		f.size, f.mtime = n.ent.size, n.ent.time()
+		t.disk.forgetLocked(f)
+		f.cur.retire()
+		t.tellGone(n.parent, n.name)
+	}
+	t.detachLocked(n)
+}
+
 // moveLocked gives n another name, and its inode number with it.
 func (t *Tree) moveLocked(n, dir *Node, name string) {
 	t.inos.clear(t.inos.place(n.parent.ino, n.name))

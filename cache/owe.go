@@ -179,7 +179,7 @@ func (t *Tree) bear(dir *Node, name string, mode uint32, now entry) (*Node, erro
 	}
 	t.mu.Lock()
 	if k := dir.kids[name]; k != nil && !k.anyOwedLocked() {
-		t.detachLocked(k) // the caller asked: the server has no such file any more
+		t.lostLocked(k) // the caller asked: the server has no such file any more
 	}
 	if dir.removed || dir.kids[name] != nil || t.nameMovingLocked(dir, name) {
 		gone, path := dir.removed, join(dir.pathLocked(), name)

@@ -208,17 +208,19 @@ func (t *Tree) installLocked(dir *Node, f *fetch, ents []remote.Entry, began tim
 func (t *Tree) learnLocked(n *Node, e entry, at time.Time) {
 	if n.typ != e.typ {
 		if !n.anyOwedLocked() {
-			t.detachLocked(n)
+			t.lostLocked(n)
 		}
 		return
 	}
-	n.ent, n.at = e, at
 	if f := n.file; f != nil && !f.owed && f.cur != nil {
 		if f.cur.version().Differs(e.version()) {
 			f.staleLocked()
 		} else {
 			f.cur.learn(e.version())
 		}
+	}
+	if !n.removed {
+		n.ent, n.at = e, at
 	}
 }
 
@@ -231,7 +233,7 @@ func (t *Tree) vanishedLocked(n *Node) {
 		}
 	}
 	if !n.anyOwedLocked() {
-		t.detachLocked(n)
+		t.lostLocked(n)
 	}
 }
 

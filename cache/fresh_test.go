@@ -1,0 +1,83 @@
+package cache
+
+import (
+	"bytes"
+	"context"
+	"testing"
+	"time"
+
+	"ftpfs/cache/remote"
+	"ftpfs/cache/remote/mem"
+)
+
+// Somebody replaces a file that is being read here: the open handle has the old
+// version or an error, a new one the new version, and they are two inodes, since the
+// kernel would mix the pages of one.
+func TestAReplacedFileThatIsOpenIsAnInodeOfItsOwn(t *testing.T) {
+	for _, costly := range []bool{false, true} {
+		store := mem.New(mem.Options{CostlyStat: costly})
+		m := mountMem(t, store, func(c *Config) { c.DirCacheTime = time.Nanosecond })
+		before, after := bytes.Repeat([]byte("a"), 8<<20), bytes.Repeat([]byte("b"), 8<<20)
+		m.must(store.Disk().WriteFile("/f", before))
+		h, err := m.openAt("/f", OpenFlags{Read: true, Write: true})
+		m.must(err)
+		ctx := context.Background()
+		p := make([]byte, 64<<10)
+		_, err = h.ReadAt(ctx, p, 0)
+		m.must(err)
+		old := m.ino("/f")
+
+		m.must(store.Disk().WriteFile("/f", after))
+		m.must(store.Disk().Chtimes("/f", time.Now().Add(time.Hour)))
+		m.names("/")
+		m.wantRead("/f", string(after))
+		if now := m.ino("/f"); now == old {
+			t.Errorf("costly stat %v: both versions are inode %d", costly, now)
+		}
+		a, err := m.GetAttr(ctx, h.file.node)
+		if err != nil || a.Ino != old || a.Size != int64(len(before)) {
+			t.Errorf("the old file through its handle: %+v, %v", a, err)
+		}
+		for off := int64(0); off < int64(len(before)); off += int64(len(p)) {
+			n, err := h.ReadAt(ctx, p, off)
+			if err == nil && n == 0 || bytes.ContainsRune(p[:n], 'b') {
+				t.Fatalf("at %d the old handle reads %d bytes of another version, or an end: %v", off, n, err)
+			}
+			if err != nil && !remote.Is(err, remote.Changed) {
+				t.Fatalf("at %d: %v, want ESTALE", off, err)
+			}
+		}
+		_, err = h.WriteAt(ctx, []byte("lost"), 0)
+		m.wantKind(err, remote.Changed)
+		m.wantKind(h.Truncate(ctx, 0), remote.Changed)
+		_, err = m.Open(ctx, h.file.node, OpenFlags{Read: true})
+		m.wantKind(err, remote.Changed) // the kernel asks for the name again
+		h.Release()
+		m.wantRead("/f", string(after))
+	}
+}
+
+// What is written to a file that somebody else removed would go nowhere: it is refused.
+func TestWriteToAFileRemovedOnTheServerIsRefused(t *testing.T) {
+	store := mem.New(mem.Options{})
+	m := mountMem(t, store, func(c *Config) { c.DirCacheTime = time.Nanosecond })
+	m.must(store.Disk().WriteFile("/log", []byte("one\n")))
+	h, err := m.openAt("/log", OpenFlags{Write: true, Append: true})
+	m.must(err)
+	defer h.Release()
+	m.must(store.Disk().RemoveAll("/log"))
+	m.names("/") // notices
+	_, err = h.WriteAt(context.Background(), []byte("two\n"), 4)
+	m.wantKind(err, remote.Changed)
+	m.must(m.write("/log", []byte("new")))
+	m.sync()
+	m.onServer("/log", "new")
+}
+
+func (m *mount) ino(p string) uint64 {
+	m.t.Helper()
+	n, err := m.walk(p)
+	m.must(err)
+	defer m.Forget(n)
+	return n.Ino()
+}
