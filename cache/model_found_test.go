@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -156,4 +157,18 @@ func TestABrokenOffReplacementIsSettledThoughItsDirectoryBecameAFile(t *testing.
 		m.Sync(ctx, "/other", func(Progress) {})
 		m.onServer("/other", "must get there")
 	})
+}
+
+// What is renamed was removed on the server since it was listed.
+func TestAnOldNameRemovedElsewhereIsGoneAfterARename(t *testing.T) {
+	store := mem.New(mem.Options{})
+	m := mountMem(t, store, func(c *Config) { c.PublishDelay = time.Hour })
+	m.must(store.Disk().WriteFile("/old", []byte("theirs")))
+	m.names("/")
+	m.must(m.write("/old", []byte("ours")))
+	m.must(store.Disk().RemoveAll("/old"))
+	m.must(m.rename("/old", "/new"))
+	if got := m.names("/"); !slices.Equal(got, []string{"new"}) {
+		t.Errorf("after the rename the directory has %q", got)
+	}
 }

@@ -249,7 +249,11 @@ func (m *move) onServer(ctx context.Context) error {
 		err = t.replaceByBackup(ctx, from, to)
 	}
 	if remote.Is(err, remote.NotExist) && t.lacks(ctx, m.src, from) {
-		err = m.local()
+		if err = m.local(); err == nil {
+			t.mu.Lock()
+			t.noteGoneLocked(m.from, m.name) // listings may still have what somebody removed
+			t.mu.Unlock()
+		}
 		m.ended(&intent, owes)
 		return err
 	}
