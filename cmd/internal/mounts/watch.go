@@ -11,11 +11,13 @@ import (
 // namespace, be it unmounted, detached, or its whole tree; ctx's error when ctx
 // ends first. Kernels tell changes of the table by POLLERR.
 func Gone(ctx context.Context, id int) error {
-	f, err := os.Open("/proc/self/mountinfo")
+	// Not by os.Open: Go's own epoll would take the file in, and the kernel tells a
+	// change once to whoever looks first.
+	table, err := unix.Open("/proc/self/mountinfo", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return err
+		return &os.PathError{Op: "open", Path: "/proc/self/mountinfo", Err: err}
 	}
-	defer f.Close()
+	defer unix.Close(table)
 	r, w, err := os.Pipe()
 	if err != nil {
 		return err
@@ -24,7 +26,7 @@ func Gone(ctx context.Context, id int) error {
 	defer w.Close()
 	stop := context.AfterFunc(ctx, func() { w.Write([]byte{0}) })
 	defer stop()
-	fds := []unix.PollFd{{Fd: int32(f.Fd()), Events: unix.POLLPRI}, {Fd: int32(r.Fd()), Events: unix.POLLIN}}
+	fds := []unix.PollFd{{Fd: int32(table), Events: unix.POLLPRI}, {Fd: int32(r.Fd()), Events: unix.POLLIN}}
 	for {
 		all, err := All()
 		if err != nil {
