@@ -13,6 +13,8 @@
 //	outage_test.go    the server stopped, silent, back again
 //	delete_test.go    a server that goes during rsync --delete
 //	drain_test.go     how a mount ends
+//	twodaemons_test.go  one spool, one daemon
+//	systemd_test.go   the unit that is shipped
 //	interrupt_test.go  Ctrl-C and deadlines
 //	mountcmd_test.go  mount -t ftpfs and fstab
 //	plainuser_test.go  somebody who is not root
