@@ -16,6 +16,7 @@ type Config struct {
 	MaxEntries   int           // directory entries known at once (default one million)
 	Uploads      int           // transfers to the server at once (default: what the store proposes)
 	PublishDelay time.Duration // from the last release to the upload (default 400 ms; negative: none)
+	MaxDirtyAge  time.Duration // a file that stays open or is reopened for so long is published as it stands (default 5 min; negative: never)
 	SyncClose    bool          // Flush waits until the file is on the server
 	FsyncServer  bool          // Fsync waits until the file is on the server
 	ReadOnly     bool
@@ -38,6 +39,12 @@ func (c Config) withDefaults() Config {
 		c.PublishDelay = 400 * time.Millisecond
 	case c.PublishDelay < 0:
 		c.PublishDelay = 0
+	}
+	switch {
+	case c.MaxDirtyAge == 0:
+		c.MaxDirtyAge = 5 * time.Minute
+	case c.MaxDirtyAge < 0:
+		c.MaxDirtyAge = 0
 	}
 	if c.Timeout <= 0 {
 		c.Timeout = 30 * time.Second

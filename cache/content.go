@@ -40,13 +40,22 @@ type content struct {
 	wake    chan struct{} // closed and replaced when ranges or streams change
 	ahead   int64         // how far to read ahead of the last reader
 	last    int64         // where the last read ended
+
+	// What uploads need to know (feed.go, through.go).
+	ours     bool       // no byte comes from the server: born here, or cut to nothing
+	out      *feed      // the upload under way reads from it; nil: none
+	claimed  int64      // bytes that were sent, or may have been, under the temporary name
+	changed  int64      // where the first of them lies that is another now; or unchanged
+	since    ranges.Set // written since the end of the last upload was decided
+	gone     int64      // bytes before it are on the server alone, under the temporary name
+	squeezed int        // writers that wait until the upload has made room
 }
 
 // newContent is empty, for the server's version ver.
 func newContent(f *File, ver remote.Version) *content {
 	t := f.node.tree
 	return &content{tree: t, file: f, id: t.contentIDs.Add(1), ver: ver, base: ver.Size, size: ver.Size,
-		wake: make(chan struct{}), ahead: minAhead}
+		wake: make(chan struct{}), ahead: minAhead, changed: unchanged}
 }
 
 func (c *content) version() remote.Version {
@@ -162,12 +171,19 @@ func (c *content) writeAt(p []byte, off int64) (int, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if err := c.refusedLocked(off); err != nil {
+		return 0, err
+	}
+	c.changesLocked(min(off, c.size), off+int64(len(p))) // a gap becomes zeros
 	n, err := c.f.WriteAt(p, off)
 	if n > 0 {
 		end := off + int64(n)
 		c.have.Add(off, end)
 		c.dirty.Add(off, end)
 		c.size = max(c.size, end)
+		if c.out != nil {
+			c.broadcastLocked()
+		}
 		if c.marks != nil {
 			if merr := c.marks.add(off, end); err == nil && merr != nil {
 				return 0, merr // not accepted: a crash would lose it
@@ -180,9 +196,17 @@ func (c *content) writeAt(p []byte, off int64) (int, error) {
 // cut forgets what lies beyond size, in memory alone; undo takes that back as long
 // as nothing else was done to the content.
 func (c *content) cut(size int64) (undo func()) {
+	c.io.RLock()
+	defer c.io.RUnlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	have, dirty, base, was := c.have.Clone(), c.dirty.Clone(), c.base, c.size
+	if c.size >= 0 {
+		c.changesLocked(min(size, c.size), max(size, c.size))
+	}
+	have, dirty, base, was, ours, gone := c.have.Clone(), c.dirty.Clone(), c.base, c.size, c.ours, c.gone
+	if size == 0 {
+		c.ours, c.gone = true, 0
+	}
 	if size < c.size || c.size < 0 {
 		c.have.Truncate(size)
 		c.dirty.Truncate(size)
@@ -200,7 +224,7 @@ func (c *content) cut(size int64) (undo func()) {
 	return func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.have, c.dirty, c.base, c.size = have, dirty, base, was
+		c.have, c.dirty, c.base, c.size, c.ours, c.gone = have, dirty, base, was, ours, gone
 	}
 }
 
@@ -228,6 +252,11 @@ func (c *content) readHeld(p []byte, off int64) (n int, all bool, err error) {
 		known := c.size >= 0
 		c.mu.Unlock()
 		return 0, known, nil
+	}
+	if off < c.gone {
+		err := c.goneLocked("read")
+		c.mu.Unlock()
+		return 0, false, err
 	}
 	upTo := end
 	r, missing := c.missingLocked(off, end)

@@ -24,6 +24,7 @@ type File struct {
 	// guarded by tree.mu
 	handles     int
 	writers     int      // of handles
+	unflushed   int      // of writers: wrote since their last flush
 	cur         *content // nil: nothing held
 	owed        bool
 	id          uint64 // of the record, if owed
@@ -34,7 +35,8 @@ type File struct {
 	gen         uint64          // counts changes of content
 	changes     uint64          // and of attributes too
 	saved       uint64          // changes in the record
-	temp        string          // path of an upload that may lie on the server
+	temp        string          // name of an upload that may lie on the server
+	tempDir     *Node           // and where
 	sent        *remote.Version // what a publication without an answer would have left there
 	savedOpen   bool            // the record says that a writer has not closed yet
 	created     time.Time
@@ -43,9 +45,18 @@ type File struct {
 	interrupted bool  // was open for writing when the daemon died
 	failed      error // of the last attempt
 	attempts    int
-	published   uint64 // changes that reached the server
-	hurry       bool   // somebody waits for it: publish also while open
-	uploading   context.CancelFunc
+	retryAt     time.Time // not before, after a failure
+	published   uint64    // changes that reached the server
+	want        uint64    // changes somebody waits for: publish also while open
+	dirtyAt     time.Time // of the first change that is not on the server
+	shippedAt   time.Time // when the last publication ended, and how long it took
+	shipTook    time.Duration
+	ship        *shipment // the upload under way
+	closedAt    time.Time // when the last writer closed
+	late        bool      // the upload waits for close: it was called off, or the server does not append
+	triedAt     int64     // how much was written when an early upload was last thought of
+	squeezed    bool      // a writer waits for room that only its own upload can make
+	lost        error     // what is gone cannot be had back: see through.go
 	sentBytes   atomic.Int64
 }
 
@@ -83,7 +94,7 @@ func (f *File) thaw() {
 }
 
 func (f *File) neededLocked() bool {
-	return f.handles > 0 || f.owed || f.cur != nil || f.uploading != nil || len(f.pub) == 0
+	return f.handles > 0 || f.owed || f.cur != nil || f.ship != nil || len(f.pub) == 0
 }
 
 func (f *File) path() string {
@@ -122,8 +133,9 @@ func (f *File) touchedLocked() {
 	f.gen++
 	f.changes++
 	f.failed, f.parked, f.interrupted = nil, nil, false
-	if f.uploading != nil {
-		f.uploading() // it sends what is no longer true
+	if f.dirtyAt.IsZero() {
+		f.dirtyAt = time.Now()
+		f.node.tree.ageLocked(f)
 	}
 }
 
@@ -205,8 +217,17 @@ func (f *File) cleanNowLocked() {
 		t.space.release(f.reserved)
 		f.reserved = 0
 	}
-	f.parked, f.failed, f.interrupted, f.attempts, f.mode, f.base, f.hurry = nil, nil, false, 0, nil, nil, false
+	f.parked, f.failed, f.interrupted, f.attempts, f.mode, f.base, f.want = nil, nil, false, 0, nil, nil, 0
+	f.dirtyAt, f.retryAt, f.late, f.triedAt, f.lost, f.squeezed = time.Time{}, time.Time{}, false, 0, nil, false
 	t.changedLocked()
+}
+
+// tempPathLocked is the path of an upload that may lie on the server, "" if none does.
+func (f *File) tempPathLocked() string {
+	if f.temp == "" {
+		return ""
+	}
+	return join(f.tempDir.pathLocked(), f.temp)
 }
 
 // save writes the record of an owed file; f.rec is held exclusively. open says that
@@ -221,7 +242,7 @@ func (f *File) save(open, durable bool) error {
 	c, changes := f.cur, f.changes
 	r := spool.Record{ID: f.id, Path: f.node.pathLocked(), Base: f.base, Size: f.size, Open: open, Mode: f.mode,
 		Interrupted: f.interrupted,
-		Created:     f.created, Attempts: f.attempts, Parked: f.parked != nil, Temp: f.temp, Sent: f.sent}
+		Created:     f.created, Attempts: f.attempts, Parked: f.parked != nil, Temp: f.tempPathLocked(), Sent: f.sent}
 	mtime := f.mtime
 	r.MTime = &mtime
 	if err := f.lastErrorLocked(); err != nil {
@@ -233,6 +254,9 @@ func (f *File) save(open, durable bool) error {
 	if c.base >= 0 && c.base < r.Size {
 		r.Have.Add(c.base, r.Size) // what lies beyond the base was written, or is a hole
 	}
+	r.Have.Remove(0, c.gone)
+	r.Gone = c.gone
+	r.Resume = !open && r.Temp != "" && c.changed == unchanged
 	c.mu.Unlock()
 	var err error
 	if durable {

@@ -24,6 +24,8 @@ type Handle struct {
 	c        *content // guarded by tree.mu: what was current at open
 	wrote    bool     // guarded by tree.mu
 	released bool     // guarded by tree.mu
+
+	unflushed bool // guarded by tree.mu: wrote since its last flush
 }
 
 // Open opens a regular file. If what is known of it is older than DirCacheTime the
@@ -115,7 +117,8 @@ func (t *Tree) Create(ctx context.Context, dir *Node, name string, mode uint32, 
 	h := &Handle{tree: t, file: t.openFile(n, fl), fl: fl}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	h.c, h.wrote = h.file.cur, true
+	h.c = h.file.cur
+	h.wroteLocked()
 	h.c.users++
 	n.seen = h.c.id
 	t.touchDirLocked(dir)
@@ -126,48 +129,96 @@ func (t *Tree) Create(ctx context.Context, dir *Node, name string, mode uint32, 
 // kernel's pages are good.
 func (h *Handle) KeepCache() bool { return h.keep }
 
+// wroteLocked notes that the handle has changed the file, which a later flush is to
+// close.
+func (h *Handle) wroteLocked() {
+	h.wrote = true
+	if !h.unflushed {
+		h.unflushed = true
+		h.file.unflushed++
+	}
+}
+
+func (h *Handle) flushedLocked() {
+	if h.unflushed {
+		h.unflushed = false
+		h.file.unflushed--
+	}
+}
+
 // Flush is called at each close(2) of a descriptor: what was written is in the
-// spool, with a record that a restart will publish from.
+// spool. A restart publishes from its record if every other handle that wrote was
+// flushed since too; else the file is in the middle of a change, and kept for a
+// person to decide.
 func (h *Handle) Flush(ctx context.Context) error {
 	t, f := h.tree, h.file
 	t.mu.Lock()
 	wrote, changes := h.wrote && f.owed, f.changes
+	h.flushedLocked()
+	lost := f.lost
 	t.mu.Unlock()
-	if !h.fl.Write || !wrote {
+	switch {
+	case !h.fl.Write || !wrote:
 		return nil
+	case lost != nil:
+		return lost
 	}
-	if err := f.saveClosed(); err != nil {
+	if err := f.saveFlushed(); err != nil {
+		t.mu.Lock()
+		h.wroteLocked()
+		t.mu.Unlock()
 		return fmt.Errorf("keep %s in the spool: %w", t.PathOf(f.node), err)
 	}
-	if t.cfg.SyncClose {
+	t.mu.Lock()
+	through := f.throughLocked() && f.unflushed == 0
+	t.mu.Unlock()
+	if t.cfg.SyncClose || through {
 		return t.publishNow(ctx, f, changes)
 	}
 	return nil
 }
 
-// saveClosed brings the record up to date, as of a file whose writers have closed.
-func (f *File) saveClosed() error {
+// saveFlushed brings the record up to date, as of a file whose writers have closed, if
+// all of them have.
+func (f *File) saveFlushed() error {
 	t := f.node.tree
 	f.rec.Lock()
 	defer f.rec.Unlock()
 	t.mu.Lock()
-	same := f.saved == f.changes && !f.savedOpen
+	open := f.unflushed > 0
+	same := f.saved == f.changes && f.savedOpen == open
 	t.mu.Unlock()
 	if same {
 		return nil
 	}
-	return f.save(false, false)
+	return f.save(open, false)
+}
+
+// lostNow says why f cannot be had back, if so.
+func (f *File) lostNow() error {
+	t := f.node.tree
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return f.lost
 }
 
 // Fsync makes what was written durable: in the spool, or on the server if the mount
-// was told so.
+// was told so. What is not here any more cannot be made so.
 func (h *Handle) Fsync(ctx context.Context) error {
 	t, f := h.tree, h.file
 	t.mu.Lock()
-	owed, changes, open := f.owed, f.changes, f.savedOpen
+	owed, changes, open, lost := f.owed, f.changes, f.savedOpen, f.lost
+	if lost == nil && owed && f.throughLocked() {
+		f.cur.mu.Lock()
+		lost = f.cur.goneLocked("fsync")
+		f.cur.mu.Unlock()
+	}
 	t.mu.Unlock()
-	if !owed {
+	switch {
+	case !owed:
 		return nil
+	case lost != nil:
+		return lost
 	}
 	f.rec.Lock()
 	err := f.save(open, true)
@@ -192,6 +243,7 @@ func (h *Handle) Release() {
 	}
 	h.released = true
 	f.handles--
+	h.flushedLocked()
 	if h.fl.Write {
 		f.writers--
 	}
@@ -209,10 +261,14 @@ func (h *Handle) Release() {
 	t.releaseLocked(f.node)
 	t.mu.Unlock()
 	if last {
-		if err := f.saveClosed(); err != nil {
+		if err := f.saveFlushed(); err != nil {
 			t.cfg.Log.Error("cannot update the spool's record; the file stays owed", "path", t.PathOf(f.node), "err", err)
 		}
-		t.schedule(f, t.cfg.PublishDelay)
+		t.mu.Lock()
+		if f.owed && f.writers == 0 {
+			t.closedLocked(f, time.Now())
+		}
+		t.mu.Unlock()
 	}
 	t.disk.trim()
 }

@@ -92,7 +92,10 @@ func (h *Handle) WriteAt(ctx context.Context, p []byte, off int64) (int, error) 
 		at = r.End
 	}
 	c.mu.Unlock()
-	if err := t.space.reserve(ctx, room); err != nil {
+	if err := f.lostNow(); err != nil {
+		return 0, err
+	}
+	if err := t.roomFor(ctx, f, c, room, off); err != nil {
 		return 0, err
 	}
 	if err := f.beginWrite(ctx, c); err != nil {
@@ -110,10 +113,11 @@ func (h *Handle) WriteAt(ctx context.Context, p []byte, off int64) (int, error) 
 		t.space.release(room) // unlinked: its bytes are nobody's but the handle's
 	}
 	if n > 0 {
-		h.wrote = true
+		h.wroteLocked()
 		f.size = max(f.size, off+int64(n))
 		f.mtime = wholeSecond(time.Now())
 		f.touchedLocked()
+		t.followLocked(f)
 	}
 	return n, err
 }
@@ -180,9 +184,16 @@ func (h *Handle) Truncate(ctx context.Context, size int64) error {
 	c := h.content()
 	c.mu.Lock()
 	stale := c.stale
+	var refused error
+	if size > 0 {
+		refused = c.refusedLocked(size)
+	}
 	c.mu.Unlock()
-	if stale {
+	switch {
+	case stale:
 		return errStale("truncate", f.node)
+	case refused != nil:
+		return refused
 	}
 	t.mu.Lock()
 	owed, removed := f.owed, f.node.removed
@@ -201,7 +212,10 @@ func (h *Handle) Truncate(ctx context.Context, size int64) error {
 	undo := c.cut(size)
 	t.mu.Lock()
 	was, mtime := f.size, f.mtime
-	h.wrote = true
+	h.wroteLocked()
+	if size == 0 {
+		f.lost, f.late, f.triedAt = nil, false, 0
+	}
 	f.size, f.mtime = size, wholeSecond(time.Now())
 	f.touchedLocked()
 	t.mu.Unlock()

@@ -18,28 +18,75 @@ func (t *Tree) job(ctx context.Context, f *File) {
 		return
 	}
 	t.mu.Lock()
-	skip := !f.owed || f.node.removed || f.parked != nil || f.interrupted || f.writers > 0 && !f.hurry
+	what := f.dueLocked(time.Now())
 	t.mu.Unlock()
-	if skip {
-		return // clean, or waiting for its writers or for a person
+	var err error
+	if what != nothing {
+		err = t.publish(ctx, f, what == following)
 	}
-	err := t.publish(ctx, f)
 	if ctx.Err() != nil {
 		return
 	}
-	t.mu.Lock()
-	again := f.owed && err == nil && (f.writers == 0 || f.hurry)
-	delay := t.cfg.PublishDelay
-	if f.hurry {
-		delay = 0
-	}
-	t.mu.Unlock()
-	switch {
-	case err == nil && again, errors.Is(err, errOvertaken):
-		t.schedule(f, delay)
-	case err != nil:
+	if err != nil && !errors.Is(err, errOvertaken) && !errors.Is(err, errPaused) {
 		t.uploadFailed(f, err)
+		return
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if delay, ok := f.nextLocked(time.Now()); ok {
+		t.schedule(f, delay)
+	}
+}
+
+// The reasons to publish.
+type reason int
+
+const (
+	nothing   reason = iota // clean, or waiting for its writers or for a person
+	whole                   // closed, or as it stands
+	following               // being written front to back
+)
+
+// dueLocked says what is to be done for f now.
+func (f *File) dueLocked(now time.Time) reason {
+	through := f.throughLocked()
+	switch {
+	case !f.owed || f.ship != nil || f.node.removed || f.parked != nil || f.interrupted || f.lost != nil || f.cur == nil:
+		return nothing
+	case f.writers == 0, through && f.unflushed == 0:
+		return whole
+	case !through && (f.hurryLocked() || f.agedLocked(now)):
+		return whole
+	case f.mayFollowLocked():
+		return following
+	}
+	return nothing
+}
+
+// nextLocked is when f is to be looked at again, after an attempt that did not fail;
+// false if an event will bring that about.
+func (f *File) nextLocked(now time.Time) (time.Duration, bool) {
+	t := f.node.tree
+	switch {
+	case !f.owed || f.parked != nil || f.interrupted || f.lost != nil:
+		return 0, false
+	case f.hurryLocked() && !f.throughLocked(), f.squeezed:
+		return 0, true
+	case f.writers == 0:
+		return t.closedDelayLocked(f, now), true
+	}
+	at := f.snapshotAtLocked()
+	return max(0, at.Sub(now)), !at.IsZero()
+}
+
+// closedDelayLocked is how long a file without writers waits for one that opens or
+// renames it. Such waits do not add up for ever.
+func (t *Tree) closedDelayLocked(f *File, now time.Time) time.Duration {
+	delay := t.cfg.PublishDelay
+	if at := f.snapshotAtLocked(); !at.IsZero() {
+		delay = min(delay, max(0, at.Sub(now)))
+	}
+	return delay
 }
 
 // errOvertaken: the file changed, moved or went away while it was being sent.
@@ -58,8 +105,10 @@ func (t *Tree) uploadFailed(f *File, err error) {
 		return
 	}
 	f.attempts++
-	f.failed, f.hurry = err, false
+	f.failed, f.want = err, 0
 	path, attempts := f.node.pathLocked(), f.attempts
+	wait := backoff(attempts)
+	f.retryAt = time.Now().Add(wait)
 	if verdict == remote.Park {
 		f.parked = err
 	}
@@ -68,7 +117,6 @@ func (t *Tree) uploadFailed(f *File, err error) {
 	if verdict == remote.Park {
 		t.cfg.Log.Error("the server refuses a file; it is kept, see ftpfs status, and settle it with ftpfs retry or ftpfs discard", "path", path, "err", err)
 	} else {
-		wait := backoff(attempts)
 		t.cfg.Log.Warn("upload failed; it will be tried again", "path", path, "attempt", attempts, "in", wait.Round(time.Second), "err", err)
 		t.schedule(f, wait)
 	}
@@ -99,13 +147,17 @@ func (e *parkError) Unwrap() error { return e.err }
 
 // publishNow publishes f as it stands and waits until so many changes of it are on the
 // server. The first failure is the caller's answer; the upload is tried again all
-// the same.
+// the same. Of a file that is not wholly here any more (through.go) an attempt that
+// was cut off is not the answer yet, as long as the mount's timeout.
 func (t *Tree) publishNow(ctx context.Context, f *File, changes uint64) error {
 	t.mu.Lock()
-	f.hurry = true
 	f.failed = nil
+	t.hurryLocked(f, changes)
+	patience := time.Now()
+	if f.throughLocked() {
+		patience = patience.Add(t.cfg.Timeout)
+	}
 	t.mu.Unlock()
-	t.schedule(f, 0)
 	for {
 		t.mu.Lock()
 		changed := t.changed
@@ -115,7 +167,12 @@ func (t *Tree) publishNow(ctx context.Context, f *File, changes uint64) error {
 			err = &remote.Error{Op: "publish", Path: f.node.pathLocked(), Kind: remote.Temporary,
 				Text: "it was cut off when the daemon ended, and waits for ftpfs retry or ftpfs discard"}
 		}
+		again := f.parked == nil && !f.interrupted
 		t.mu.Unlock()
+		var later <-chan time.Time
+		if wait := time.Until(patience); err != nil && again && wait > 0 {
+			later, err = time.After(wait), nil
+		}
 		switch {
 		case done:
 			return nil
@@ -124,6 +181,7 @@ func (t *Tree) publishNow(ctx context.Context, f *File, changes uint64) error {
 		}
 		select {
 		case <-changed:
+		case <-later:
 		case <-ctx.Done():
 			return canceled("publish", f.node, ctx)
 		case <-t.ctx.Done():
@@ -131,3 +189,16 @@ func (t *Tree) publishNow(ctx context.Context, f *File, changes uint64) error {
 		}
 	}
 }
+
+// hurryLocked has f published as it stands, now, until so many changes are on the server.
+func (t *Tree) hurryLocked(f *File, changes uint64) {
+	f.want = max(f.want, changes)
+	if s := f.ship; s != nil && s.feed != nil && (!f.throughLocked() || f.unflushed == 0) {
+		s.decideLocked(!f.throughLocked())
+		t.changedLocked() // it may wait for a rename
+	}
+	t.schedule(f, 0)
+}
+
+// hurryLocked says that somebody waits for f.
+func (f *File) hurryLocked() bool { return f.want > f.published }

@@ -317,9 +317,11 @@ func (f *File) dropRecord(now func()) error {
 func (f *File) dropRecordLocked(now func()) error {
 	t := f.node.tree
 	t.mu.Lock()
-	id, cancel := f.id, f.uploading
-	if cancel != nil {
-		cancel()
+	id := f.id
+	if f.ship != nil {
+		f.ship.cancel() // and removes what it has sent
+	} else {
+		t.removeTempLocked(f)
 	}
 	f.cleanNowLocked()
 	c := f.cur

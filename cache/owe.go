@@ -151,7 +151,7 @@ func (c *content) moveToSpool(id uint64, empty bool) error {
 			s.cancel()
 		}
 		c.have, c.dirty = ranges.Set{}, ranges.Set{}
-		c.base, c.size = 0, 0
+		c.base, c.size, c.ours = 0, 0, true
 		c.broadcastLocked()
 	}
 	if c.size > 0 {
@@ -196,9 +196,9 @@ func (t *Tree) bear(dir *Node, name string, mode uint32, now entry) (*Node, erro
 	f := n.fileLocked()
 	f.owedNowLocked()
 	f.id, f.mtime, f.mode, f.base = id, now.time(), &mode, nil
-	f.gen, f.changes = 1, 1
+	f.gen, f.changes, f.dirtyAt = 1, 1, time.Now()
 	f.cur = newContent(f, remote.Version{})
-	f.cur.f, f.cur.spooled = data, true
+	f.cur.f, f.cur.spooled, f.cur.ours = data, true, true
 	t.mu.Unlock()
 	f.rec.Lock()
 	err = f.save(true, false)

@@ -5,59 +5,89 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path"
 	"time"
 
+	"ftpfs/cache/ranges"
 	"ftpfs/cache/remote"
 )
 
-// shipment is one attempt to publish a file.
-type shipment struct {
-	tree    *Tree
-	file    *File
-	c       *content
-	gen     uint64
-	size    int64
-	changes uint64 // as of settle
-	dir     *Node  // in which the temporary file lies: it moves with it
-	temp    string // its name
-}
-
 // publish uploads f to a temporary name and renames it into place. Without an error
-// f is clean, or has changed again meanwhile.
-func (t *Tree) publish(ctx context.Context, f *File) error {
+// f is clean, or has changed again meanwhile. An early one follows a writer.
+func (t *Tree) publish(ctx context.Context, f *File, early bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	t.mu.Lock()
-	if !f.owed || f.uploading != nil {
+	if !f.owed || f.ship != nil {
 		t.mu.Unlock()
 		return nil
 	}
-	s := &shipment{tree: t, file: f, c: f.cur, gen: f.gen, size: f.size, dir: f.node.parent, temp: t.newTemp('u')}
-	f.uploading = cancel
-	f.sentBytes.Store(0)
+	s := &shipment{tree: t, file: f, c: f.cur, cancel: cancel, began: early, early: early, gen: f.gen, size: f.size}
+	if early {
+		t.early++
+	}
+	f.ship = s
 	t.mu.Unlock()
+	began := time.Now()
 	err := s.send(ctx)
+	if err == nil {
+		err = s.linger(ctx)
+	}
 	if err == nil {
 		err = s.settle(ctx)
 	}
 	t.mu.Lock()
-	f.uploading = nil
-	overtaken := err != nil && (f.gen != s.gen || !f.owed)
+	f.ship = nil
+	s.followsNobodyLocked()
+	if err == nil {
+		f.shippedAt, f.shipTook = time.Now(), time.Since(began)
+	}
+	overtaken := err != nil && (!f.owed || s.decided && f.gen != s.gen && !s.keeps())
+	if early && (errors.Is(err, errOvertaken) || overtaken || err == errPaused && t.noAppend.Load()) {
+		f.late = f.writers > 0
+	}
+	if overtaken && t.ctx.Err() == nil {
+		err = errOvertaken
+	}
+	keep := err == nil || s.keepTempLocked(err)
 	t.releaseLocked(f.node)
 	t.mu.Unlock()
-	if err != nil {
-		t.mu.Lock()
-		if f.temp == "" || path.Base(f.temp) != s.temp { // never sent
-			t.doneTempLocked(s.temp)
-		}
-		t.mu.Unlock()
+	if !keep {
 		t.removeTemp(f)
-		if overtaken && t.ctx.Err() == nil {
-			return errOvertaken
-		}
 	}
 	return err
+}
+
+// keeps says whether what is sent stays a state of the file whatever is written.
+func (s *shipment) keeps() bool {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	return s.feed != nil && s.feed.keep
+}
+
+// linger gives a program the moment after its last close to rename the file, for an
+// upload that was through by then.
+func (s *shipment) linger(ctx context.Context) error {
+	t, f := s.tree, s.file
+	for s.began {
+		t.mu.Lock()
+		wait := time.Until(f.closedAt.Add(t.cfg.PublishDelay))
+		changed := t.changed
+		hurry := f.hurryLocked() || f.writers > 0
+		t.mu.Unlock()
+		if hurry || wait <= 0 {
+			return nil
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-changed:
+		case <-ctx.Done():
+			timer.Stop()
+			return s.feed.ended()
+		}
+		timer.Stop()
+	}
+	return nil
 }
 
 // settle renames the uploaded file into place, under its name of that moment.
@@ -77,16 +107,19 @@ func (s *shipment) settle(ctx context.Context) error {
 
 	f.rec.Lock()
 	t.mu.Lock()
-	if f.gen != s.gen || !f.owed || f.node.removed {
+	keeps := s.keeps()
+	if f.gen != s.gen && !keeps || !f.owed || f.node.removed || f.cur != s.c {
 		t.mu.Unlock()
 		f.rec.Unlock()
 		return errOvertaken
 	}
-	mtime := wholeSecond(f.mtime)
+	if f.gen == s.gen {
+		s.mtime, s.changes = f.mtime, f.changes
+	}
+	mtime := wholeSecond(s.mtime)
 	p := remote.Publish{Path: f.node.pathLocked(), Size: s.size, Expect: f.base, MTime: &mtime, Mode: f.mode}
 	temp, open := join(s.dir.pathLocked(), s.temp), f.savedOpen
-	s.changes = f.changes
-	f.temp, f.sent = temp, &remote.Version{Size: s.size, MTime: mtime, MGrain: time.Second}
+	f.sent = &remote.Version{Size: s.size, MTime: mtime, MGrain: time.Second}
 	t.mu.Unlock()
 	err := f.save(open, false)
 	f.rec.Unlock()
@@ -174,15 +207,16 @@ func (s *shipment) published(done remote.Published, p remote.Publish) {
 	f.rec.Lock()
 	defer f.rec.Unlock()
 	t.mu.Lock()
-	f.temp, f.sent = "", nil
-	t.doneTempLocked(s.temp)
+	f.sent = nil
+	f.doneTempLocked()
 	n := f.node
 	f.published = max(f.published, s.changes)
 	dir := n.parent
 	t.noteLocked(dir, n.name, e)
-	f.attempts, f.failed = 0, nil
+	f.attempts, f.failed, f.dirtyAt = 0, nil, time.Time{}
 	if f.changes != s.changes { // written again: owed still, now over what we just sent
 		f.base = &v
+		s.baseIs(v)
 		open := f.savedOpen
 		t.changedLocked()
 		t.mu.Unlock()
@@ -229,14 +263,32 @@ func (c *content) becomeClean(v remote.Version, id uint64) {
 		c.marks.end()
 		c.marks = nil
 	}
-	c.have.Add(0, c.size)
-	c.spooled = false
+	c.have.Add(c.gone, c.size)
+	c.spooled, c.ours, c.since = false, false, ranges.Set{}
+	c.held, c.gone = c.size-c.gone, 0
 	if err == nil {
 		c.path = path
 	} else { // other file system, or worse: what is open stays readable, unlinked
 		c.path = ""
 		t.spool.Drop(id)
 	}
-	c.held = c.size
-	t.disk.held.Add(c.size)
+	t.disk.held.Add(c.held)
+}
+
+// baseIs takes in that the server has v, a state that the content was in, while it was
+// written on: what was written since is dirty. tree.mu is held.
+func (s *shipment) baseIs(v remote.Version) {
+	f, c := s.file, s.c
+	f.dirtyAt = time.Now()
+	f.late = f.writers > 0 // a snapshot is followed by others, not by an early upload
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.claimed, c.changed = 0, unchanged
+	if c.gone > 0 {
+		return
+	}
+	c.ver, c.base = v, min(s.size, c.size)
+	c.have.Add(0, c.base) // all of it was held, or holes
+	c.dirty = c.since.Clone()
+	c.dirty.Truncate(c.size)
 }

@@ -27,7 +27,7 @@ func (t *Tree) load() {
 	var files []*File
 	var temps []string
 	for i := range recs {
-		if recs[i].Temp != "" {
+		if recs[i].Temp != "" && !recs[i].Resume && recs[i].Gone == 0 {
 			temps = append(temps, recs[i].Temp)
 		}
 		f, err := t.restore(&recs[i])
@@ -103,7 +103,7 @@ func (t *Tree) restore(r *spool.Record) (*File, error) {
 	size, have := r.Size, r.Have
 	if r.Interrupted && r.Base == nil && st.Size() > size {
 		size = st.Size() // written since the record's last update
-		have.Add(0, size)
+		have.Add(r.Gone, size)
 	}
 	if size > st.Size() {
 		if err := data.Truncate(size); err != nil {
@@ -141,8 +141,9 @@ func (t *Tree) restore(r *spool.Record) (*File, error) {
 	}
 	f.gen, f.changes, f.saved, f.savedOpen = 1, 1, 1, r.Open && !r.Interrupted
 	f.cur = t.restoredContent(f, r, data, size, have)
+	t.takeUpTempLocked(f, r, size)
 	f.reserved = have.Len()
-	if r.Base != nil {
+	if r.Base != nil && r.Gone == 0 {
 		f.reserved = max(f.reserved, min(r.Base.Size, size))
 	}
 	t.space.take(f.reserved)
@@ -162,6 +163,9 @@ func (t *Tree) restoredContent(f *File, r *spool.Record, data *os.File, size int
 	c.have, c.dirty = have, r.Dirty
 	if r.Base != nil {
 		c.base = min(r.Base.Size, size)
+	}
+	if r.Gone > 0 {
+		c.base, c.gone, c.ours = 0, r.Gone, true
 	}
 	return c
 }

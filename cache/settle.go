@@ -3,6 +3,7 @@ package cache
 import (
 	"fmt"
 	"path/filepath"
+	"time"
 )
 
 func (t *Tree) spoolDir() string { return filepath.Join(t.cfg.StateDir, "spool") }
@@ -32,7 +33,7 @@ func (t *Tree) Retry(path string) (int, error) {
 	for i, f := range files {
 		f.rec.Lock()
 		t.mu.Lock()
-		f.parked, f.interrupted, f.failed, f.attempts = nil, false, nil, 0
+		f.parked, f.interrupted, f.failed, f.lost, f.attempts, f.retryAt = nil, false, nil, nil, 0, time.Time{}
 		f.changes++
 		t.mu.Unlock()
 		err := f.save(false, false)
@@ -86,6 +87,7 @@ func (t *Tree) discardOne(f *File) (kept string, err error) {
 	defer t.mu.Unlock()
 	n := f.node
 	born := f.base == nil
+	t.removeTempLocked(f)
 	f.cleanNowLocked()
 	if f.cur != nil {
 		f.staleLocked()

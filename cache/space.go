@@ -33,23 +33,14 @@ func newSpace(max int64, wait time.Duration) *space {
 // reserve takes n bytes. It waits for uploads to make room, for a while, and then
 // fails with NoSpace.
 func (s *space) reserve(ctx context.Context, n int64) error {
-	if n <= 0 {
-		return nil
-	}
 	var timer *time.Timer
 	for {
-		s.mu.Lock()
-		if s.used+n <= s.max {
-			s.used += n
-			s.mu.Unlock()
+		freed := s.freedChan() // before trying: nothing freed is missed
+		if s.try(n) {
 			return nil
 		}
-		freed, used := s.freed, s.used
-		s.mu.Unlock()
-		full := &remote.Error{Op: "write", Kind: remote.NoSpace,
-			Text: fmt.Sprintf("the spool holds %d of %d bytes owed to the server; raise spool_size or wait for the uploads", used, s.max), Err: syscall.ENOSPC}
 		if n > s.max {
-			return full
+			return s.full()
 		}
 		if timer == nil {
 			timer = time.NewTimer(s.wait)
@@ -60,9 +51,35 @@ func (s *space) reserve(ctx context.Context, n int64) error {
 		case <-ctx.Done():
 			return &remote.Error{Op: "write", Kind: remote.Canceled}
 		case <-timer.C:
-			return full
+			return s.full()
 		}
 	}
+}
+
+// try takes n bytes if they are free.
+func (s *space) try(n int64) bool {
+	if n <= 0 {
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.used+n > s.max {
+		return false
+	}
+	s.used += n
+	return true
+}
+
+// freedChan is closed when something is released.
+func (s *space) freedChan() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.freed
+}
+
+func (s *space) full() error {
+	return &remote.Error{Op: "write", Kind: remote.NoSpace, Err: syscall.ENOSPC,
+		Text: fmt.Sprintf("the spool holds %d of %d bytes owed to the server; raise spool_size or wait for the uploads", s.inUse(), s.max)}
 }
 
 // take counts n bytes that are there already.

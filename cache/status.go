@@ -99,7 +99,7 @@ func (f *File) lineLocked() OwedFile {
 	if !utf8.ValidString(o.Path) {
 		o.Bytes = []byte(o.Path)
 	}
-	if f.uploading != nil {
+	if f.ship != nil {
 		o.Sent = f.sentBytes.Load()
 	}
 	if err := f.lastErrorLocked(); err != nil {
@@ -114,7 +114,7 @@ func (f *File) stateLocked() string {
 		return "parked"
 	case f.interrupted:
 		return "interrupted"
-	case f.uploading != nil:
+	case f.ship != nil:
 		return "uploading"
 	case f.writers > 0:
 		return "open"

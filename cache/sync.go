@@ -59,8 +59,7 @@ func (t *Tree) sync(ctx context.Context, path string, open bool, report func(Pro
 			p.Files++
 			p.Bytes += f.size
 			if f.parked == nil && !f.interrupted {
-				f.hurry = true
-				t.schedule(f, 0)
+				t.hurryLocked(f, f.changes)
 			}
 		})
 	}
@@ -87,7 +86,7 @@ func (t *Tree) sync(ctx context.Context, path string, open bool, report func(Pro
 				delete(goals, f)
 			default:
 				waiting++
-				f.hurry = true
+				f.want = max(f.want, g.changes)
 				p.BytesDone += min(f.sentBytes.Load(), g.size)
 			}
 		}

@@ -61,16 +61,20 @@ func (t *Tree) strayTemp(name string) bool {
 // removeTemp removes, in the background, what f's last upload may have left.
 func (t *Tree) removeTemp(f *File) {
 	t.mu.Lock()
-	temp := f.temp
-	f.temp = ""
-	t.mu.Unlock()
+	defer t.mu.Unlock()
+	t.removeTempLocked(f)
+}
+
+func (t *Tree) removeTempLocked(f *File) {
+	temp, name := f.tempPathLocked(), f.temp
+	f.temp, f.tempDir = "", nil
 	if temp == "" {
 		return
 	}
 	t.spawn(func() {
 		err := t.store.Remove(t.ctx, temp)
 		t.mu.Lock()
-		delete(t.temps, filepath.Base(temp))
+		delete(t.temps, name)
 		t.mu.Unlock()
 		if err != nil { // a later listing finds it
 			t.cfg.Log.Debug("a temporary file may be left on the server", "path", temp, "err", err)
@@ -78,12 +82,14 @@ func (t *Tree) removeTemp(f *File) {
 	})
 }
 
-// doneTempLocked forgets a temporary name that has become a final one.
-func (t *Tree) doneTempLocked(name string) { delete(t.temps, name) }
+// doneTempLocked forgets f's temporary name, which has become a final one.
+func (f *File) doneTempLocked() {
+	delete(f.node.tree.temps, f.temp)
+	f.temp, f.tempDir = "", nil
+}
 
 // removeOld removes what uploads of an earlier session have left, as far as records
-// tell. An upload is never resumed under an old name: that session's last bytes may
-// still be on their way.
+// tell: those that will not be resumed.
 func (t *Tree) removeOld(temps []string) {
 	for _, temp := range temps {
 		if err := t.store.Remove(t.ctx, temp); err != nil && !remote.Is(err, remote.NotExist) {
@@ -124,8 +130,15 @@ func (t *Tree) sweepNow(ctx context.Context, dir string) bool {
 		for _, e := range ents {
 			t.mu.Lock()
 			for f := range t.owed { // moved elsewhere while its upload goes on in here
-				if f.uploading != nil && filepath.Base(f.temp) == e.Name {
-					f.uploading()
+				if f.temp != e.Name {
+					continue
+				}
+				if f.holdsOnlyThereLocked() {
+					t.mu.Unlock()
+					return false
+				}
+				if f.ship != nil {
+					f.ship.cancel()
 				}
 			}
 			t.mu.Unlock()

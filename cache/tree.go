@@ -32,6 +32,8 @@ type Tree struct {
 
 	keepMarks bool // used by load alone
 
+	noAppend atomic.Bool // the server has refused to append
+
 	contentIDs atomic.Uint64
 	onChange   atomic.Pointer[func(ino uint64)]
 	onGone     atomic.Pointer[func(dir uint64, name string)]
@@ -52,6 +54,7 @@ type Tree struct {
 	inos       inodes
 	lists      *listings
 	owed       map[*File]struct{}
+	early      int // uploads that follow a writer
 	owedDirs   map[*Node]struct{}
 	temps      map[string]struct{} // temporary names in use
 	moves      map[*move]struct{}  // renames on their way to the server

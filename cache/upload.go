@@ -2,71 +2,202 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
+	"time"
 
+	"ftpfs/cache/ranges"
 	"ftpfs/cache/remote"
 )
 
-// send makes the content whole and uploads it under the temporary name.
+// shipment is one attempt to publish a file: its content under a temporary name, then
+// renamed into place. What an attempt leaves under the temporary name is used by
+// the next (resume.go).
+type shipment struct {
+	tree   *Tree
+	file   *File
+	c      *content
+	cancel context.CancelFunc // ends the upload, not the publication
+	began  bool               // while the file was open
+
+	// guarded by tree.mu
+	feed    *feed // nil until it sends
+	early   bool  // counted in tree.early: it follows a writer
+	decided bool  // it is known what is sent: size, and the rest as of that moment
+	size    int64
+	gen     uint64
+	changes uint64
+	mtime   time.Time
+	dir     *Node  // in which the temporary file lies: it moves with it
+	temp    string // its name
+}
+
+// errPaused: the writer had nothing more for a while; the upload goes on later.
+var errPaused = errors.New("the writer pauses")
+
+// errAgain: what is under the temporary name cannot be used, another is taken.
+var errAgain = errors.New("begins again under another name")
+
+// send makes the content whole and uploads it under a temporary name, going on where
+// the last attempt ended, if it can.
 func (s *shipment) send(ctx context.Context) error {
-	t, f := s.tree, s.file
+	f := s.file
 	if err := s.c.fetchAll(ctx); err != nil {
 		if k := remote.KindOf(err); k == remote.Changed || k == remote.NotExist {
 			return &parkError{fmt.Errorf("the file changed on the server while only a part of it was held here; the parts written are kept: %w", err)}
 		}
 		return err
 	}
+	for {
+		start, err := s.place(ctx)
+		if err != nil {
+			return err
+		}
+		err = s.sendFrom(ctx, start)
+		if errors.Is(err, errAgain) && start > 0 {
+			if err := f.cannotResume(s.c); err != nil {
+				return err
+			}
+			continue
+		}
+		return err
+	}
+}
+
+// sendFrom sends what follows start.
+func (s *shipment) sendFrom(ctx context.Context, start int64) error {
+	t, f := s.tree, s.file
+	d, temp, err := s.begin(ctx, start)
+	if err != nil {
+		return err
+	}
+	defer d.close()
 	f.rec.Lock()
 	t.mu.Lock()
-	temp, open := join(s.dir.pathLocked(), s.temp), f.savedOpen
-	f.temp = temp
+	open := f.savedOpen
 	t.mu.Unlock()
-	err := f.save(open, false)
+	err = f.save(open, false) // before the server has the name
 	f.rec.Unlock()
 	if err != nil {
 		return err
 	}
-	write := func() error {
-		f.sentBytes.Store(0)
-		return t.store.Write(ctx, temp, &progressReader{r: io.NewSectionReader(s.c, 0, s.size), f: f}, 0, s.size)
+	err = s.write(ctx, d, temp, start)
+	if remote.Is(err, remote.NotExist) && start == 0 && !s.moved(temp) && t.remake(ctx, s.dir) && !s.moved(temp) {
+		err = s.write(ctx, d, temp, start)
 	}
-	moved := func() bool {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		return join(s.dir.pathLocked(), s.temp) != temp
-	}
-	if err = write(); remote.Is(err, remote.NotExist) && t.remake(ctx, s.dir) && !moved() {
-		err = write()
-	}
-	if err != nil {
-		if moved() {
-			return errOvertaken // the directory was renamed under the upload
-		}
-		return fmt.Errorf("upload %s: %w", f.path(), err)
-	}
-	return nil
-}
-
-// ReadAt lets an upload read the content that is held; unheld bytes are an error.
-func (c *content) ReadAt(p []byte, off int64) (int, error) {
-	n, _, err := c.readHeld(p, off)
+	t.mu.Lock()
+	s.c.mu.Lock()
+	called, paused, sent := d.err, d.paused, d.pos
+	s.c.mu.Unlock()
+	t.mu.Unlock()
 	switch {
-	case err != nil:
-		return n, err
-	case n < len(p):
-		return n, io.EOF
+	case called != nil:
+		return called
+	case err == nil && paused:
+		return errPaused
+	case err == nil:
+		return nil
+	case s.moved(temp):
+		return errOvertaken // the directory was renamed under the upload
+	case start > 0 && unusable(err):
+		if remote.Is(err, remote.Unsupported) {
+			t.noAppend.Store(true)
+		}
+		return errAgain
 	}
-	return n, nil
+	if sent > start {
+		t.mu.Lock()
+		f.attempts = 0 // it gets on
+		t.mu.Unlock()
+	}
+	return fmt.Errorf("upload %s: %w", f.path(), err)
 }
 
-type progressReader struct {
-	r io.Reader
-	f *File
+// unusable says that a resumed upload failed because of what it was to go on from.
+func unusable(err error) bool {
+	switch remote.KindOf(err) {
+	case remote.Unsupported, remote.Changed, remote.ShortWrite, remote.NotExist:
+		return true
+	}
+	return false
 }
 
-func (p *progressReader) Read(b []byte) (int, error) {
-	n, err := p.r.Read(b)
-	p.f.sentBytes.Add(int64(n))
-	return n, err
+// begin makes the feed, as of this moment: open, if the upload follows a writer.
+func (s *shipment) begin(ctx context.Context, start int64) (*feed, string, error) {
+	t, f, c := s.tree, s.file, s.c
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !f.owed || f.node.removed || f.cur != c {
+		return nil, "", errOvertaken
+	}
+	c.mu.Lock()
+	if start > c.intactLocked() || start < c.gone {
+		c.mu.Unlock()
+		return nil, "", errOvertaken // written over since it was looked at
+	}
+	d := &feed{c: c, ctx: ctx, cancel: s.cancel, pos: start, end: -1}
+	c.out, s.feed, s.decided = d, d, false
+	c.mu.Unlock()
+	f.sentBytes.Store(start)
+	through := f.throughLocked()
+	if s.early && f.writers > 0 && !(through && f.unflushed == 0) && !(f.hurryLocked() && !through) {
+		d.due = func() {
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			s.decideLocked(true)
+		}
+		if !through {
+			d.dueAt = f.snapshotAtLocked()
+		}
+	} else {
+		s.decideLocked(f.asItStandsLocked())
+	}
+	return d, join(s.dir.pathLocked(), s.temp), nil
+}
+
+// decideLocked fixes what is sent: the file as it is now. With keep, later writes do
+// not call that off. tree.mu is held.
+func (s *shipment) decideLocked(keep bool) {
+	f, c, d := s.file, s.c, s.feed
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if d.err != nil || d.paused {
+		return
+	}
+	if !s.decided {
+		s.decided = true
+		d.end, c.since = c.size, ranges.Set{}
+		s.size, s.gen, s.changes, s.mtime = c.size, f.gen, f.changes, f.mtime
+		s.followsNobodyLocked()
+		c.broadcastLocked()
+	}
+	d.keep = d.keep || keep
+}
+
+// followsNobodyLocked gives the place among the early uploads back.
+func (s *shipment) followsNobodyLocked() {
+	if s.early {
+		s.early = false
+		s.tree.early--
+	}
+}
+
+func (s *shipment) write(ctx context.Context, d *feed, temp string, start int64) error {
+	c := s.c
+	c.mu.Lock()
+	size, nothing := int64(-1), d.end >= 0 && d.end == start && start > 0
+	if d.end >= 0 {
+		size = d.end - start
+	}
+	c.mu.Unlock()
+	if nothing {
+		return nil // the server has it all
+	}
+	return s.tree.store.Write(ctx, temp, d, start, size)
+}
+
+func (s *shipment) moved(temp string) bool {
+	s.tree.mu.Lock()
+	defer s.tree.mu.Unlock()
+	return join(s.dir.pathLocked(), s.temp) != temp
 }

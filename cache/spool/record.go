@@ -32,6 +32,9 @@ type Record struct {
 	LastError string
 	Parked    bool
 
+	Resume bool  // Temp holds a beginning of the content as recorded, or will, or nothing; never with Open
+	Gone   int64 // bytes before it are on the server alone, in Temp, and in no data file
+
 	Temp, Backup string          // names on the server in use (mount paths)
 	Sent         *remote.Version // size and time intended on the server, so that replay recognises its own publication
 }

@@ -174,6 +174,8 @@ func (s *Spool) choose(l leftover) (*Record, *state, bool, error) {
 		}
 		s.clear(l.id, size, torn)
 	}
+	// After a power cut the data file may hold more than the record knows of.
+	chosen.rec.Resume = chosen.rec.Resume && s.sameBoot(chosen)
 	return &chosen.rec, st, s.durable(chosen), nil
 }
 

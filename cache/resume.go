@@ -1,0 +1,142 @@
+package cache
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"syscall"
+
+	"ftpfs/cache/remote"
+	"ftpfs/cache/spool"
+)
+
+// An upload that ends early leaves a beginning of the file under its temporary name.
+// The content knows how many bytes may have been sent under that name (claimed), and
+// where the first of them lies that was written over since (changed). If the server
+// has no more than is intact, the next attempt sends only what follows.
+//
+// Bytes of the dead session may still be on their way to the server's disk. Those of
+// a STOR are the same bytes at the same place; those of an APPE make the file too
+// long, which the check of its size before the rename finds: then another name is
+// taken, from the start.
+
+// place returns from where to send, and under which name: s.dir and s.temp.
+func (s *shipment) place(ctx context.Context) (int64, error) {
+	t, f, c := s.tree, s.file, s.c
+	t.mu.Lock()
+	temp := f.tempPathLocked()
+	through := f.throughLocked()
+	t.mu.Unlock()
+	c.mu.Lock()
+	intact, gone := c.intactLocked(), c.gone
+	c.mu.Unlock()
+	if temp != "" && intact > 0 && (!t.noAppend.Load() || through) {
+		n, err := s.held(ctx, temp)
+		if err != nil {
+			return 0, err
+		}
+		if n > 0 && n >= gone && n <= intact {
+			t.mu.Lock()
+			s.dir, s.temp = f.tempDir, f.temp
+			t.mu.Unlock()
+			t.cfg.Log.Info("an upload goes on where it ended", "path", f.path(), "at", n)
+			return n, nil
+		}
+	}
+	if err := f.cannotResume(c); err != nil {
+		return 0, err
+	}
+	t.removeTemp(f)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f.temp, f.tempDir = t.newTemp('u'), f.node.parent
+	s.dir, s.temp = f.tempDir, f.temp
+	c.mu.Lock()
+	c.claimed, c.changed = 0, unchanged
+	c.mu.Unlock()
+	return 0, nil
+}
+
+// held is how many bytes the server has under a temporary name; none, if they are not
+// certainly those that were sent.
+func (s *shipment) held(ctx context.Context, temp string) (int64, error) {
+	e, err := s.tree.store.Stat(ctx, temp)
+	switch {
+	case remote.Is(err, remote.NotExist):
+		return 0, nil
+	case err != nil:
+		return 0, fmt.Errorf("look how much of %s is on the server: %w", s.file.path(), err)
+	case e.Type != remote.File:
+		return 0, nil
+	}
+	return e.Size, nil
+}
+
+// lostError: the only copy of a file's beginning is on the server, and the rest cannot
+// be joined to it.
+type lostError struct {
+	path, temp string
+	gone       int64
+}
+
+func (e *lostError) Error() string {
+	return fmt.Sprintf("%s: it is larger than the spool, and its first %d bytes were handed to the server as %s and are not here any more; the upload was cut off and cannot go on there", e.path, e.gone, e.temp)
+}
+
+func (e *lostError) Unwrap() error { return syscall.EIO }
+
+// cannotResume is called when what the server has of f is of no use: nil, if f can be
+// sent again from its beginning.
+func (f *File) cannotResume(c *content) error {
+	t := f.node.tree
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c.mu.Lock()
+	gone := c.gone
+	if gone == 0 {
+		c.changed = 0 // whatever is there is not believed any more
+	}
+	c.mu.Unlock()
+	if gone == 0 {
+		return nil
+	}
+	f.lost = &lostError{f.node.pathLocked(), f.tempPathLocked(), gone}
+	return &parkError{f.lost}
+}
+
+// keepTempLocked says whether what an upload that failed with err has left on the
+// server is worth keeping.
+func (s *shipment) keepTempLocked(err error) bool {
+	f, c := s.file, s.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case !f.owed || f.node.removed || f.cur != c || f.temp == "":
+		return false
+	case c.gone > 0:
+		return true
+	case c.intactLocked() == 0 || s.tree.noAppend.Load() || remote.Is(err, remote.ShortWrite):
+		return false
+	}
+	return err == errPaused || err == errOvertaken || remote.KindOf(err).Verdict() == remote.Retry
+}
+
+// takeUpTempLocked believes what a record says of an earlier daemon's upload: that the
+// server has a beginning of the content as recorded. Of a file that passed through
+// nothing that was sent is ever written over.
+func (t *Tree) takeUpTempLocked(f *File, r *spool.Record, size int64) {
+	if r.Temp == "" || !r.Resume && r.Gone == 0 || !isTemp(path.Base(r.Temp)) {
+		return
+	}
+	dir := t.nodeAtLocked(path.Dir(r.Temp), remote.Dir)
+	if dir == nil {
+		return
+	}
+	f.temp, f.tempDir = path.Base(r.Temp), dir
+	t.temps[f.temp] = struct{}{}
+	f.cur.claimed = size
+	if r.Gone > 0 && f.interrupted {
+		f.failed = fmt.Errorf("cut off when the daemon ended: its first %d bytes are on the server alone, as %s; ftpfs retry tries to go on there", r.Gone, r.Temp)
+		t.cfg.Log.Error("a file that is larger than the spool was cut off when the daemon ended", "path", r.Path, "err", f.failed)
+	}
+}
