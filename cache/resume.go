@@ -1,8 +1,10 @@
 package cache
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"path"
 	"syscall"
 
@@ -34,6 +36,11 @@ func (s *shipment) place(ctx context.Context) (int64, error) {
 		n, err := s.held(ctx, temp)
 		if err != nil {
 			return 0, err
+		}
+		if n > 0 && n >= gone && n <= intact && gone == 0 {
+			if n, err = s.verified(ctx, temp, n); err != nil {
+				return 0, err
+			}
 		}
 		if n > 0 && n >= gone && n <= intact {
 			t.mu.Lock()
@@ -70,6 +77,46 @@ func (s *shipment) held(ctx context.Context, temp string) (int64, error) {
 		return 0, nil
 	}
 	return e.Size, nil
+}
+
+// verified compares what the server has with what is held, where it computes checksums:
+// n, or nothing if they differ.
+func (s *shipment) verified(ctx context.Context, temp string, n int64) (int64, error) {
+	sum, err := s.tree.store.Checksum(ctx, temp, n)
+	switch k := remote.KindOf(err); {
+	case remote.Is(err, remote.Unsupported):
+		return n, nil
+	case remote.Is(err, remote.Changed), remote.Is(err, remote.NotExist):
+		return 0, nil
+	case err != nil && (k.Verdict() == remote.Retry):
+		return 0, fmt.Errorf("compare what of %s is on the server: %w", s.file.path(), err)
+	case err != nil:
+		return n, nil // it will not say
+	}
+	h := sum.Hash()
+	if h == nil {
+		return n, nil
+	}
+	if _, err := io.Copy(h, io.NewSectionReader(s.c, 0, n)); err != nil {
+		return 0, err
+	}
+	if !bytes.Equal(h.Sum(nil), sum.Sum) {
+		s.tree.cfg.Log.Warn("what an interrupted upload has left on the server is not what was sent; it begins again", "path", s.file.path(), "temporary name", temp)
+		return 0, nil
+	}
+	return n, nil
+}
+
+// ReadAt reads what is held; bytes that are not are an error.
+func (c *content) ReadAt(p []byte, off int64) (int, error) {
+	n, _, err := c.readHeld(p, off)
+	switch {
+	case err != nil:
+		return n, err
+	case n < len(p):
+		return n, io.EOF
+	}
+	return n, nil
 }
 
 // lostError: the only copy of a file's beginning is on the server, and the rest cannot
