@@ -172,7 +172,9 @@ func TestPausedUploadGoesOn(t *testing.T) {
 func TestEarlyUploadsDoNotStarveClosedFiles(t *testing.T) {
 	store := mem.New(mem.Options{MaxUploads: 2})
 	m := mountMem(t, store, nil)
-	hold := store.Hold(func(op, p string) bool { return op == mem.OpData && isTemp(path.Base(p)) && m.earlyNow() > 0 && !m.smallNow(p) })
+	hold := store.Hold(func(op, p string) bool {
+		return op == mem.OpData && isTemp(path.Base(p)) && m.earlyNow() > 0 && !m.smallNow(p)
+	})
 	var hs []*Handle
 	for _, p := range []string{"/a", "/b", "/c"} {
 		h := m.make(p)
