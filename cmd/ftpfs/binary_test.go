@@ -55,6 +55,12 @@ func TestBadInput(t *testing.T) {
 	if err := os.WriteFile(open, []byte("username=u\npassword=geheim\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	link, loop := filepath.Join(dir, "link"), filepath.Join(dir, "loop")
+	for from, to := range map[string]string{link: mnt, loop: loop} {
+		if err := os.Symlink(to, from); err != nil {
+			t.Fatal(err)
+		}
+	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0") // a port that refuses once it is closed
 	if err != nil {
 		t.Fatal(err)
@@ -92,6 +98,13 @@ func TestBadInput(t *testing.T) {
 		{"unknown host", []string{"-o", o, "ftp://no-such-host.invalid", mnt}, 32, "no-such-host.invalid"},
 		{"a host called status", []string{"-o", o, "status.invalid", mnt}, 32, "status.invalid"},
 		{"unmount of nothing", []string{"unmount", mnt}, 32, "is not mounted"},
+		{"no URL", []string{"", mnt}, 1, "the URL is empty"},
+		{"unmount of an unset variable", []string{"unmount", ""}, 32, "is empty"},
+		{"sync of an unset variable", []string{"sync", ""}, 1, "is empty"},
+		{"spool below the mount point", []string{"-o", "cache_dir=" + mnt + "/x", "ftp://h", mnt}, 1, "lies below the mount point"},
+		{"spool below a linked mount point", []string{"-o", "cache_dir=" + mnt + "/x", "ftp://h", link}, 1, "lies below the mount point"},
+		{"symlink that leads nowhere", []string{"ftp://h", loop}, 32, "too many levels"},
+		{"a device as credentials", []string{"-o", "credentials=/dev/zero", "ftp://h", mnt}, 1, "is not a file"},
 		{"unmount of another", []string{"unmount", "/proc"}, 32, "not an ftpfs mount"},
 		{"unmount without argument", []string{"unmount"}, 1, "usage"},
 		{"sync elsewhere", []string{"sync", dir}, 1, "not in an ftpfs mount"},

@@ -63,6 +63,9 @@ func ownMounts(all []mounts.Mount) []found {
 }
 
 func findOne(all []mounts.Mount, arg string) (found, error) {
+	if arg == "" { // as in mountAt
+		return found{}, errors.New("the mount point or file is empty")
+	}
 	path, err := mounts.Resolve(arg, all)
 	if err != nil {
 		return found{}, err
@@ -104,6 +107,9 @@ func followed(m mounts.Mount, dir string) (string, bool) {
 
 // mountAt returns the mount whose mount point arg is.
 func mountAt(arg string) (found, error) {
+	if arg == "" { // of an unset shell variable; it is not the working directory
+		return found{}, errors.New("the mount point is empty")
+	}
 	all, err := mounts.All()
 	if err != nil {
 		return found{}, err

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"golang.org/x/term"
@@ -121,6 +122,9 @@ func prepare(o order, errOut io.Writer) (daemon.Config, int, error) {
 	if err != nil {
 		return daemon.Config{}, daemon.ExitSystem, err
 	}
+	if err := outside(point, roots); err != nil {
+		return daemon.Config{}, daemon.ExitUsage, err
+	}
 	if o.secrets {
 		fmt.Fprintln(errOut, "ftpfs: warning: a password on the command line or in fstab can be read by others; use credentials=FILE")
 	}
@@ -135,6 +139,25 @@ func prepare(o order, errOut io.Writer) (daemon.Config, int, error) {
 	t.User = login.User
 	cfg := daemon.Config{Target: t, Password: login.Password, Mountpoint: point, Options: o.options, Roots: roots, Version: version}
 	return cfg, 0, nil
+}
+
+// outside refuses a spool or cache below the mount point: the daemon would look for its
+// own files in its own mount, and wait for itself.
+func outside(point string, roots place.Roots) error {
+	all, err := mounts.All()
+	if err != nil {
+		return err
+	}
+	for _, dir := range []string{roots.State, roots.Cache} {
+		real, err := mounts.Resolve(dir, all)
+		if err != nil {
+			return fmt.Errorf("%s: %w", dir, err)
+		}
+		if real == point || strings.HasPrefix(real, point+"/") {
+			return fmt.Errorf("%s lies below the mount point %s, which would hide it; choose another place with cache_dir=DIR", dir, point)
+		}
+	}
+	return nil
 }
 
 func request(o order, t target.Target) credentials.Request {

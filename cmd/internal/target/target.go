@@ -46,6 +46,9 @@ var ErrTLS = errors.New("this version does not speak TLS yet; only ftp:// can be
 // In the URL forms user, password and path are percent-decoded; /path is below
 // the login directory, //path and /%2Fpath are absolute.
 func Parse(s string) (Target, error) {
+	if strings.TrimSpace(s) == "" {
+		return Target{}, errors.New("the URL is empty")
+	}
 	t, err := parse(s)
 	if err != nil {
 		return Target{}, fmt.Errorf("%s: %w", Redact(s), err)
