@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"ftpfs/cache/remote"
+	"ftpfs/cache/spool"
 )
 
 // While a rename is on its way nobody can say under which of the two names the server
@@ -12,11 +13,15 @@ import (
 // one to a question about the wrong name. Whoever gets such an answer waits for the
 // rename to end, and asks again.
 
-// begin makes m known until it is released.
-func (m *move) begin() {
+// begin makes m known until it is released. What is owed at that moment depends on its
+// record.
+func (m *move) begin() (from, to string, owes bool) {
 	t, release := m.tree, m.release
 	m.over = make(chan struct{})
 	t.mu.Lock()
+	from, to = m.src.pathLocked(), join(m.to.pathLocked(), m.newName)
+	owes = m.src.anyOwedLocked() || m.dst != nil && m.dst.anyOwedLocked()
+	m.intent = spool.Intent{From: from, To: to, Dir: m.src.typ == remote.Dir, At: time.Now()}
 	t.moves[m] = struct{}{}
 	t.mu.Unlock()
 	m.release = func() {
@@ -26,6 +31,46 @@ func (m *move) begin() {
 		t.mu.Unlock()
 		release()
 	}
+	return from, to, owes
+}
+
+// record puts on disk what is about to be renamed, so that a start after a crash finds
+// out under which name the server has what is owed. Once is enough, and after the end
+// of the rename records have the new names.
+func (m *move) record() error {
+	m.recording.Lock()
+	defer m.recording.Unlock()
+	if m.recorded || m.ending {
+		return nil
+	}
+	err := m.tree.spool.PutIntent(&m.intent)
+	m.recorded = err == nil
+	return err
+}
+
+func (m *move) isRecorded() bool {
+	m.recording.Lock()
+	defer m.recording.Unlock()
+	return m.recorded
+}
+
+// recordMoves records the renames under way of n, and of what it lies in: n becomes
+// owed just now, and before, nothing hung on them.
+func (t *Tree) recordMoves(n *Node) error {
+	var over []*move
+	t.mu.Lock()
+	for m := range t.moves {
+		if n.withinLocked(m.src) || m.dst != nil && n.withinLocked(m.dst) {
+			over = append(over, m)
+		}
+	}
+	t.mu.Unlock()
+	for _, m := range over {
+		if err := m.record(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // movingLocked returns what is closed at the end of a rename that concerns name in dir,

@@ -83,7 +83,11 @@ func (f *File) owe(ctx context.Context, c *content, empty bool) error {
 	f.size, f.mtime, f.mode = size, f.node.ent.time(), f.keptModeLocked()
 	t.disk.forgetLocked(f)
 	t.mu.Unlock()
-	if err := f.save(true, false); err != nil {
+	err := t.recordMoves(f.node)
+	if err == nil {
+		err = f.save(true, false)
+	}
+	if err != nil {
 		t.mu.Lock()
 		f.cleanNowLocked()
 		f.cur = nil
@@ -201,7 +205,9 @@ func (t *Tree) bear(dir *Node, name string, mode uint32, now entry) (*Node, erro
 	f.cur.f, f.cur.spooled, f.cur.ours = data, true, true
 	t.mu.Unlock()
 	f.rec.Lock()
-	err = f.save(true, false)
+	if err = t.recordMoves(n); err == nil {
+		err = f.save(true, false)
+	}
 	f.rec.Unlock()
 	if err != nil {
 		t.mu.Lock()

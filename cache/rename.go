@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -24,6 +25,11 @@ type move struct {
 	newName  string
 	release  func()        // ends the freeze
 	over     chan struct{} // closed at the end; see moving.go
+	intent   spool.Intent  // immutable while it is under way, save Seq
+
+	recording sync.Mutex // held while the intent is written; inside file.rec
+	recorded  bool
+	ending    bool
 }
 
 // Rename moves name in from to newName in to. A file that never reached the server
@@ -164,8 +170,7 @@ func (m *move) run(ctx context.Context) error {
 func (m *move) local() error {
 	t, f := m.tree, m.src.file
 	var old *File
-	f.rec.Lock()
-	defer f.rec.Unlock()
+	defer m.lockRecords()()
 	t.mu.Lock()
 	base := f.base
 	if m.dst != nil {
@@ -203,7 +208,7 @@ func (m *move) local() error {
 		return err
 	}
 	if old != nil {
-		if err := old.dropRecord(func() { t.detachLocked(m.dst) }); err != nil {
+		if err := old.dropRecordLocked(func() { t.detachLocked(m.dst) }); err != nil {
 			t.cfg.Log.Warn("cannot drop the record of a replaced file; the newer one wins", "err", err)
 		}
 		t.removeTemp(old)
@@ -224,22 +229,19 @@ func (m *move) local() error {
 // onServer records the intent where records depend on it, renames, and relinks.
 func (m *move) onServer(ctx context.Context) error {
 	t := m.tree
-	m.begin()
+	from, to, owes := m.begin()
 	t.mu.Lock()
-	from, to := m.src.pathLocked(), join(m.to.pathLocked(), m.newName)
-	owes := m.src.anyOwedLocked() || m.dst != nil && m.dst.anyOwedLocked()
 	was, dstChanges := m.src.onServerLocked(), m.dstChangesLocked()
 	t.mu.Unlock()
-	intent := spool.Intent{From: from, To: to, Dir: m.src.typ == remote.Dir, At: time.Now()}
 	if owes {
-		if err := t.spool.PutIntent(&intent); err != nil {
-			m.release()
+		if err := m.record(); err != nil {
+			m.ended()
 			return err
 		}
 	}
 	if m.dst != nil && m.dst.typ == remote.Dir {
 		if err := t.store.Rmdir(ctx, to); err != nil && !remote.Is(err, remote.NotExist) {
-			m.ended(&intent, owes)
+			m.ended()
 			t.doubtAfter(err, m.to)
 			return err
 		}
@@ -254,13 +256,13 @@ func (m *move) onServer(ctx context.Context) error {
 			t.noteGoneLocked(m.from, m.name) // listings may still have what somebody removed
 			t.mu.Unlock()
 		}
-		m.ended(&intent, owes)
+		m.ended()
 		return err
 	}
 	switch {
 	case err == nil:
 		m.relink()
-	case owes && undecided(err):
+	case m.isRecorded() && undecided(err):
 		// Nobody knows whether it happened. Nothing below is published before we do,
 		// and if the tree closes first, the intent stays for the next start.
 		t.doubtAfter(err, m.from, m.to)
@@ -272,7 +274,7 @@ func (m *move) onServer(ctx context.Context) error {
 				if done && !newer { // else what was written to the target since counts
 					m.relink()
 				}
-				m.ended(&intent, true)
+				m.ended()
 			} else {
 				m.release()
 			}
@@ -283,7 +285,7 @@ func (m *move) onServer(ctx context.Context) error {
 	default:
 		t.doubtAfter(err, m.from, m.to)
 	}
-	m.ended(&intent, owes)
+	m.ended()
 	return err
 }
 
@@ -303,13 +305,42 @@ func (t *Tree) lacks(ctx context.Context, n *Node, path string) bool {
 	return true
 }
 
-func (m *move) ended(intent *spool.Intent, recorded bool) {
+func (m *move) ended() {
+	m.recording.Lock()
+	m.ending = true
+	recorded := m.recorded
+	m.recording.Unlock()
 	if recorded {
-		if err := m.tree.spool.DropIntent(intent.Seq); err != nil {
+		if err := m.tree.spool.DropIntent(m.intent.Seq); err != nil {
 			m.tree.cfg.Log.Warn("cannot drop the record of a finished rename", "err", err)
 		}
 	}
 	m.release()
+}
+
+// lockRecords keeps the records of the two files as they are, until unlock. Between the
+// new name of the one and the end of the other nobody may write a record of the
+// other: of two for one path the later one wins after a crash.
+func (m *move) lockRecords() (unlock func()) {
+	var files []*File
+	m.tree.mu.Lock()
+	for _, n := range []*Node{m.src, m.dst} {
+		if n != nil && n.file != nil {
+			files = append(files, n.file)
+		}
+	}
+	m.tree.mu.Unlock()
+	if len(files) == 2 && files[1].node.ino < files[0].node.ino {
+		files[0], files[1] = files[1], files[0] // one order for all
+	}
+	for _, f := range files {
+		f.rec.Lock()
+	}
+	return func() {
+		for _, f := range files {
+			f.rec.Unlock()
+		}
+	}
 }
 
 // relink takes in that the server has renamed.
@@ -317,6 +348,7 @@ func (m *move) relink() {
 	t := m.tree
 	var saves []*File
 	var dropped *File
+	defer m.lockRecords()()
 	t.mu.Lock()
 	if m.dst != nil {
 		if f := m.dst.file; f != nil && f.owed {
@@ -337,18 +369,22 @@ func (m *move) relink() {
 	m.src.eachOwedLocked(func(f *File) { saves = append(saves, f) })
 	t.mu.Unlock()
 	for _, f := range saves {
-		f.rec.Lock()
+		if f.node != m.src { // that one is locked
+			f.rec.Lock()
+		}
 		t.mu.Lock()
 		open := f.savedOpen
 		t.mu.Unlock()
 		if err := f.save(open, false); err != nil {
 			t.cfg.Log.Error("cannot record a file's new name; it stays recorded under the old one", "path", f.path(), "err", err)
 		}
-		f.rec.Unlock()
+		if f.node != m.src {
+			f.rec.Unlock()
+		}
 	}
 	t.saveDirTimes(m.src)
 	if dropped != nil {
-		if err := dropped.dropRecord(func() { t.detachLocked(m.dst) }); err != nil {
+		if err := dropped.dropRecordLocked(func() { t.detachLocked(m.dst) }); err != nil {
 			t.cfg.Log.Warn("cannot drop the record of a replaced file", "err", err)
 		}
 	}

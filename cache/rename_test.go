@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"os"
 	"slices"
 	"testing"
 	"time"
@@ -170,4 +171,85 @@ func TestFileMadeDuringAnInterruptedRmdirArrives(t *testing.T) {
 	m.sync()
 	m.onServer("/d/f", "accepted")
 	m.wantRead("/d/f", "accepted")
+}
+
+// A program that has the file open writes its first bytes while the server renames it,
+// and then the daemon dies: what it wrote belongs to the new name.
+func TestFirstWriteDuringARenameIsFoundUnderTheNewName(t *testing.T) {
+	for _, dir := range []bool{false, true} {
+		store := mem.New(mem.Options{})
+		m := mountMem(t, store, func(c *Config) { c.PublishDelay = time.Hour })
+		from, to, file := "/a", "/b", ""
+		if dir {
+			file = "/f"
+			m.must(store.Disk().Mkdir("/a"))
+		}
+		m.must(store.Disk().WriteFile(from+file, []byte("base")))
+		h, err := m.openAt(from+file, OpenFlags{Read: true, Write: true})
+		m.must(err)
+		stopping := m.Tree.ctx.Done()
+		moved := make(chan bool)
+		store.HookAfter(func(op, _ string) error {
+			if op != mem.OpRename {
+				return nil
+			}
+			close(moved)
+			<-stopping
+			return context.Canceled
+		})
+		done := make(chan error, 1)
+		go func() { done <- m.rename(from, to) }()
+		<-moved
+		_, err = h.WriteAt(context.Background(), []byte("OURS"), 0)
+		m.must(err)
+		m.must(h.Flush(context.Background()))
+		m.crash()
+		<-done
+		store.HookAfter(nil)
+		m.sync()
+		m.onServer(to+file, "OURS")
+		want := []string{"/b"}
+		if dir {
+			want = []string{"/b/", "/b/f"}
+		}
+		if got := store.Disk().Paths(); !slices.Equal(got, want) {
+			t.Errorf("server has %q, want %q", got, want)
+		}
+	}
+}
+
+// A record of the replaced file that is written while the new one takes its name must
+// not win over it after a crash.
+func TestRecordOfAReplacedFileNeverWins(t *testing.T) {
+	store := mem.New(mem.Options{})
+	m := mountMem(t, store, func(c *Config) { c.PublishDelay = time.Hour })
+	m.must(m.write("/f", []byte("old")))
+	m.must(m.write("/new", []byte("new")))
+	old := m.fileAt("/f")
+	old.rec.Lock() // as keepRecords does
+	done := make(chan error, 1)
+	go func() { done <- m.rename("/new", "/f") }()
+	for began := time.Now(); time.Since(began) < 200*time.Millisecond; { // time enough to go too far
+		m.mu.Lock()
+		moved := m.findLocked("/new") == nil
+		m.mu.Unlock()
+		if moved {
+			break
+		}
+	}
+	m.must(old.save(false, false))
+	dir := t.TempDir()
+	m.must(os.CopyFS(dir, os.DirFS(m.cfg.StateDir)))
+	old.rec.Unlock()
+	m.must(<-done)
+	m.stop()
+	m.cfg.StateDir = dir
+	m.open()
+	m.sync()
+	for _, p := range []string{"/f", "/new"} {
+		if got, err := m.read(p); err == nil && string(got) == "new" {
+			return
+		}
+	}
+	t.Errorf("what was renamed is gone; the server has %q", store.Disk().Paths())
 }
