@@ -129,6 +129,12 @@ func (t *Tree) publishByBackup(ctx context.Context, temp string, p remote.Publis
 }
 
 func (t *Tree) withBackup(ctx context.Context, to string, replace func() error) error {
+	switch now, err := t.store.Stat(ctx, to); { // a directory would step aside just as well
+	case err == nil && now.Type == remote.Dir:
+		return &remote.Error{Op: "replace", Path: to, Kind: remote.IsDir}
+	case err != nil && !surelyGone(err):
+		return err
+	}
 	t.mu.Lock()
 	backup := join(path.Dir(to), t.newTemp('o'))
 	t.mu.Unlock()
@@ -162,11 +168,15 @@ func (t *Tree) withBackup(ctx context.Context, to string, replace func() error) 
 
 // settleBackup finishes, at start, a replacement that was broken off.
 func (t *Tree) settleBackup(to, backup string) error {
-	_, err := t.store.Stat(t.ctx, backup)
-	if surelyGone(err) {
+	old, err := t.store.Stat(t.ctx, backup)
+	switch {
+	case surelyGone(err):
 		return nil
-	} else if err != nil {
+	case err != nil:
 		return err
+	case old.Type == remote.Dir:
+		t.cfg.Log.Error("a directory stepped aside where a file was to be replaced; it is left under its other name", "path", to, "now", backup)
+		return nil
 	}
 	switch _, err = t.store.Stat(t.ctx, to); {
 	case err == nil:

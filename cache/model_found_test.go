@@ -172,3 +172,18 @@ func TestAnOldNameRemovedElsewhereIsGoneAfterARename(t *testing.T) {
 		t.Errorf("after the rename the directory has %q", got)
 	}
 }
+
+// Another client made a directory where a file is to be replaced, on a server that cannot
+// rename over: it does not vanish under a hidden name.
+func TestADirectoryNeverStepsAsideForAFile(t *testing.T) {
+	store := mem.New(mem.Options{NoReplace: true})
+	m := mountMem(t, store, nil)
+	m.must(m.write("/f", []byte("ours")))
+	m.sync()
+	m.names("/")
+	m.must(store.Disk().Mkdir("/d"))
+	m.must(store.Disk().WriteFile("/d/theirs", []byte("theirs")))
+	m.wantKind(m.rename("/f", "/d"), remote.IsDir)
+	m.onServer("/d/theirs", "theirs")
+	m.onServer("/f", "ours")
+}
