@@ -82,6 +82,10 @@ func (h *Handle) WriteAt(ctx context.Context, p []byte, off int64) (int, error) 
 		c.mu.Unlock()
 		return 0, errStale("write", f.node)
 	}
+	if err := c.refusedLocked(off); err != nil {
+		c.mu.Unlock()
+		return 0, err
+	}
 	room := int64(0)
 	for at := off; at < off+int64(len(p)); {
 		r, missing := c.have.NextMissing(at, off+int64(len(p)))
