@@ -1,0 +1,197 @@
+package cache
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"ftpfs/cache/remote"
+)
+
+// The ledger holds what must not be lost: every content that close acknowledged or
+// that the other client wrote, until somebody who could see it replaced or removed it.
+
+// shortest content that is told from others by its bytes.
+const shortest = 24
+
+type sum [sha256.Size]byte
+
+func sumOf(data string) sum { return sha256.Sum256([]byte(data)) }
+
+// know notes states that a file may be seen in.
+func (s *storm) know(states ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, data := range states {
+		s.ever[sumOf(data)] = true
+	}
+}
+
+// checkWhole says whether data was once the whole of a file, and no mixture.
+func (s *storm) checkWhole(what, data string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ever[sumOf(data)] {
+		return nil
+	}
+	return fmt.Errorf("%s: %v was never the content of a file", what, value{'f', data})
+}
+
+func (s *storm) acknowledged(data, p string) {
+	if len(data) < shortest || strings.Trim(data[:shortest], "\x00") == "" {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.alive[data] = p
+}
+
+func (s *storm) dead(data string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.alive, data)
+}
+
+// seen is what there was of a path before an operation.
+type seen struct {
+	held, disk   string
+	place        string // as the world has it
+	owed, onDisk bool
+	entry        remote.Entry
+}
+
+// look sees without asking the server on behalf of the mount.
+func (w *world) look(p string) seen {
+	var b seen
+	s := w.s
+	b.held, b.owed = s.held(p)
+	if pl := w.at(p); pl != nil && pl.file != nil {
+		b.place = string(pl.file.data)
+	}
+	if data, err := s.disk.ReadFile(p); err == nil {
+		b.disk, b.onDisk = string(data), true
+		b.entry, _ = s.disk.Stat(p)
+	}
+	return b
+}
+
+// held is the content of the owed file at p, if all of it is here.
+func (s *storm) held(p string) (string, bool) {
+	t := s.m.Tree
+	t.mu.Lock()
+	n := t.findLocked(p)
+	if n == nil || !n.owedLocked() {
+		t.mu.Unlock()
+		return "", false
+	}
+	c, size := n.file.cur, n.file.size
+	t.mu.Unlock()
+	data := make([]byte, size)
+	n0, _, err := c.readHeld(data, 0)
+	if err != nil || int64(n0) != size {
+		return "", true
+	}
+	return string(data), true
+}
+
+// overwritten takes in that the file at p has another content now. What was owed is
+// replaced. What the server has is, if ours is based on it, as it is where nobody else
+// was at work.
+func (s *storm) overwritten(p string, before seen, certain bool) {
+	if certain {
+		s.dead(before.place)
+		s.dead(before.disk)
+	}
+	if before.owed {
+		s.dead(before.held)
+		if before.held == "" {
+			s.dead(before.place)
+		}
+	}
+	if !before.onDisk {
+		return
+	}
+	t := s.m.Tree
+	t.mu.Lock()
+	n := t.findLocked(p)
+	replaces := n == nil || !n.owedLocked()
+	if !replaces && n.file.base != nil {
+		v := before.entry.Version()
+		if n.ent.unique == "" {
+			v.Unique = ""
+		}
+		v.MTime, v.MGrain = v.MTime.Truncate(max(1, s.grain)), s.grain
+		replaces = !n.file.base.Differs(v)
+	}
+	if !replaces && n.file.sent != nil {
+		replaces = n.file.sent.Size == before.entry.Size // an earlier publication of ours
+	}
+	t.mu.Unlock()
+	if replaces {
+		s.dead(before.disk)
+	}
+}
+
+// partly is overwritten for an operation that failed, perhaps after it had changed
+// something.
+func (s *storm) partly(p string, before seen, certain bool) {
+	if data, owed := s.held(p); owed && (!before.owed || data != before.held) {
+		s.overwritten(p, before, certain)
+	}
+}
+
+// dies: the name p is removed or replaced by somebody, with what is under it.
+func (w *world) dies(p string) {
+	b := w.look(p)
+	if b.owed && b.held == "" {
+		w.s.dead(b.place)
+	}
+	w.s.dead(b.held)
+	w.s.diesOnServer(p)
+}
+
+func (s *storm) diesOnServer(p string) {
+	for _, q := range s.disk.Paths() {
+		if q == p || strings.HasPrefix(q, p+"/") {
+			if data, err := s.disk.ReadFile(q); err == nil {
+				s.dead(string(data))
+			}
+		}
+	}
+}
+
+// missing returns what is neither on the server nor kept here.
+func (s *storm) missing() error {
+	found := map[string]bool{}
+	for _, p := range s.disk.Paths() {
+		if data, err := s.disk.ReadFile(p); err == nil {
+			found[string(data)] = true
+		}
+	}
+	err := filepath.WalkDir(s.m.cfg.StateDir, func(p string, e os.DirEntry, err error) error {
+		if err == nil && e.Type().IsRegular() {
+			data, _ := os.ReadFile(p)
+			found[string(data)] = true
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var lost []string
+	for data, p := range s.alive {
+		if !found[data] {
+			lost = append(lost, fmt.Sprintf("%v, last known as %s", value{'f', data}, p))
+		}
+	}
+	if lost == nil {
+		return nil
+	}
+	slices.Sort(lost)
+	return fmt.Errorf("lost: %s", strings.Join(lost, "; "))
+}

@@ -1,0 +1,120 @@
+package cache
+
+import (
+	"math/rand/v2"
+	"path"
+	"strings"
+	"time"
+
+	"ftpfs/cache/remote"
+)
+
+// other does what another client of the server does: at once, and without asking. It
+// waits until its change can be told from what was there before, by the time if not by
+// the size.
+func (w *world) other(o op, r *rand.Rand) error {
+	d, m := w.s.disk, w.s.m
+	time.Sleep(2 * max(time.Second, w.s.grain))
+	if o.p == "" || isTemp(path.Base(o.p)) {
+		return nil
+	}
+	owed := m.owes(o.p)
+	here, isThere := d.Stat(o.p)
+	if o.p == w.top || o.p == "/" {
+		return nil
+	}
+	switch o.kind {
+	case "theirwrite":
+		if isThere && here.Type != remote.File {
+			return nil
+		}
+		data := letters(r, size(o.n, r))
+		if old, err := d.ReadFile(o.p); err == nil && o.n%4 == 0 {
+			data = letters(r, len(old)) // only its time tells
+		}
+		w.s.diesOnServer(o.p)
+		if d.WriteFile(o.p, []byte(data)) != nil {
+			return nil
+		}
+		w.s.know(data)
+		w.s.acknowledged(data, o.p)
+		w.theirs(o.p, value{'f', data}, owed)
+	case "theirremove":
+		if !isThere || here.Type != remote.File {
+			return nil
+		}
+		w.s.diesOnServer(o.p)
+		if err := d.RemoveAll(o.p); err != nil {
+			return err
+		}
+		w.theirs(o.p, absent, owed)
+	case "theirrename":
+		to, toThere := d.Stat(o.q)
+		data, err := d.ReadFile(o.p)
+		if err != nil || o.p == o.q || toThere && (to.Type != remote.File || to.Size == here.Size) || len(data) == m.sizeHeld(o.q) {
+			return nil
+		}
+		owedTo := m.owes(o.q)
+		w.s.diesOnServer(o.q)
+		if d.Rename(o.p, o.q) != nil {
+			return nil
+		}
+		w.theirs(o.q, value{'f', string(data)}, owedTo)
+		w.theirs(o.p, absent, owed)
+	case "theirmkdir":
+		if !isThere && d.Mkdir(o.p) == nil {
+			w.loosen(o.p)
+		}
+	case "theirrmtree":
+		if !isThere || here.Type != remote.Dir || strings.Count(o.p, "/") < 2 && r.IntN(2) == 0 {
+			return nil
+		}
+		w.s.diesOnServer(o.p)
+		w.loosen(o.p)
+		return d.RemoveAll(o.p)
+	case "theirrenamedir":
+		if !isThere || here.Type != remote.Dir {
+			return nil
+		}
+		if _, taken := d.Stat(o.q); !taken && d.Rename(o.p, o.q) == nil {
+			w.loosen(o.p, o.q)
+		}
+	case "theirswap": // a file becomes a directory, or the other way round
+		if !isThere {
+			return nil
+		}
+		w.s.diesOnServer(o.p)
+		w.loosen(o.p)
+		if err := d.RemoveAll(o.p); err != nil {
+			return err
+		}
+		if here.Type == remote.Dir {
+			data := letters(r, size(o.n, r))
+			w.s.know(data)
+			w.s.acknowledged(data, o.p)
+			return d.WriteFile(o.p, []byte(data))
+		}
+		return d.Mkdir(o.p)
+	}
+	w.s.changes.Add(1)
+	return nil
+}
+
+// owes says whether the file at p, or one below it, is owed.
+func (m *mount) owes(p string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := m.findLocked(p)
+	return n != nil && (n.anyOwedLocked() || n.file != nil && n.file.writers > 0)
+}
+
+// sizeHeld is the size that the tree takes the file at p to have, -1 if it knows none.
+func (m *mount) sizeHeld(p string) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := m.findLocked(p)
+	if n == nil || n.typ != remote.File {
+		return -1
+	}
+	return int(m.attrLocked(n).Size)
+}
