@@ -139,3 +139,27 @@ func TestTheEndPublishesNothingThatIsOpen(t *testing.T) {
 		t.Errorf("at the next start: %+v, want one file interrupted with 4 bytes", s.Owed)
 	}
 }
+
+// A file that was born here and never closed is sent as it stands, too.
+func TestANewFileThatStaysOpenIsSentAsItStands(t *testing.T) {
+	store := mem.New(mem.Options{})
+	m := mountMem(t, store, func(c *Config) { c.MaxDirtyAge = time.Millisecond })
+	arrived := make(chan struct{}, 100)
+	store.Hook(func(op, p string) error {
+		if op == "publish" && p == "/log" {
+			arrived <- struct{}{}
+		}
+		return nil
+	})
+	n, h, _, err := m.Create(context.Background(), m.Root(), "log", 0o644, true, OpenFlags{Write: true})
+	m.must(err)
+	m.Forget(n)
+	defer h.Release()
+	_, err = h.WriteAt(context.Background(), []byte("first"), 0)
+	m.must(err)
+	select {
+	case <-arrived:
+	case <-time.After(time.Minute):
+		t.Fatal("it was not published while it was open")
+	}
+}

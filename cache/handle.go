@@ -79,6 +79,9 @@ func (t *Tree) openFile(n *Node, fl OpenFlags) *File {
 	f.handles++
 	if fl.Write {
 		f.writers++
+		if f.owed && f.failed == nil { // else it is looked at when it is tried again
+			t.ageLocked(f)
+		}
 	}
 	return f
 }
