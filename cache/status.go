@@ -11,8 +11,9 @@ type OwedFile struct {
 	Path     string    `json:"path"`
 	Bytes    []byte    `json:"path_bytes,omitempty"` // of the path, when it is not UTF-8, which JSON would change
 	Size     int64     `json:"size"`
-	Sent     int64     `json:"sent"`  // of the upload under way
-	State    string    `json:"state"` // open, waiting, uploading, parked, interrupted
+	Sent     int64     `json:"sent"`           // of the upload under way
+	State    string    `json:"state"`          // open, waiting, uploading, parked, interrupted
+	Open     bool      `json:"open,omitempty"` // a program has it open for writing, whatever the state
 	Since    time.Time `json:"since"`
 	Attempts int       `json:"attempts"`
 	Error    string    `json:"error,omitempty"` // last one
@@ -95,7 +96,7 @@ func (t *Tree) Status() Status {
 }
 
 func (f *File) lineLocked() OwedFile {
-	o := OwedFile{Path: f.node.pathLocked(), Size: f.size, State: f.stateLocked(), Since: f.created, Attempts: f.attempts}
+	o := OwedFile{Path: f.node.pathLocked(), Size: f.size, State: f.stateLocked(), Open: f.writers > 0, Since: f.created, Attempts: f.attempts}
 	if !utf8.ValidString(o.Path) {
 		o.Bytes = []byte(o.Path)
 	}

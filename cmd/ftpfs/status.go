@@ -290,6 +290,9 @@ func showOwed(out io.Writer, m mountReport, f cache.OwedFile, now time.Time) {
 	if f.State == "uploading" && f.Size > 0 {
 		s += fmt.Sprintf(" (%d %%)", min(f.Sent, f.Size)*100/f.Size)
 	}
+	if f.Open && f.State != "open" {
+		s += ", still being written"
+	}
 	if !f.Since.IsZero() {
 		s += ", for " + ago(f.Since, now)
 	}

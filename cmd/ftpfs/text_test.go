@@ -55,14 +55,14 @@ func TestStatusShowsWhatToDo(t *testing.T) {
 			DownSince: &down, LastError: "refused", OwedFiles: 1, OwedBytes: 1 << 20, Parked: 1, Quarantined: 2, SpoolDir: "/s",
 			Owed: []cache.OwedFile{
 				{Path: "/p\x1b q", State: "parked", Error: "552 quota"},
-				{Path: "/u", State: "uploading", Size: 1 << 20, Sent: 1 << 19},
+				{Path: "/u", State: "uploading", Size: 1 << 20, Sent: 1 << 19, Open: true},
 			}}}},
 			{Status: control.Status{URL: "ftp://dead", Mountpoint: "/mnt/d"}, Error: "its daemon is dead"}},
 		Unmounted: []spoolReport{{URL: "ftp://o", Mountpoint: "/mnt/o o", SpoolDir: "/so", Owed: 3, OwedBytes: 5, Parked: 1}},
 	}, now)
 	got := b.String()
 	for _, want := range []string{
-		"ftp://h/x at /mnt/x\n", "down since", "(1 min): refused", "1 file, 1 MiB", "uploading  /mnt/x/u  1 MiB (50 %)",
+		"ftp://h/x at /mnt/x\n", "down since", "(1 min): refused", "1 file, 1 MiB", "uploading  /mnt/x/u  1 MiB (50 %), still being written",
 		"552 quota", `ftpfs retry $'/mnt/x/p\x1b q'`, `ftpfs discard $'/mnt/x/p\x1b q'`, "2 records that could not be trusted",
 		"its daemon is dead", "ftp://o (not mounted)", "3 files, 5 B", "ftpfs ftp://o '/mnt/o o'",
 	} {

@@ -283,3 +283,19 @@ func TestAFullSpoolDiskSurvivesTheEnd(t *testing.T) {
 		}
 	}
 }
+
+// With max_dirty_age a file that stays open reaches the server as it stands, again and
+// again.
+func TestMaxDirtyAge(t *testing.T) {
+	srv, m := scripted(t, ftpscript.Options{}, "max_dirty_age=1")
+	f, err := os.Create(m.Path("log"))
+	must(t, err)
+	defer f.Close()
+	want := ""
+	for _, line := range []string{"first\n", "second\n"} {
+		_, err := f.WriteString(line)
+		must(t, err)
+		want += line
+		eventually(t, "publish "+line, func() bool { got, _ := srv.Tree.Get("/log"); return string(got) == want })
+	}
+}

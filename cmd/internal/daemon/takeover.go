@@ -22,8 +22,11 @@ func (d *Daemon) openTree(ctx context.Context) (*cache.Tree, error) {
 	cc := cache.Config{
 		CacheDir: d.dirs.Cache, StateDir: d.dirs.State, Identity: place.Identity(d.cfg.Target),
 		DirCacheTime: o.DirCacheTime, CacheSize: cacheSize, SpoolSize: spoolSize,
-		SyncClose: o.SyncClose, FsyncServer: o.FsyncServer, ReadOnly: o.ReadOnly,
+		MaxDirtyAge: o.MaxDirtyAge, SyncClose: o.SyncClose, FsyncServer: o.FsyncServer, ReadOnly: o.ReadOnly,
 		Timeout: o.Timeout, Log: d.log,
+	}
+	if o.MaxDirtyAge == 0 {
+		cc.MaxDirtyAge = -1 // which is never, to the cache
 	}
 	for end := time.Now().Add(lockTime); ; {
 		tree, err := cache.New(cc, d.store)

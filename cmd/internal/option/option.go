@@ -26,6 +26,7 @@ type Options struct {
 	DirCacheTime time.Duration `json:"dir_cache_time"`
 	SyncClose    bool          `json:"sync_close,omitempty"`
 	FsyncServer  bool          `json:"fsync_server,omitempty"`
+	MaxDirtyAge  time.Duration `json:"max_dirty_age"` // 0: never
 
 	MaxConns int           `json:"max_conns,omitempty"`
 	Timeout  time.Duration `json:"timeout"`
@@ -54,7 +55,7 @@ type Options struct {
 
 // Defaults are the options of a mount that was given none.
 func Defaults() Options {
-	return Options{DirCacheTime: 10 * time.Second, Timeout: 30 * time.Second, LogLevel: slog.LevelInfo}
+	return Options{DirCacheTime: 10 * time.Second, MaxDirtyAge: 5 * time.Minute, Timeout: 30 * time.Second, LogLevel: slog.LevelInfo}
 }
 
 // Unknown is a name that is not in the table, and the known one that it is

@@ -65,6 +65,12 @@ var table = []def{
 	{name: "vfs_cache_max_size", arg: "SIZE", // rclone, where a bare number is in KiB
 		set: func(o *Options, v string, _ bool) error { return size(v, true, &o.CacheSize) }},
 	{name: "spool_size", arg: "SIZE", set: func(o *Options, v string, _ bool) error { return size(v, false, &o.SpoolSize) }},
+	{name: "max_dirty_age", arg: "SECONDS|never", set: func(o *Options, v string, _ bool) error {
+		if v == "never" {
+			v = "0"
+		}
+		return seconds(v, &o.MaxDirtyAge)
+	}},
 	{name: "sync_close", set: flag(func(o *Options) *bool { return &o.SyncClose })},
 	{name: "fsync", arg: "local|server", set: func(o *Options, v string, _ bool) error {
 		switch v {

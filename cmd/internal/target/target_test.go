@@ -69,7 +69,7 @@ func TestParse(t *testing.T) {
 
 func TestParseRefuses(t *testing.T) {
 	for _, c := range []struct{ in, want string }{
-		{"", "no host"},
+		{"", "the URL is empty"},
 		{"ftp://", "no host"},
 		{"ftp:///path", "no host"},
 		{"ftpes://host", "TLS"},
