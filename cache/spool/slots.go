@@ -81,6 +81,10 @@ func unsealSlot(b []byte, body any) (head, error) {
 	}
 	h, rest, ok := parseHead(line)
 	if !ok {
+		var n int
+		if _, err := fmt.Sscanf(string(line[:min(len(line), 32)]), `{"format":%d,`, &n); err == nil && n != format {
+			return head{}, fmt.Errorf("it is of format %d, this ftpfs knows %d", n, format)
+		}
 		return head{}, fmt.Errorf("%d bytes that are no record", len(line))
 	}
 	n := len(fmt.Sprintf(sumText, 0))

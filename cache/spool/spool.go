@@ -147,11 +147,15 @@ func (s *Spool) identify(identity string) error {
 	case err != nil:
 		return fmt.Errorf("spool: %w", err)
 	}
-	if err := json.Unmarshal(b, &id); err != nil {
-		return &RefusedError{s.dir, "the file id cannot be understood: " + err.Error()}
-	}
+	err = json.Unmarshal(b, &id) // of a newer format perhaps only in part
 	if id.Format > format {
 		return &RefusedError{s.dir, fmt.Sprintf("was written by a newer ftpfs (format %d, this one knows %d)", id.Format, format)}
+	}
+	if err == nil && id.Format < 1 {
+		err = fmt.Errorf("format %d", id.Format)
+	}
+	if err != nil {
+		return &RefusedError{s.dir, "the file id cannot be understood: " + err.Error()}
 	}
 	if string(id.Identity) != identity {
 		return &RefusedError{s.dir, fmt.Sprintf("belongs to %q, not to %q", id.Identity, identity)}
