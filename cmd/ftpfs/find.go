@@ -149,6 +149,9 @@ func socketOf(m mounts.Mount) (string, error) {
 		}
 	}
 	for _, s := range place.FindSockets(m.Owner(), point) {
+		if control.Dying(s) {
+			return "", errDead
+		}
 		if control.Listening(s) {
 			return s, nil
 		}

@@ -2,6 +2,7 @@ package control
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -30,6 +32,24 @@ func Listening(path string) bool {
 		c.Close()
 	}
 	return err == nil || errors.Is(err, os.ErrPermission) || errors.Is(err, syscall.EAGAIN)
+}
+
+// Dying says that whoever listens at path was killed and cannot end: a thread of it
+// waits in the kernel for somebody who waits for the daemon. The socket stays open
+// as long, and nobody will answer there.
+func Dying(path string) bool {
+	c, err := net.DialTimeout("unix", path, time.Second)
+	if err != nil {
+		return false
+	}
+	defer c.Close()
+	cred, err := peer(c.(*net.UnixConn))
+	if err != nil {
+		return false
+	}
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", cred.Pid))
+	_, state, ok := strings.Cut(string(stat[bytes.LastIndexByte(stat, ')')+1:]), " ")
+	return err == nil && ok && strings.HasPrefix(state, "Z")
 }
 
 // Call sends r to the socket at path and waits for the end: result is filled, or
@@ -126,19 +146,27 @@ func AwaitEnd(pid int, bound time.Duration) {
 
 // peerUID is the user at the other end, by the kernel's word.
 func peerUID(c *net.UnixConn) (int, error) {
-	raw, err := c.SyscallConn()
+	cred, err := peer(c)
 	if err != nil {
 		return -1, err
+	}
+	return int(cred.Uid), nil
+}
+
+func peer(c *net.UnixConn) (*unix.Ucred, error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return nil, err
 	}
 	var cred *unix.Ucred
 	var credErr error
 	if err := raw.Control(func(fd uintptr) {
 		cred, credErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
 	}); err != nil {
-		return -1, err
+		return nil, err
 	}
 	if credErr != nil {
-		return -1, os.NewSyscallError("SO_PEERCRED", credErr)
+		return nil, os.NewSyscallError("SO_PEERCRED", credErr)
 	}
-	return int(cred.Uid), nil
+	return cred, nil
 }

@@ -46,6 +46,7 @@ func Prepare(dir string, nonempty bool, dead func(Mount) bool) (string, error) {
 		case at.Ours() && removed > 10:
 			return "", fmt.Errorf("%s holds dead ftpfs mounts that do not go away", dir)
 		case at.Ours():
+			abort(at)
 			if err := Detach(point); err != nil {
 				return "", fmt.Errorf("%s holds a dead ftpfs mount that cannot be removed: %w", dir, err)
 			}
@@ -101,6 +102,19 @@ func cause(err error) error {
 		return p.Err
 	}
 	return err
+}
+
+// abort has the kernel fail what waits for the daemon of a dead mount. Where the
+// daemon was killed in the moment in which it told the kernel of a name, and a program
+// that held that directory's lock waited for it, neither would ever end: see
+// TestADaemonThatCannotDieIsReplaced. Of a daemon that is gone there is nothing to fail.
+func abort(m Mount) {
+	if _, minor, ok := strings.Cut(m.Device, ":"); ok {
+		if os.WriteFile("/sys/fs/fuse/connections/"+minor+"/abort", []byte("1"), 0) == nil { // where fusectl is mounted
+			return
+		}
+	}
+	_ = unix.Unmount(m.Point, unix.MNT_FORCE|unix.UMOUNT_NOFOLLOW) // of a mount in use it only aborts; Detach follows
 }
 
 // Detach removes a mount from the tree at once; programs that still use it keep
