@@ -38,7 +38,8 @@ RACED = echo "== the mounted program under the race detector"; \
 	FTPFS_BIN=$(CURDIR)/bin/ftpfs.race GORACE=atexit_sleep_ms=0 $(GO) test -json -race -short -timeout 20m -count=1 -run '$(T)' ./test/mounted
 CRASH = echo "== kill -9 and power cuts"; \
 	FTPFS_BIN=$(CURDIR)/bin/ftpfs $(GO) test -json -timeout 60m -count=1 ./test/crash -crash.kills $(KILLS); \
-	$(GO) test -json -timeout 60m -count=1 -p 1 -run PowerCut ./cache/spool ./cache -powercut.seeds $(CUTS)
+	FTPFS_BIN=$(CURDIR)/bin/ftpfs $(GO) test -json -timeout 20m -count=1 -run TestMountWithManyOwedFiles ./test/mounted -owed.files 100000; \
+	$(GO) test -json -timeout 60m -count=1 -run PowerCut ./cache/spool -powercut.seeds $(CUTS)
 FUZZ = echo "== fuzz targets, $(1) together"; $(GO) run ./test/fuzz -time $(1) -run '$(F)'
 
 .PHONY: all build demo test tested check deps unit mounted race crash fuzz trial fmt vet clean install uninstall
