@@ -49,6 +49,11 @@ type content struct {
 	since    ranges.Set // written since the end of the last upload was decided
 	gone     int64      // bytes before it are on the server alone, under the temporary name
 	squeezed int        // writers that wait until the upload has made room
+
+	// And appending (tail.go).
+	lean   bool  // nothing of the base was written: it is fetched only for readers
+	lent   int64 // bytes of it counted as owed
+	growTo int64 // the server's file may have grown behind base so far, by us; 0: not
 }
 
 // newContent is empty, for the server's version ver.
@@ -152,10 +157,7 @@ func (c *content) fill(off int64, p []byte) error {
 			return err
 		}
 		c.have.Add(r.Off, r.End)
-		if !c.spooled {
-			c.held += r.End - r.Off
-			c.tree.disk.held.Add(r.End - r.Off)
-		}
+		c.filledLocked(r.Len())
 		at = r.End
 	}
 	c.broadcastLocked()
@@ -299,6 +301,7 @@ func (c *content) close() {
 	path := c.path
 	c.tree.disk.held.Add(-c.held)
 	c.held, c.path = 0, ""
+	c.endLeanLocked()
 	c.have = ranges.Set{}
 	c.broadcastLocked()
 	if c.marks != nil && c.tree.ctx.Err() == nil { // at the end of the daemon the record may lag

@@ -37,6 +37,7 @@ type File struct {
 	saved       uint64          // changes in the record
 	temp        string          // name of an upload that may lie on the server
 	tempDir     *Node           // and where
+	tail        *spool.Tail     // what may be behind the base on the server, from here
 	sent        *remote.Version // what a publication without an answer would have left there
 	savedOpen   bool            // the record says that a writer has not closed yet
 	created     time.Time
@@ -217,6 +218,13 @@ func (f *File) cleanNowLocked() {
 		t.space.release(f.reserved)
 		f.reserved = 0
 	}
+	if c := f.cur; c != nil {
+		c.mu.Lock()
+		c.endLeanLocked()
+		c.growTo = 0
+		c.mu.Unlock()
+	}
+	f.tail = nil
 	f.parked, f.failed, f.interrupted, f.attempts, f.mode, f.base, f.want = nil, nil, false, 0, nil, nil, 0
 	f.dirtyAt, f.retryAt, f.late, f.triedAt, f.lost, f.squeezed = time.Time{}, time.Time{}, false, 0, nil, false
 	t.changedLocked()
@@ -242,7 +250,7 @@ func (f *File) save(open, durable bool) error {
 	c, changes := f.cur, f.changes
 	r := spool.Record{ID: f.id, Path: f.node.pathLocked(), Base: f.base, Size: f.size, Open: open, Mode: f.mode,
 		Interrupted: f.interrupted,
-		Created:     f.created, Attempts: f.attempts, Parked: f.parked != nil, Temp: f.tempPathLocked(), Sent: f.sent}
+		Created:     f.created, Attempts: f.attempts, Parked: f.parked != nil, Temp: f.tempPathLocked(), Tail: f.tail, Sent: f.sent}
 	mtime := f.mtime
 	r.MTime = &mtime
 	if err := f.lastErrorLocked(); err != nil {

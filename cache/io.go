@@ -77,6 +77,9 @@ func (h *Handle) WriteAt(ctx context.Context, p []byte, off int64) (int, error) 
 		return 0, errReadOnly("write", f.node)
 	}
 	c := h.content()
+	if err := f.touchBase(ctx, c, off); err != nil {
+		return 0, err
+	}
 	c.mu.Lock()
 	if c.stale {
 		c.mu.Unlock()
@@ -102,7 +105,7 @@ func (h *Handle) WriteAt(ctx context.Context, p []byte, off int64) (int, error) 
 	if err := t.roomFor(ctx, f, c, room, off); err != nil {
 		return 0, err
 	}
-	if err := f.beginWrite(ctx, c); err != nil {
+	if err := f.beginWrite(ctx, c, off); err != nil {
 		t.space.release(room)
 		return 0, err
 	}
@@ -140,9 +143,9 @@ func (f *File) markWrites(c *content) {
 	c.mu.Unlock()
 }
 
-// beginWrite returns with f.rec held shared and a record on disk that says a writer
+// beginWrite, of a write at off, returns with f.rec held shared and a record on disk that says a writer
 // is at work, so that a crash from here on publishes nothing half.
-func (f *File) beginWrite(ctx context.Context, c *content) error {
+func (f *File) beginWrite(ctx context.Context, c *content, off int64) error {
 	t := f.node.tree
 	for {
 		f.rec.RLock()
@@ -162,11 +165,11 @@ func (f *File) beginWrite(ctx context.Context, c *content) error {
 		}
 		f.rec.RUnlock()
 		if !owed {
-			if err := f.owe(ctx, c, false); err != nil {
+			if err := f.owe(ctx, c, false, c.mayBeLean(off)); err != nil {
 				return err
 			}
 			c.mu.Lock()
-			part := !c.wholeLocked()
+			part := !c.wholeLocked() && !c.lean
 			c.mu.Unlock()
 			if part { // the rest of the base, while it is still what it was
 				t.spawn(func() { c.fetchAll(t.ctx) })
@@ -203,11 +206,14 @@ func (h *Handle) Truncate(ctx context.Context, size int64) error {
 	owed, removed := f.owed, f.node.removed
 	t.mu.Unlock()
 	if !owed && !removed && size == 0 {
-		if err := f.owe(ctx, c, true); err != nil {
+		if err := f.owe(ctx, c, true, false); err != nil {
 			return err
 		}
 	}
-	if err := f.beginWrite(ctx, c); err != nil {
+	if err := f.touchBase(ctx, c, size); err != nil {
+		return err
+	}
+	if err := f.beginWrite(ctx, c, size); err != nil {
 		return err
 	}
 	f.rec.RUnlock()

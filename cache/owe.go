@@ -16,8 +16,9 @@ import (
 // owe makes a clean file an owed one, before the first change to it: room for all
 // of it is reserved, its content moves into the spool, and a record says that a
 // writer is at work. With empty, the old content will not be wanted. Files that
-// were unlinked while open owe nothing.
-func (f *File) owe(ctx context.Context, c *content, empty bool) error {
+// were unlinked while open owe nothing. With lean, only what follows the base will be
+// written: there is no room reserved for it (tail.go).
+func (f *File) owe(ctx context.Context, c *content, empty, lean bool) error {
 	t := f.node.tree
 	c.mu.Lock()
 	unknown := c.size < 0
@@ -30,7 +31,7 @@ func (f *File) owe(ctx context.Context, c *content, empty bool) error {
 	c.mu.Lock()
 	room := max(c.base, 0)
 	c.mu.Unlock()
-	if empty {
+	if empty || lean {
 		room = 0
 	}
 	if err := t.space.reserve(ctx, room); err != nil {
@@ -59,7 +60,7 @@ func (f *File) owe(ctx context.Context, c *content, empty bool) error {
 		t.space.release(room)
 		return err
 	}
-	if err := c.moveToSpool(id, empty); err != nil {
+	if err := c.moveToSpool(id, empty, lean); err != nil {
 		t.space.release(room)
 		t.spool.Drop(id)
 		return err
@@ -109,7 +110,7 @@ func (f *File) keptModeLocked() *uint32 {
 }
 
 // moveToSpool makes the content's file the spool's data file id.
-func (c *content) moveToSpool(id uint64, empty bool) error {
+func (c *content) moveToSpool(id uint64, empty, lean bool) error {
 	t := c.tree
 	c.io.Lock()
 	defer c.io.Unlock()
@@ -150,6 +151,9 @@ func (c *content) moveToSpool(id uint64, empty bool) error {
 	c.path, c.spooled = "", true
 	t.disk.held.Add(-c.held)
 	c.held = 0
+	if lean {
+		c.becomeLeanLocked()
+	}
 	if empty {
 		for _, s := range c.streams {
 			s.cancel()

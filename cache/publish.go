@@ -28,12 +28,9 @@ func (t *Tree) publish(ctx context.Context, f *File, early bool) error {
 	f.ship = s
 	t.mu.Unlock()
 	began := time.Now()
-	err := s.send(ctx)
-	if err == nil {
-		err = s.linger(ctx)
-	}
-	if err == nil {
-		err = s.settle(ctx)
+	done, err := s.sendTails(ctx)
+	if !done && err == nil {
+		err = s.sendWhole(ctx)
 	}
 	t.mu.Lock()
 	f.ship = nil
@@ -55,6 +52,16 @@ func (t *Tree) publish(ctx context.Context, f *File, early bool) error {
 		t.removeTemp(f)
 	}
 	return err
+}
+
+func (s *shipment) sendWhole(ctx context.Context) error {
+	if err := s.send(ctx); err != nil {
+		return err
+	}
+	if err := s.linger(ctx); err != nil {
+		return err
+	}
+	return s.settle(ctx)
 }
 
 // keeps says whether what is sent stays a state of the file whatever is written.
@@ -230,6 +237,7 @@ func (s *shipment) published(done remote.Published, p remote.Publish) {
 	t.dirDoneLocked(dir)
 	c := f.cur
 	c.mu.Lock()
+	c.have.Add(max(c.base, c.gone), c.size)
 	c.ver, c.base = v, v.Size // in the same moment: a listing compares them
 	c.mu.Unlock()
 	t.mu.Unlock()
@@ -263,9 +271,8 @@ func (c *content) becomeClean(v remote.Version, id uint64) {
 		c.marks.end()
 		c.marks = nil
 	}
-	c.have.Add(c.gone, c.size)
 	c.spooled, c.ours, c.since = false, false, ranges.Set{}
-	c.held, c.gone = c.size-c.gone, 0
+	c.held, c.gone = c.have.Len(), 0
 	if err == nil {
 		c.path = path
 	} else { // other file system, or worse: what is open stays readable, unlinked
@@ -287,8 +294,9 @@ func (s *shipment) baseIs(v remote.Version) {
 	if c.gone > 0 {
 		return
 	}
+	was := c.base
 	c.ver, c.base = v, min(s.size, c.size)
-	c.have.Add(0, c.base) // all of it was held, or holes
+	c.have.Add(was, max(was, c.base)) // held, or a hole
 	c.dirty = c.since.Clone()
 	c.dirty.Truncate(c.size)
 }

@@ -142,8 +142,9 @@ func (t *Tree) restore(r *spool.Record) (*File, error) {
 	f.gen, f.changes, f.saved, f.savedOpen = 1, 1, 1, r.Open && !r.Interrupted
 	f.cur = t.restoredContent(f, r, data, size, have)
 	t.takeUpTempLocked(f, r, size)
+	f.tail = r.Tail
 	f.reserved = have.Len()
-	if r.Base != nil && r.Gone == 0 {
+	if r.Base != nil && r.Gone == 0 && !f.cur.lean {
 		f.reserved = max(f.reserved, min(r.Base.Size, size))
 	}
 	t.space.take(f.reserved)
@@ -163,6 +164,11 @@ func (t *Tree) restoredContent(f *File, r *spool.Record, data *os.File, size int
 	c.have, c.dirty = have, r.Dirty
 	if r.Base != nil {
 		c.base = min(r.Base.Size, size)
+		d := r.Dirty.Ranges()
+		c.lean = c.base == r.Base.Size && c.base > leanAbove && len(d) > 0 && d[0].Off >= c.base
+	}
+	if r.Tail != nil {
+		c.growTo = r.Tail.To
 	}
 	if r.Gone > 0 {
 		c.base, c.gone, c.ours = 0, r.Gone, true

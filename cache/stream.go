@@ -212,9 +212,16 @@ func (s *stream) run(ctx context.Context) error {
 		return nil
 	}
 	s.sent = true
-	pos, ver := s.pos, c.ver
+	pos, ver, growTo := s.pos, c.ver, c.growTo
 	c.mu.Unlock()
-	r, err := c.tree.store.Open(ctx, c.file.path(), pos, &ver)
+	expect := &ver
+	if growTo > 0 {
+		var err error
+		if expect, err = c.grown(ctx, ver, growTo); err != nil {
+			return err
+		}
+	}
+	r, err := c.tree.store.Open(ctx, c.file.path(), pos, expect)
 	if err != nil {
 		return err
 	}
@@ -256,10 +263,13 @@ func (s *stream) overtakenLocked() bool {
 func (s *stream) deliver(p []byte) error {
 	c := s.content
 	c.mu.Lock()
-	pos, ver := s.pos, c.ver
+	pos, ver, grows := s.pos, c.ver, c.growTo > 0
 	c.mu.Unlock()
 	if ver.Size >= 0 && pos+int64(len(p)) > ver.Size {
-		return changedWhileRead(c)
+		if !grows {
+			return changedWhileRead(c)
+		}
+		p = p[:max(0, ver.Size-pos)] // what follows is our own
 	}
 	if err := c.fill(pos, p); err != nil {
 		return c.tree.disk.fillFailed(c, err)
@@ -305,7 +315,7 @@ func (s *stream) mayGoOn(ctx context.Context) bool {
 		}
 		s.idle = false
 		if c.ver.Size >= 0 && s.pos >= c.ver.Size {
-			return true // one more read brings the server's confirmation
+			return c.growTo == 0 // one more read brings the server's confirmation
 		}
 		if c.size >= 0 {
 			r, missing := c.missingLocked(s.pos, c.size)

@@ -30,6 +30,7 @@ type shipment struct {
 	mtime   time.Time
 	dir     *Node  // in which the temporary file lies: it moves with it
 	temp    string // its name
+	more    bool   // a tail that is not all there is to append
 }
 
 // errPaused: the writer had nothing more for a while; the upload goes on later.

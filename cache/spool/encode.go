@@ -151,6 +151,7 @@ type diskRecord struct {
 	Parked      bool         `json:"parked,omitempty"`
 	Resume      bool         `json:"resume,omitempty"`
 	Gone        int64        `json:"gone,omitempty"`
+	Tail        *Tail        `json:"tail,omitempty"`
 	Temp        text         `json:"temp,omitempty"`
 	Backup      text         `json:"backup,omitempty"`
 	Sent        *diskVersion `json:"sent,omitempty"`
@@ -161,7 +162,7 @@ func encodeRecord(r *Record, seq uint64, p proof, size int) ([]byte, error) {
 	d := diskRecord{ID: r.ID, Seq: seq, Boot: p.Boot, Synced: p.Synced, Path: text(r.Path), Dir: r.Dir,
 		Base: toDisk(r.Base), Size: r.Size, Have: r.Have, Dirty: r.Dirty, Open: r.Open, Interrupted: r.Interrupted,
 		Mode: r.Mode, Created: stamp{r.Created}, Attempts: r.Attempts, LastError: text(r.LastError), Parked: r.Parked,
-		Resume: r.Resume, Gone: r.Gone, Temp: text(r.Temp), Backup: text(r.Backup), Sent: toDisk(r.Sent)}
+		Resume: r.Resume, Gone: r.Gone, Tail: r.Tail, Temp: text(r.Temp), Backup: text(r.Backup), Sent: toDisk(r.Sent)}
 	if r.MTime != nil {
 		d.MTime = &stamp{*r.MTime}
 	}
@@ -181,7 +182,7 @@ func decodeRecord(b []byte, id uint64) (Record, proof, error) {
 	}
 	r := Record{ID: d.ID, Seq: d.Seq, Path: string(d.Path), Dir: d.Dir, Base: d.Base.version(), Size: d.Size,
 		Have: d.Have, Dirty: d.Dirty, Open: d.Open, Interrupted: d.Interrupted, Mode: d.Mode, Created: d.Created.Time,
-		Attempts: d.Attempts, LastError: string(d.LastError), Parked: d.Parked, Temp: string(d.Temp),
+		Attempts: d.Attempts, LastError: string(d.LastError), Parked: d.Parked, Tail: d.Tail, Temp: string(d.Temp),
 		Resume: d.Resume, Gone: d.Gone, Backup: string(d.Backup), Sent: d.Sent.version()}
 	if d.MTime != nil {
 		r.MTime = &d.MTime.Time

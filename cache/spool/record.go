@@ -35,8 +35,17 @@ type Record struct {
 	Resume bool  // Temp holds a beginning of the content as recorded, or will, or nothing; never with Open
 	Gone   int64 // bytes before it are on the server alone, in Temp, and in no data file
 
+	Tail *Tail // what is being appended to the server's file under its own name; nil: nothing
+
 	Temp, Backup string          // names on the server in use (mount paths)
 	Sent         *remote.Version // size and time intended on the server, so that replay recognises its own publication
+}
+
+// Tail is a part of the content, [From, To), of which the server's file may have any
+// beginning behind its first From bytes.
+type Tail struct {
+	From int64 `json:"from"`
+	To   int64 `json:"to"`
 }
 
 // Intent is a rename on the server, recorded before it is sent.

@@ -117,7 +117,7 @@ func (s *Store) Write(ctx context.Context, path string, r io.Reader, offset, siz
 			if err := s.enter(ctx, OpData, path); err != nil {
 				return wrap(OpWrite, path, err)
 			}
-			if err := s.apply(file, at, buf[:n]); err != nil {
+			if err := s.apply(file, at, buf[:n], offset > 0); err != nil {
 				return wrap(OpWrite, path, err)
 			}
 			at += int64(n)
@@ -135,7 +135,16 @@ func (s *Store) Write(ctx context.Context, path string, r io.Reader, offset, siz
 	if sent := at - offset; size >= 0 && sent != size {
 		return &remote.Error{Op: OpWrite, Path: path, Kind: remote.ShortWrite, Text: fmt.Sprintf("%d bytes of %d", sent, size)}
 	}
+	if longer := s.lengthOf(file) - at; offset > 0 && longer > 0 {
+		return &remote.Error{Op: OpWrite, Path: path, Kind: remote.Changed, Text: fmt.Sprintf("%d bytes more than ours", longer)}
+	}
 	return s.leave(OpWrite, path, s.usable(ctx))
+}
+
+func (s *Store) lengthOf(n *node) int64 {
+	s.disk.mu.Lock()
+	defer s.disk.mu.Unlock()
+	return int64(len(n.data))
 }
 
 // beginWrite opens the target: as STOR does, cutting it to nothing, or as APPE.
@@ -169,10 +178,14 @@ func (s *Store) beginWrite(path string, offset int64) (*node, error) {
 	return n, nil
 }
 
-// apply stores one chunk; when the disk fills up, as much of it as there is room for.
-func (s *Store) apply(n *node, at int64, p []byte) error {
+// apply stores one chunk, at the end whatever that is by now if it is appended; when the
+// disk fills up, as much of it as there is room for.
+func (s *Store) apply(n *node, at int64, p []byte, end bool) error {
 	d := s.disk
 	d.mu.Lock()
+	if end {
+		at = int64(len(n.data))
+	}
 	var err error
 	if room := s.opts.Quota - d.used; s.opts.Quota > 0 && int64(len(p)) > room {
 		p = p[:max(room, 0)]

@@ -1,0 +1,420 @@
+package cache
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+
+	"ftpfs/cache/remote"
+	"ftpfs/cache/spool"
+)
+
+// A file that only grew is not sent whole: what was written behind the server's file,
+// if that is still the one ours is based on, is appended to it there, under its own
+// name. It is the one way in which others may see a file that is half written, and
+// meant for logs and recordings, so a small file is still replaced at once.
+//
+// Before a byte is sent the record says which part of the content is about to be
+// appended. Whatever happens then, the server's file has any beginning of it, and the
+// next attempt goes on there after it has read back what is there: bytes that are not
+// ours mean that somebody else wrote too. Theirs stay, and ours become a conflict copy
+// if all of the base is held here, or are parked.
+const (
+	tailAbove = 128 << 10 // bases up to this size are replaced as a whole
+	leanAbove = 4 << 20   // and up to this one fetched all the same, for a conflict copy
+	maxTail   = 16 << 20  // appended at once: a rename waits for as long
+	sample    = 1 << 20   // read back of each end of a part that may be ours
+)
+
+// A file of which only the tail was written is lean: its base is neither fetched nor is
+// room reserved for it, until something is written there. What readers fetch of it
+// meanwhile is counted as it comes (lent).
+
+// mayBeLean says whether a write at off, the first one, leaves the base alone.
+func (c *content) mayBeLean(off int64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.base > leanAbove && c.base == c.ver.Size && off >= c.base && !c.tree.store.Caps().NoAppend
+}
+
+// becomeLeanLocked counts what is held of the base as owed, now that it is in the spool.
+func (c *content) becomeLeanLocked() {
+	c.lean, c.lent = true, c.have.Len()
+	c.tree.space.take(c.lent)
+}
+
+// filledLocked counts n bytes that were fetched.
+func (c *content) filledLocked(n int64) {
+	switch {
+	case !c.spooled:
+		c.held += n
+		c.tree.disk.held.Add(n)
+	case c.lean:
+		c.lent += n
+		c.tree.space.take(n)
+	}
+}
+
+// endLeanLocked gives back what was counted.
+func (c *content) endLeanLocked() {
+	c.tree.space.release(c.lent)
+	c.lean, c.lent = false, 0
+}
+
+// touchBase reserves room for the base and has it fetched, before a write at off that
+// is not behind it.
+func (f *File) touchBase(ctx context.Context, c *content, off int64) error {
+	t := f.node.tree
+	c.mu.Lock()
+	touched := c.lean && off < c.base
+	missing := int64(0)
+	for _, r := range c.have.Missing(0, max(c.base, 0)) {
+		missing += r.Len()
+	}
+	c.mu.Unlock()
+	if !touched {
+		return nil
+	}
+	if err := t.space.reserve(ctx, missing); err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.lean || !f.owed || f.cur != c {
+		t.space.release(missing) // somebody else was faster
+		return nil
+	}
+	f.reserved += missing + c.lent // what was fetched meanwhile is counted twice, until it is published
+	c.lean, c.lent = false, 0
+	t.spawn(func() { c.fetchAll(t.ctx) })
+	return nil
+}
+
+// appendsLocked says whether all that f owes lies behind the server's file. tree.mu is
+// held.
+func (s *shipment) appendsLocked() bool {
+	t, f, c := s.tree, s.file, s.c
+	if s.early || !f.owed || f.node.removed || f.cur != c || f.base == nil || f.base.Size <= tailAbove ||
+		f.temp != "" || f.sent != nil || f.tail == nil && t.store.Caps().NoAppend {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.gone > 0 || c.base != f.base.Size || c.size <= c.base || c.ver.Size != c.base || c.ver.Differs(*f.base) {
+		return false
+	}
+	dirty := c.dirty.Ranges()
+	return len(dirty) == 0 || dirty[0].Off >= c.base
+}
+
+// sendTails appends what f owes to the server's file, piece by piece. Not done, without
+// an error: it has to be sent whole.
+func (s *shipment) sendTails(ctx context.Context) (done bool, err error) {
+	for {
+		done, err = s.sendTail(ctx)
+		if !done || err != nil || !s.more {
+			return done, err
+		}
+	}
+}
+
+func (s *shipment) sendTail(ctx context.Context) (done bool, err error) {
+	t, f := s.tree, s.file
+	t.mu.Lock()
+	appends := s.appendsLocked()
+	t.mu.Unlock()
+	if !appends {
+		return false, nil
+	}
+	if err := t.gate.Acquire(ctx, 1); err != nil {
+		return true, err
+	}
+	defer t.gate.Release(1)
+	if err := f.freeze(ctx); err != nil {
+		return true, err
+	}
+	defer f.thaw()
+	for range 3 {
+		t.mu.Lock()
+		path, tail := f.node.pathLocked(), f.tail
+		appends := s.appendsLocked()
+		t.mu.Unlock()
+		if !appends {
+			return true, errOvertaken
+		}
+		now, err := t.store.Stat(t.ctx, path)
+		if err != nil && !remote.Is(err, remote.NotExist) {
+			return true, fmt.Errorf("look at %s before appending to it: %w", path, err)
+		}
+		at, ours := int64(0), false
+		if err == nil {
+			if at, ours, err = s.ours(ctx, path, now, tail); err != nil {
+				return true, err
+			}
+		}
+		if !ours {
+			return s.notOurs(now, err)
+		}
+		again, done, err := s.appendFrom(ctx, path, now, at)
+		if !again {
+			return done, err
+		}
+	}
+	return true, &remote.Error{Op: "append", Path: f.path(), Kind: remote.Temporary, Text: "the server's file does not hold still"}
+}
+
+// ours says how many bytes of the content the server's file holds, if it is the base
+// with no more behind it than was sent from here.
+func (s *shipment) ours(ctx context.Context, path string, now remote.Entry, tail *spool.Tail) (int64, bool, error) {
+	s.tree.mu.Lock()
+	base := *s.file.base
+	s.tree.mu.Unlock()
+	v := now.Version()
+	if now.Type != remote.File {
+		return 0, false, nil
+	}
+	if tail == nil || v.Size == base.Size {
+		return base.Size, v.Size == base.Size && !base.Differs(v), nil
+	}
+	base.Size, base.MGrain = -1, 0 // only its unique id is still what it was
+	if base.Differs(v) || v.Size < tail.From || v.Size > tail.To || v.Size > s.c.sizeNow() {
+		return 0, false, nil
+	}
+	same, err := s.same(ctx, path, tail.From, v.Size)
+	if err != nil {
+		return 0, false, fmt.Errorf("read back what was appended to %s: %w", path, err)
+	}
+	return v.Size, same, nil
+}
+
+func (c *content) sizeNow() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.size
+}
+
+// same reads both ends of [from, to) back and compares them with what is held. Bytes of
+// somebody else among ours would have moved the latter.
+func (s *shipment) same(ctx context.Context, path string, from, to int64) (bool, error) {
+	parts := [][2]int64{{from, to}}
+	if to-from > 2*sample {
+		parts = [][2]int64{{from, from + sample}, {to - sample, to}}
+	}
+	for _, p := range parts {
+		r, err := s.tree.store.Open(ctx, path, p[0], nil)
+		if err != nil {
+			return false, err
+		}
+		theirs := make([]byte, p[1]-p[0])
+		_, err = io.ReadFull(r, theirs)
+		r.Close()
+		if err != nil {
+			return false, err
+		}
+		held := make([]byte, len(theirs))
+		if n, _, err := s.c.readHeld(held, p[0]); err != nil || n < len(held) {
+			return false, err
+		}
+		if !bytes.Equal(held, theirs) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// notOurs leaves what is on the server alone. With all of the base here the file is sent
+// whole, and the check before the rename makes it a conflict copy; so it is also when
+// there is nothing any more, and nothing was.
+func (s *shipment) notOurs(now remote.Entry, missing error) (bool, error) {
+	t, f, c := s.tree, s.file, s.c
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.wholeLocked() {
+		f.tail, c.growTo = nil, 0
+		return false, nil
+	}
+	text := "it was changed there while only what was appended is held here, which is kept"
+	if missing != nil {
+		text = "it is not there any more, and only what was appended is held here, which is kept"
+	}
+	return true, &parkError{&remote.Error{Op: "append", Path: f.node.pathLocked(), Kind: remote.Changed, Text: text, Err: missing}}
+}
+
+// appendFrom sends what follows at. Again: the server's file has to be looked at anew.
+func (s *shipment) appendFrom(ctx context.Context, path string, now remote.Entry, at int64) (again, done bool, err error) {
+	t, f, c := s.tree, s.file, s.c
+	d, err := s.beginTail(ctx, at)
+	if err != nil {
+		return false, true, err
+	}
+	defer s.endTail(d)
+	f.rec.Lock()
+	t.mu.Lock()
+	open := f.savedOpen
+	t.mu.Unlock()
+	err = f.save(open, false) // before the server has any of it
+	f.rec.Unlock()
+	if err != nil {
+		return false, true, err
+	}
+	if at < d.end {
+		err = t.store.Write(ctx, path, d, at, d.end-at)
+	}
+	c.mu.Lock()
+	called, sent := d.err, d.pos
+	c.mu.Unlock()
+	switch {
+	case remote.Is(err, remote.Unsupported) && sent == at:
+		t.mu.Lock()
+		c.mu.Lock()
+		first := f.tail.From == at
+		if first {
+			f.tail, c.growTo = nil, 0
+		}
+		c.mu.Unlock()
+		t.mu.Unlock()
+		if first {
+			return false, false, nil
+		}
+		return false, true, &parkError{fmt.Errorf("append to %s, of which a part was appended before: %w", path, err)}
+	case remote.Is(err, remote.Changed) && sent == d.end:
+		return false, true, s.besideTheirs(path)
+	case remote.Is(err, remote.Changed):
+		return true, true, nil
+	case called != nil:
+		return false, true, called
+	case err != nil:
+		if sent > at {
+			t.mu.Lock()
+			f.attempts = 0 // it gets on
+			t.mu.Unlock()
+		}
+		return false, true, fmt.Errorf("append to %s: %w", path, err)
+	}
+	return false, true, s.appended(path, now)
+}
+
+// beginTail decides what is sent: what there is now, or a part of it. Later writes do
+// not call it off.
+func (s *shipment) beginTail(ctx context.Context, at int64) (*feed, error) {
+	t, f, c := s.tree, s.file, s.c
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !s.appendsLocked() {
+		return nil, errOvertaken
+	}
+	d := &feed{c: c, ctx: ctx, cancel: s.cancel, pos: at, end: -1}
+	c.mu.Lock()
+	c.out, s.feed, s.decided = d, d, false
+	c.mu.Unlock()
+	s.decideLocked(true)
+	f.sentBytes.Store(at)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if d.end > at+maxTail { // the rest is another, and nobody's changes are there before that
+		c.since.Add(at+maxTail, d.end)
+		d.end = at + maxTail
+		s.size, s.changes = d.end, f.published
+	}
+	s.more = d.end < c.size
+	f.tail = &spool.Tail{From: f.base.Size, To: d.end}
+	c.growTo = d.end
+	return d, nil
+}
+
+// endTail is called whatever became of it. Nothing lies under a temporary name.
+func (s *shipment) endTail(d *feed) {
+	d.close()
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	s.c.claimed, s.c.changed = 0, unchanged
+}
+
+// appended takes in that the server's file holds the tail, after setting its time, and
+// its mode if that was changed here.
+func (s *shipment) appended(path string, now remote.Entry) error {
+	t, f, c := s.tree, s.file, s.c
+	t.mu.Lock()
+	mtime := wholeSecond(s.mtime)
+	p := remote.Publish{Path: path, Size: s.size, MTime: &mtime}
+	if f.mode != nil && now.HasMode && *f.mode != now.Mode&0o7777 && f.node.ent.mode != uint16(*f.mode) {
+		p.Mode = f.mode
+	}
+	t.mu.Unlock()
+	// From here on the dialogue is not broken off: t.ctx, not ctx.
+	err := t.store.SetAttr(t.ctx, path, remote.Attr{MTime: p.MTime, Mode: p.Mode})
+	if k := remote.KindOf(err); err != nil && (k.Offline() || k == remote.Canceled) {
+		return fmt.Errorf("set the time of %s after appending to it: %w", path, err)
+	}
+	done := remote.Published{Entry: now, TimeSet: err == nil, ModeSet: err == nil}
+	if err == nil {
+		done.Entry.MTime, done.Entry.MGrain = mtime, max(now.MGrain, 1)
+	} else if e, serr := t.store.Stat(t.ctx, path); serr == nil && e.Size == s.size {
+		done.Entry = e
+	} else {
+		return fmt.Errorf("look at %s after appending to it: %w", path, errorOr(serr, err))
+	}
+	done.Entry.Size = s.size
+	t.mu.Lock()
+	c.mu.Lock()
+	f.tail, c.growTo = nil, 0
+	c.mu.Unlock()
+	t.mu.Unlock()
+	s.published(done, p)
+	return nil
+}
+
+func errorOr(err, other error) error {
+	if err != nil {
+		return err
+	}
+	return other
+}
+
+// besideTheirs is called when the server has taken all of the tail, and something of
+// somebody else's with it: both are there, and what is held here is not what the file is.
+func (s *shipment) besideTheirs(path string) error {
+	t, f := s.tree, s.file
+	now, err := t.store.Stat(t.ctx, path)
+	if err != nil {
+		return fmt.Errorf("look at %s, to which somebody else appended too: %w", path, err)
+	}
+	t.cfg.Log.Warn("somebody else appended to a file at the same time; both parts are there", "path", path)
+	e := packEntry(&now)
+	f.rec.Lock()
+	defer f.rec.Unlock()
+	t.mu.Lock()
+	more := f.changes != s.changes
+	t.mu.Unlock()
+	if more {
+		return &remote.Error{Op: "append", Path: path, Kind: remote.Changed, Text: "somebody else appended at the same time"}
+	}
+	return f.dropRecordLocked(func() {
+		dir := f.node.parent
+		t.noteLocked(dir, f.node.name, e)
+		if f.cur != nil {
+			f.staleLocked()
+		}
+		t.dirDoneLocked(dir)
+	})
+}
+
+// grown says what a download of the base may expect while our own tail makes the
+// server's file grow.
+func (c *content) grown(ctx context.Context, ver remote.Version, to int64) (*remote.Version, error) {
+	e, err := c.tree.store.Stat(ctx, c.file.path())
+	if err != nil {
+		return nil, err
+	}
+	ver.MGrain = 0
+	if v := e.Version(); e.Type != remote.File || v.Size < ver.Size || v.Size > to || v.Unique != ver.Unique && v.Unique != "" && ver.Unique != "" {
+		return nil, changedWhileRead(c)
+	}
+	ver.Size = -1
+	return &ver, nil
+}
