@@ -75,6 +75,9 @@ func (c *session) pass(password string, _ Command) string {
 	if c.user != User || password != Password {
 		return "530 Login incorrect."
 	}
+	if !c.srv.logIn(c) {
+		return "530 Sorry, the maximum number of clients for this user are already connected."
+	}
 	c.loggedIn = true
 	return "230 Welcome."
 }

@@ -51,7 +51,11 @@ func (c *session) pasv(string, Command) string {
 	if err != nil {
 		return "425 " + err.Error()
 	}
-	return fmt.Sprintf("227 Entering passive mode (127,0,0,1,%d,%d).", port>>8, port&0xff)
+	host := "127.0.0.1"
+	if c.srv.opts.PassiveHost != "" {
+		host = c.srv.opts.PassiveHost
+	}
+	return fmt.Sprintf("227 Entering passive mode (%s,%d,%d).", strings.ReplaceAll(host, ".", ","), port>>8, port&0xff)
 }
 
 func (c *session) eprt(arg string, _ Command) string {
@@ -88,7 +92,11 @@ func (c *session) open() (*net.TCPConn, error) {
 		_ = c.data.listener.SetDeadline(time.Now().Add(dataTimeout))
 		conn, err = c.acceptData()
 	case c.data.dial != "":
-		conn, err = net.DialTimeout("tcp", c.data.dial, dataTimeout)
+		d := net.Dialer{Timeout: dataTimeout}
+		if from := c.srv.opts.DataFrom; from != "" {
+			d.LocalAddr = &net.TCPAddr{IP: net.ParseIP(from)}
+		}
+		conn, err = d.Dial("tcp", c.data.dial)
 	default:
 		err = errors.New("no PASV or PORT before")
 	}
@@ -108,7 +116,8 @@ func (c *session) open() (*net.TCPConn, error) {
 	return tcp, nil
 }
 
-// acceptData waits for the client to connect, but not beyond kill.
+// acceptData waits for the client to connect, but not beyond kill, nor for one that
+// has gone.
 func (c *session) acceptData() (net.Conn, error) {
 	l := c.data.listener
 	done := make(chan struct{})
@@ -118,6 +127,8 @@ func (c *session) acceptData() (net.Conn, error) {
 		select {
 		case <-c.killed:
 			l.Close()
+		case <-c.gone:
+			_ = l.SetDeadline(time.Now()) // it may have connected before
 		case <-done:
 		}
 	}()
@@ -130,7 +141,11 @@ func (c *session) acceptData() (net.Conn, error) {
 // move runs a transfer: 150, the data connection, body, and the final reply.
 func (c *session) move(body func(conn *throttled) error) string {
 	fault := c.data.fault
-	c.say("150 Here it comes.")
+	if fault != nil && fault.Announce != nil {
+		fault.Announce(c.conn)
+	} else {
+		c.say("150 Here it comes.")
+	}
 	conn, err := c.open()
 	if err != nil {
 		return "425 No data connection."
@@ -141,7 +156,9 @@ func (c *session) move(body func(conn *throttled) error) string {
 		c.transferMu.Unlock()
 	}()
 	t := &throttled{TCPConn: conn, session: c, fault: fault}
-	err = body(t)
+	if err = body(t); err == nil && fault != nil && fault.After < 0 && fault.Flood != "" {
+		err = t.flood(strings.Repeat(fault.Flood, 1+(64<<10)/len(fault.Flood)))
+	}
 	c.moved = t.moved
 	if fault != nil && err != nil && fault.Reset {
 		reset(conn)
@@ -151,13 +168,18 @@ func (c *session) move(body func(conn *throttled) error) string {
 	switch {
 	case err == errCut && fault.Reply != "":
 		return fault.Reply
+	case err == errFull:
+		return c.srv.full()
 	case err != nil:
 		return "426 Transfer aborted."
 	}
 	return "226 Transfer complete."
 }
 
-var errCut = errors.New("cut by a rule")
+var (
+	errCut  = errors.New("cut by a rule")
+	errFull = errors.New("no space left")
+)
 
 // throttled is a data connection that a fault may interrupt at a byte.
 type throttled struct {
@@ -170,7 +192,7 @@ type throttled struct {
 // allow returns how many of n bytes may pass now.
 func (t *throttled) allow(n int) (int, error) {
 	f := t.fault
-	if f == nil {
+	if f == nil || f.After < 0 {
 		return n, nil
 	}
 	if left := f.After - t.moved; left > 0 {
@@ -179,6 +201,9 @@ func (t *throttled) allow(n int) (int, error) {
 	if !t.session.hold(f.Hold) {
 		return 0, net.ErrClosed
 	}
+	if f.Flood != "" {
+		return 0, t.flood(strings.Repeat(f.Flood, 1+(64<<10)/len(f.Flood)))
+	}
 	if !f.On {
 		return 0, errCut
 	}
@@ -186,8 +211,19 @@ func (t *throttled) allow(n int) (int, error) {
 	return n, nil
 }
 
+// flood sends text until the client has had enough.
+func (t *throttled) flood(text string) error {
+	for {
+		_ = t.SetWriteDeadline(time.Now().Add(dataTimeout))
+		n, err := io.WriteString(t.TCPConn, text)
+		if t.moved += int64(n); err != nil {
+			return err
+		}
+	}
+}
+
 func (t *throttled) Write(p []byte) (written int, err error) {
-	for len(p) > 0 || t.fault != nil && t.moved >= t.fault.After {
+	for len(p) > 0 || t.fault != nil && t.fault.After >= 0 && t.moved >= t.fault.After {
 		n, err := t.allow(len(p))
 		if err != nil {
 			return written, err
@@ -254,7 +290,9 @@ func (c *session) store(p string, size, offset int64) string {
 		buf := make([]byte, 64<<10)
 		for {
 			n, err := conn.Read(buf)
-			c.srv.Tree.writeAt(p, buf[:n], offset)
+			if !c.srv.Tree.writeAt(p, buf[:n], offset, c.srv.opts.Space) {
+				return errFull
+			}
 			offset += int64(n)
 			if err == io.EOF {
 				return nil
@@ -283,6 +321,15 @@ func (c *session) list(_ string, cmd Command) string {
 			lines[i] = facts(f) + " " + name
 		default:
 			lines[i] = unixLine(f) + " " + name
+		}
+	}
+	if self, isDir := c.srv.Tree.Stat(cmd.Path); c.srv.opts.ListSelf && isDir && self.Dir {
+		switch cmd.Verb {
+		case "MLSD":
+			stamp := "modify=" + self.MTime.Format(stampLayout) + ";"
+			lines = append([]string{"type=cdir;" + stamp + " .", "type=pdir;" + stamp + " .."}, lines...)
+		case "LIST":
+			lines = append([]string{unixLine(self) + " .", unixLine(self) + " .."}, lines...)
 		}
 	}
 	if change := c.srv.opts.Listing; change != nil {

@@ -1,6 +1,7 @@
 package ftpscript
 
 import (
+	"io"
 	"sync"
 	"time"
 )
@@ -23,15 +24,20 @@ type Rule struct {
 	Swallow bool            // execute, never send the final reply; the session goes on
 	Final   string          // execute, but send this in place of the final reply
 	Hangup  bool            // execute, then reset the control connection, no final reply
+	Speak   Speak           // says the final reply, or what the rule has in place of it
+	Then    func(Command)   // called between the execution and the reply
 }
 
 // DataFault is what happens to a transfer's data connection.
 type DataFault struct {
-	After int64           // bytes that still pass
+	After int64           // bytes that still pass; -1 is all of it
 	Hold  <-chan struct{} // then wait until it is closed; and then
 	Reset bool            // reset the connection, else close it
 	Reply string          // final reply; "" is 426
 	On    bool            // go on with the transfer after Hold, instead of ending it
+	Flood string          // after After bytes of a download send this for ever, as long as it is taken
+	// Announce is what is said in place of the 150; nil is the 150.
+	Announce func(w io.Writer)
 }
 
 // Applied is a rule in force.

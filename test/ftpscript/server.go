@@ -33,12 +33,26 @@ type Options struct {
 	NoRenameOver bool
 	// MaxSessions caps sessions: one more is greeted with 421. 0 is no cap.
 	MaxSessions int
+	// MaxLogins caps sessions that are logged in: one more gets 530 for its
+	// password, as from ProFTPD. 0 is no cap.
+	MaxLogins int
+	// Space is how many bytes all files together may have; what would be beyond
+	// fails in the middle of the transfer with Full ("" is 452). 0 is no limit.
+	Space int64
+	Full  string
 	// Latency is how long after its arrival a command is answered at the
 	// earliest, as over a link with this round-trip time. Commands that arrive
 	// together are answered together.
 	Latency time.Duration
 	// Listing, if set, may change the lines of a listing of dir before they go out.
 	Listing func(verb, dir string, lines []string) []string
+	// PassiveHost is the address told by PASV; "" is the right one.
+	PassiveHost string
+	// DataFrom is the address that active data connections come from; "" is the
+	// server's.
+	DataFrom string
+	// ListSelf has listings name the directory itself and its parent.
+	ListSelf bool
 	// Greeting replaces the text of the greeting.
 	Greeting string
 	// Append is what APPE does.
@@ -73,12 +87,14 @@ type Server struct {
 	rules
 	record
 
-	mu       sync.Mutex // guards what follows
-	listener net.Listener
-	sessions map[*session]struct{}
-	opened   int            // sessions ever, numbers them
-	stopped  chan struct{}  // closed by Stop; renewed by Restart
-	running  sync.WaitGroup // one for each goroutine since the last start
+	mu          sync.Mutex // guards what follows
+	listener    net.Listener
+	maxSessions int
+	loggedIn    int
+	sessions    map[*session]struct{}
+	opened      int            // sessions ever, numbers them
+	stopped     chan struct{}  // closed by Stop; renewed by Restart
+	running     sync.WaitGroup // one for each goroutine since the last start
 }
 
 // Start runs a server until the test ends. If the test fails, the last commands
@@ -100,7 +116,7 @@ func Start(t testing.TB, o Options) *Server {
 
 // New starts a server outside of a test. The caller calls Stop.
 func New(o Options) (*Server, error) {
-	s := &Server{Host: "127.0.0.1", Tree: newTree(), opts: o, sessions: map[*session]struct{}{}}
+	s := &Server{Host: "127.0.0.1", Tree: newTree(), opts: o, maxSessions: o.MaxSessions, sessions: map[*session]struct{}{}}
 	s.record.changed = make(chan struct{})
 	return s, s.listen("127.0.0.1:0")
 }
@@ -193,20 +209,51 @@ func (s *Server) admit(conn *net.TCPConn) {
 		conn.Close()
 		return
 	}
-	if max := s.opts.MaxSessions; max > 0 && len(s.sessions) >= max {
+	if max := s.maxSessions; max > 0 && len(s.sessions) >= max {
 		fmt.Fprintf(conn, "421 There are too many connected users, please try later.\r\n")
 		conn.Close()
 		return
 	}
 	s.opened++
-	c := &session{srv: s, id: s.opened, conn: conn, stopped: s.stopped, killed: make(chan struct{}), cwd: "/"}
+	c := &session{srv: s, id: s.opened, conn: conn, stopped: s.stopped, killed: make(chan struct{}), gone: make(chan struct{}), cwd: "/"}
 	s.sessions[c] = struct{}{}
 	s.running.Go(func() {
 		c.serve()
 		s.mu.Lock()
+		if c.counted {
+			s.loggedIn--
+		}
 		delete(s.sessions, c)
 		s.mu.Unlock()
 	})
+}
+
+// SetMaxSessions changes MaxSessions; sessions under way stay.
+func (s *Server) SetMaxSessions(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.maxSessions = n
+}
+
+// logIn counts c as logged in; false when there are too many.
+func (s *Server) logIn(c *session) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if max := s.opts.MaxLogins; max > 0 && !c.counted && s.loggedIn >= max {
+		return false
+	}
+	if !c.counted {
+		c.counted = true
+		s.loggedIn++
+	}
+	return true
+}
+
+func (s *Server) full() string {
+	if s.opts.Full != "" {
+		return s.opts.Full
+	}
+	return "452 Insufficient storage space in system."
 }
 
 func (s *Server) refuses(verb string) bool { return slices.Contains(s.opts.Refuse, verb) }

@@ -20,6 +20,9 @@ type session struct {
 	stopped <-chan struct{} // closed when the server stops
 	killed  chan struct{}   // closed by kill, or when the session is over
 	once    sync.Once       // closes killed
+	gone    chan struct{}   // closed when the client has closed the control connection
+
+	counted bool // among srv.loggedIn; guarded by srv.mu
 
 	cwd      string
 	user     string // of USER
@@ -75,6 +78,7 @@ func (c *session) serve() {
 	go func() {
 		defer close(read)
 		defer close(lines)
+		defer close(c.gone)
 		for r := bufio.NewReader(c.conn); ; {
 			text, err := r.ReadString('\n')
 			if err != nil {
@@ -146,6 +150,9 @@ func (c *session) run(cmd Command, index int, execute func() string) bool {
 		reply = execute()
 		c.data.fault = nil
 	}
+	if rule.Then != nil {
+		rule.Then(cmd)
+	}
 	if rule.Hangup {
 		c.srv.answered(index, "(hung up instead of "+reply+")", c.moved)
 		reset(c.conn)
@@ -163,6 +170,10 @@ func (c *session) run(cmd Command, index int, execute func() string) bool {
 	}
 	// Recorded before it is sent: whoever got the reply finds it in the record.
 	c.srv.answered(index, reply, c.moved)
+	if rule.Speak != nil {
+		_ = c.conn.SetWriteDeadline(time.Time{}) // ends when the client goes, or with kill
+		return rule.Speak(c.conn, lineEnds(reply))
+	}
 	c.say(reply)
 	return !strings.HasPrefix(reply, "421")
 }
@@ -171,8 +182,10 @@ func (c *session) run(cmd Command, index int, execute func() string) bool {
 // noticed by the reader.
 func (c *session) say(reply string) {
 	_ = c.conn.SetWriteDeadline(time.Now().Add(30 * time.Second))
-	_, _ = io.WriteString(c.conn, strings.ReplaceAll(reply, "\n", "\r\n")+"\r\n")
+	_, _ = io.WriteString(c.conn, lineEnds(reply))
 }
+
+func lineEnds(reply string) string { return strings.ReplaceAll(reply, "\n", "\r\n") + "\r\n" }
 
 // wait waits until t; false when the session was killed meanwhile.
 func (c *session) wait(t time.Time) bool {

@@ -165,19 +165,32 @@ func (t *Tree) create(p string, offset int64) (reply string) {
 	return ""
 }
 
-// writeAt stores data as it comes in; a file removed meanwhile takes none.
-func (t *Tree) writeAt(p string, data []byte, offset int64) {
+// writeAt stores data as it comes in; a file removed meanwhile takes none. It
+// stores what fits and returns false once all files together have space bytes; 0 is
+// no limit.
+func (t *Tree) writeAt(p string, data []byte, offset, space int64) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	n := t.nodes[p]
 	if n == nil || n.dir {
-		return
+		return true
+	}
+	fits := true
+	if space > 0 {
+		left := space
+		for _, other := range t.nodes {
+			left -= int64(len(other.data))
+		}
+		if more := offset + int64(len(data)) - int64(len(n.data)); more > left {
+			data, fits = data[:max(0, int64(len(data))-(more-left))], false
+		}
 	}
 	if end := offset + int64(len(data)); end > int64(len(n.data)) {
 		n.data = append(n.data, make([]byte, end-int64(len(n.data)))...)
 	}
 	copy(n.data[offset:], data)
 	n.mtime = t.now()
+	return fits
 }
 
 func (t *Tree) delete(p string) (reply string) {
