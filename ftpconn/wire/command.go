@@ -112,11 +112,18 @@ func (c *Conn) Batch(cmds ...string) ([]Reply, error) {
 		bytes -= len(cmds[i])
 		replies = append(replies, r)
 		for _, l := range r.Lines {
-			held += len(l)
+			held += len(l) + perLine
 		}
 		if held > maxBatchBytes {
 			return replies, c.condemn(&Error{Fault: Garbage, Step: verbOf(cmds[i]), Sent: true, Err: errLongReply})
 		}
+	}
+	if err := c.check(verbOf(cmds[len(cmds)-1])); err != nil {
+		// One reply too many: which of them answers what, nobody can say.
+		if e := FaultOf(err); e != nil {
+			e.Sent = true
+		}
+		return replies, err
 	}
 	c.cfg.Traits.Segments(Proven)
 	return replies, nil
@@ -154,8 +161,7 @@ func (c *Conn) write(cmds ...string) error {
 func (c *Conn) readFor(cmd string) (Reply, error) {
 	r, err := c.readReply(verbOf(cmd))
 	if err == nil && r.Class() == 1 && !transfers(cmd) {
-		// A preliminary reply to a plain command: the real one follows.
-		r, err = c.readReply(verbOf(cmd))
+		r, err = c.afterPreliminary(verbOf(cmd))
 	}
 	if err == nil && (r.Code == 225 || r.Code == 226 || r.Code == 426) && !transfers(cmd) {
 		// The end of a transfer, told once too often: what answers this command
@@ -163,6 +169,20 @@ func (c *Conn) readFor(cmd string) (Reply, error) {
 		return r, c.condemn(&Error{Fault: Garbage, Step: verbOf(cmd), Sent: true, Reply: r, Err: errors.New("the reply belongs to a transfer")})
 	}
 	return r, err
+}
+
+// maxPreliminary bounds the preliminary replies ahead of a final one.
+const maxPreliminary = 8
+
+// afterPreliminary returns the final reply that a preliminary one has announced.
+func (c *Conn) afterPreliminary(step string) (Reply, error) {
+	for range maxPreliminary {
+		r, err := c.readReply(step)
+		if err != nil || r.Class() != 1 {
+			return r, err
+		}
+	}
+	return c.last, c.condemn(&Error{Fault: Garbage, Step: step, Sent: true, Reply: c.last, Err: errors.New("preliminary replies without end")})
 }
 
 func transfers(cmd string) bool {

@@ -78,23 +78,20 @@ func Dial(ctx context.Context, cfg Config) (*Conn, error) {
 	}
 	c.secure()
 	defer c.Bind(ctx)()
-	for {
-		r, err := c.readReply("greeting")
-		if err != nil {
-			c.Close()
-			return nil, err
-		}
-		if r.Class() == 1 { // 120: ready in some minutes
-			continue
-		}
-		if !r.OK() {
-			c.Close()
-			return nil, &Error{Fault: Closing, Step: "greeting", Reply: r}
-		}
-		c.greeting = r
-		cfg.Traits.greeting(r.Text())
-		return c, nil
+	r, err := c.readReply("greeting")
+	if err == nil && r.Class() == 1 { // 120: ready in some minutes
+		r, err = c.afterPreliminary("greeting")
 	}
+	if err == nil && !r.OK() {
+		err = &Error{Fault: Closing, Step: "greeting", Reply: r}
+	}
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	c.greeting = r
+	cfg.Traits.greeting(r.Text())
+	return c, nil
 }
 
 // secure is the one place where the control socket becomes what we talk

@@ -182,8 +182,8 @@ func (d *Data) Finish() (Reply, error) {
 		return d.c.last, d.broken
 	}
 	r, err := d.c.readReply(d.verb)
-	if err == nil && r.Class() == 1 {
-		r, err = d.c.readReply(d.verb) // some announce the transfer twice
+	if err == nil && r.Class() == 1 { // some announce the transfer twice
+		r, err = d.c.afterPreliminary(d.verb)
 	}
 	if err == nil && !r.OK() && r.Class() < 4 {
 		err = d.c.condemn(&Error{Fault: Garbage, Step: d.verb, Sent: true, Reply: r, Err: errors.New("no end of a transfer")})

@@ -13,6 +13,7 @@ const (
 	maxReplyLines = 4096
 	maxReplyBytes = 256 << 10
 	maxBatchBytes = 64 << 20 // the replies to a batch together
+	perLine       = 32       // what a line costs beside its bytes
 )
 
 // Reply is one answer of the server.

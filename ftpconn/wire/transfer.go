@@ -77,7 +77,11 @@ func (d *dialogue) run() (Outcome, error) {
 	d.segments = c.cfg.Traits.get(&c.cfg.Traits.segments)
 	d.preparedT = c.cfg.Traits.get(&c.cfg.Traits.prepared)
 	out, err := d.begin()
-	if err == nil && out.Data == nil && d.odd(out.Refusal.Code) {
+	if err == nil && out.Data == nil && out.Refusal.Class() < 4 && out.Refusal.Code != 0 {
+		// To EPSV, EPRT or REST: neither what was asked for nor a refusal.
+		err = c.condemn(&Error{Fault: Garbage, Step: verbOf(d.t.Verb), Sent: true, Reply: out.Refusal, Err: errors.New("an answer to something else")})
+		err = d.surprised(err)
+	} else if err == nil && out.Data == nil && d.odd(out.Refusal.Code) {
 		// Such a refusal may be of the trick and not of the command.
 		err = c.condemn(&Error{Fault: Lost, Step: verbOf(d.t.Verb), Sent: true, Reply: out.Refusal})
 		err = d.surprised(err)
