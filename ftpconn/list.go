@@ -1,11 +1,8 @@
 package ftpconn
 
 import (
-	"bufio"
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"regexp"
 	"strings"
 	"time"
@@ -14,13 +11,6 @@ import (
 	"ftpfs/ftpconn/listing"
 	"ftpfs/ftpconn/wire"
 )
-
-// What a listing may make us hold.
-const maxListLine = 64 << 10
-
-var maxList = bounds{lines: 5_000_000, bytes: 512 << 20}
-
-type bounds struct{ lines, bytes int }
 
 // List lists a directory as the server does it best: MLSD, else LIST -a, else
 // LIST, always of the directory just entered, so that no name is taken for a
@@ -92,20 +82,28 @@ func (ss *session) notListed(dir string, r wire.Reply) error {
 // LIST.
 func (ss *session) mlsd(dir string) ([]remote.Entry, error) {
 	var entries []remote.Entry
-	links := false
+	keep := keeper{}
+	links, self := false, false
 	err := ss.lines(dir, "MLSD", func(line string) error {
 		e, class, err := listing.ParseMLSx(octal(line))
 		if err != nil {
 			return err
 		}
 		if class == listing.IsEntry {
-			entries = append(entries, e)
+			entries = append(entries, keep.entry(e))
 			links = links || e.Type == remote.Symlink && e.Target == ""
 		}
+		self = self || class == listing.Noise && e.Type == remote.Dir
 		return nil
 	})
 	if err != nil {
 		return nil, err
+	}
+	switch k := ss.store.server.known(); {
+	case self && !k.mlsdSelf:
+		ss.store.server.learn(func(f *facts) { f.mlsdSelf = true })
+	case !self && len(entries) == 0 && k.mlsdSelf:
+		return nil, errBlank
 	}
 	if links {
 		if more, err := ss.ls(dir, false); err == nil {
@@ -138,6 +136,12 @@ func (ss *session) ls(dir string, exact bool) ([]remote.Entry, error) {
 		got, err := ss.lsWith(dir, "LIST -a")
 		_, no := refusal(err)
 		switch {
+		case err == nil && got.dots && !k.listSelf:
+			ss.store.server.learn(func(f *facts) { f.listSelf = true })
+		case err == nil && !got.dots && len(got.lines) == 0 && k.listSelf:
+			return nil, errBlank
+		}
+		switch {
 		case err == nil && (len(got.lines) > 1 || got.dots || len(got.lines) == 1 && !strings.HasSuffix(got.lines[0], " -a")):
 			return ss.timed(dir, got, exact)
 		case err != nil && (!no || ss.entered != dir):
@@ -160,6 +164,10 @@ func (ss *session) ls(dir string, exact bool) ([]remote.Entry, error) {
 	}
 	return ss.timed(dir, got, exact)
 }
+
+// errBlank is the success of a listing without a line, on a server that otherwise
+// names at least the directory itself.
+var errBlank = fault(remote.Protocol, "the listing is blank, where others name the directory itself")
 
 // lsOutput is what LIST gave.
 type lsOutput struct {
@@ -189,11 +197,17 @@ func (ss *session) lsWith(dir, verb string) (lsOutput, error) {
 // success.
 var truncated = regexp.MustCompile(`(?i)truncat|too many (files|entries|matches)|(output|listing) (was |is )?limited|incomplete|only the first`)
 
+// unopened is how vsftpd says that it could not read a directory, with 226.
+var unopened = regexp.MustCompile(`(?i)failed to open directory`)
+
 // lines enters dir and hands each line of its listing to f, in one segment
 // where the server stands it. A CWD that failed condemns what follows it: two
 // servers list the directory before, one answers that it is empty.
 func (ss *session) lines(dir, verb string, f func(line string) error) error {
 	ss.entered = ""
+	if err := ss.store.server.tooLong(dir); err != nil {
+		return err
+	}
 	out, err := ss.wire.Transfer(wire.Transfer{
 		Verb:  verb,
 		Ahead: []string{"CWD " + ss.path(dir)},
@@ -212,9 +226,20 @@ func (ss *session) lines(dir, verb string, f func(line string) error) error {
 	if out.Data == nil {
 		return &replyError{out.Refusal}
 	}
-	if err := scan(out.Data, maxList, f); err != nil {
+	budget := ss.store.budget()
+	defer budget.giveBack()
+	if err := scan(out.Data, budget, f); err != nil {
 		if wire.FaultOf(err) == nil {
-			out.Data.Abort()
+			if err2 := out.Data.Abort(); err2 != nil {
+				ss.store.log.Debug("no end of a listing that was given up", "because", err2)
+			}
+			if errors.As(err, new(tooMuch)) {
+				ss.store.server.noteTooLong(dir, err)
+			}
+			var re *remote.Error
+			if errors.As(err, &re) {
+				return re
+			}
 			return &remote.Error{Kind: remote.Protocol, Err: err}
 		}
 		if f := wire.FaultOf(err); f.Fault == wire.Stalled && out.Data.Abort() == nil {
@@ -232,43 +257,11 @@ func (ss *session) lines(dir, verb string, f func(line string) error) error {
 		}
 		return as(remote.Temporary, r)
 	}
+	if unopened.MatchString(r.Text()) {
+		return as(remote.Permission, r)
+	}
 	if truncated.MatchString(r.Text()) {
 		return &remote.Error{Kind: remote.Protocol, Code: r.Code, Text: r.Text(), Err: errors.New("the listing is not whole")}
 	}
 	return nil
-}
-
-// scan splits a listing into lines, each without its line end.
-func scan(r io.Reader, most bounds, f func(line string) error) error {
-	br := bufio.NewReaderSize(r, maxListLine)
-	bytes := 0
-	for n := 0; ; n++ {
-		b, err := br.ReadSlice('\n')
-		if err == bufio.ErrBufferFull {
-			return fmt.Errorf("a line of the listing is longer than %d bytes", maxListLine)
-		}
-		if err != nil && err != io.EOF {
-			return err
-		}
-		if bytes += len(b); bytes > most.bytes || n > most.lines {
-			return fmt.Errorf("the listing is longer than %d bytes or %d lines", most.bytes, most.lines)
-		}
-		if l := len(b); l > 0 {
-			if b[l-1] != '\n' {
-				return fmt.Errorf("the listing ends in the middle of a line: %.200q", b)
-			}
-			b = b[:l-1]
-			if l > 1 && b[l-2] == '\r' {
-				b = b[:l-2]
-			}
-		}
-		if len(b) > 0 {
-			if err := f(string(b)); err != nil {
-				return err
-			}
-		}
-		if err == io.EOF {
-			return nil
-		}
-	}
 }

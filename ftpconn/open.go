@@ -186,9 +186,17 @@ func (r *reader) Read(p []byte) (int, error) {
 			return 0, r.err
 		}
 	}
+	if r.expect != nil && r.expect.Size >= 0 {
+		p = p[:min(int64(len(p)), max(0, r.expect.Size-r.pos)+1)] // one more would tell
+	}
 	n, err := r.resp.Read(p)
 	r.pos += int64(n)
 	r.last = time.Now()
+	if r.expect != nil && r.expect.Size >= 0 && r.pos > r.expect.Size {
+		r.abort()
+		r.err = r.store.fail(r.task, fault(remote.Changed, "the server sends more than the %d bytes it told of", r.expect.Size))
+		return n - int(r.pos-r.expect.Size), r.err
+	}
 	if err == nil {
 		return n, nil
 	}

@@ -259,7 +259,7 @@ func (p *pool) dispatchLocked() {
 			old := p.idle[0]
 			p.idle = slices.Delete(p.idle, 0, 1)
 			delete(p.all, old)
-			p.store.spawn(old.wire.Quit)
+			p.store.quit(old)
 		}
 		p.dialing++
 		p.store.spawn(p.dial)
@@ -359,7 +359,7 @@ func (p *pool) add(ss *session) {
 		old := p.idle[0]
 		p.idle = slices.Delete(p.idle, 0, 1)
 		delete(p.all, old)
-		p.store.spawn(old.wire.Quit)
+		p.store.quit(old)
 	}
 	p.idle = append(p.idle, ss)
 	p.dispatchLocked()

@@ -134,9 +134,6 @@ func (pb *publishing) checkOurs(q inquiry, rs []wire.Reply) error {
 	}
 	e := a.Entry
 	if !a.found {
-		if a.absent {
-			return as(remote.NotExist, a.reply)
-		}
 		if err := pb.letGo(pb.ss.path(pb.tmp), nil); err != nil {
 			return err
 		}
@@ -198,12 +195,16 @@ func (pb *publishing) checkTheirs(q inquiry, rs []wire.Reply) (exists bool, err 
 // notMoved settles why RNFR was refused.
 func (ss *session) notMoved(from string, r wire.Reply) error {
 	kind := kindOf("rename", r)
-	if kind != remote.Unknown {
+	switch kind {
+	case remote.Unknown, remote.NotExist: // the latter may be the answer to something else
+	default:
 		return as(kind, r)
 	}
 	switch _, err := ss.look(from); {
 	case absent(err):
 		return as(remote.KindOf(err), r)
+	case err != nil && kind == remote.NotExist:
+		return err
 	case err != nil:
 		return keepFault(err, as(kind, r))
 	}

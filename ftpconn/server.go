@@ -13,7 +13,8 @@ import (
 type server struct {
 	mu sync.Mutex
 	facts
-	zone *time.Location // of LIST; nil: not known yet
+	zone *time.Location  // of LIST; nil: not known yet
+	long map[string]long // directories whose listing was too long
 }
 
 // facts are a copy-out view of server.
@@ -26,6 +27,8 @@ type facts struct {
 	mlst     bool              // MLST and MLSD, as advertised and not yet disproved
 	mlsdBad  bool              // MLSD was refused though advertised
 	listBare bool              // LIST takes no -a
+	mlsdSelf bool              // MLSD names the directory itself
+	listSelf bool              // and LIST -a does: a listing that is blank is then none
 	setTime  setTime
 	noChmod  bool            // SITE CHMOD was refused as unknown
 	append   wire.Trait      // Proven by a scratch file only

@@ -27,6 +27,7 @@ type Store struct {
 	pool   pool
 	health health
 	count  counters
+	listed atomic.Int64 // bytes held by listings under way
 }
 
 type counters struct {
@@ -69,12 +70,21 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// spawn runs f in a goroutine that Close waits for; not at all once closed.
-func (s *Store) spawn(f func()) {
+// spawn runs f in a goroutine that Close waits for; not at all once closed, which
+// it reports.
+func (s *Store) spawn(f func()) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.closed {
 		s.bg.Go(f)
+	}
+	return !s.closed
+}
+
+// quit ends a session that is nobody's any more. It does not block.
+func (s *Store) quit(ss *session) {
+	if !s.spawn(ss.wire.Quit) {
+		ss.wire.Close()
 	}
 }
 
@@ -138,7 +148,11 @@ func (s *Store) repeat(t task, err error, reused bool) bool {
 	if e == nil {
 		return false
 	}
-	safe := !e.Sent || t.again && (t.past == nil || !*t.past)
+	past := t.past != nil && *t.past
+	if past && t.class == upload {
+		return false // part of it may be there, also when a later command was not sent
+	}
+	safe := !e.Sent || t.again && !past
 	switch e.Fault {
 	case wire.Surprise:
 		return safe

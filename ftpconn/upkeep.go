@@ -69,14 +69,18 @@ func (p *pool) tend() {
 		switch {
 		case i < len(p.idle)-keepWarm && now.Sub(ss.last) >= closeAfter, now.Sub(ss.last) >= closeAll:
 			delete(p.all, ss)
-			p.store.spawn(ss.wire.Quit)
+			p.store.quit(ss)
 		case ss.ready == prepared:
 			ss.wire.Drop()
 			ss.ready = rested
 			kept = append(kept, ss)
 		default:
 			p.upkeep++
-			p.store.spawn(func() { p.keep(ss) })
+			if !p.store.spawn(func() { p.keep(ss) }) { // closing, and nobody else knows of it
+				p.upkeep--
+				delete(p.all, ss)
+				ss.wire.Close()
+			}
 		}
 	}
 	p.idle = kept
