@@ -60,7 +60,7 @@ func (p *pool) learn(f *full, late bool) bool {
 		if p.learned == 0 || n < p.learned {
 			p.store.log.Info("the server takes no more connections", "connections", n, "answer", f.err)
 		}
-		p.learned, p.learnedT = n, time.Now()
+		p.cappedLocked(n)
 		p.dialing--
 		p.dispatchLocked()
 		return true
@@ -73,6 +73,14 @@ func (p *pool) learn(f *full, late bool) bool {
 	return false
 }
 
+// cappedLocked notes that there can be n connections, for now.
+func (p *pool) cappedLocked(n int) {
+	if p.capWait = min(2*p.capWait, capMemory); p.learned == 0 {
+		p.capWait = capSoon
+	}
+	p.learned, p.capNext = n, time.Now().Add(p.capWait)
+}
+
 func (p *pool) wantedLocked() bool {
 	for c := range p.waiting {
 		if len(p.waiting[c]) > 0 {
@@ -82,11 +90,36 @@ func (p *pool) wantedLocked() bool {
 	return false
 }
 
-// How long a refused password is not tried again.
+// How long a refused password is not tried again. Servers ban after some failures in
+// some minutes; but a server whose directory of users was away for a moment says the
+// same words, so that a password that was right before gets two more chances soon.
 const (
 	authMemory  = 10 * time.Minute
 	authNoHurry = 30 * time.Minute // one that was never right
 )
+
+var authSoon = [...]time.Duration{15 * time.Second, time.Minute}
+
+var banWords = text(`\bban(ned|s)?\b|attempts|too many`)
+
+// banned says that the refusal is for what we did and not for the password.
+func banned(err error) bool {
+	var e *remote.Error
+	return errors.As(err, &e) && (e.Code == 421 || banWords.MatchString(e.Text))
+}
+
+// authWait is how long to believe the refusal that came after so many others in a row.
+func authWait(before int, everRight, banned bool) time.Duration {
+	switch {
+	case !everRight:
+		return authNoHurry
+	case banned: // each further try prolongs it
+		return authMemory
+	case before < len(authSoon):
+		return authSoon[before]
+	}
+	return authMemory
+}
 
 // refusedLocked remembers that the server refused the password, or what it says
 // so of: while other sessions with that very password are alive it is a limit, in
@@ -99,12 +132,14 @@ func (p *pool) refusedLocked(err error) {
 		}
 	}
 	if living == 0 {
-		p.auth, p.authT = err, time.Now()
+		p.auth, p.authNext = err, time.Now().Add(authWait(p.authTold, p.store.count.logins.Load() > 0, banned(err)))
+		p.authTold++
 		p.failLocked(err)
 		return
 	}
 	p.store.log.Warn("a further login was refused", "connections", living, "because", err)
-	p.learned, p.learnedT = max(1, len(p.all)), time.Now().Add(authMemory-capMemory)
+	p.learned, p.capWait = max(1, len(p.all)), capMemory
+	p.capNext = time.Now().Add(authMemory)
 	p.contentLocked()
 	p.dispatchLocked()
 }
@@ -143,7 +178,7 @@ func (p *pool) failed(err error) {
 	if busy > 0 || turned {
 		// Perhaps only new connections are limited: those at work go on, the
 		// next dialing comes with the next request.
-		p.learned, p.learnedT = max(1, len(p.all)), time.Now()
+		p.cappedLocked(max(1, len(p.all)))
 		p.contentLocked()
 		p.dispatchLocked()
 		p.mu.Unlock()

@@ -21,18 +21,23 @@ func (ss *session) checkBase() error {
 	case remote.Unknown, remote.Temporary, remote.NotExist:
 		// Servers that give no reason give none for a missing directory, and some
 		// say "no such directory" of a file.
-		e.Kind = remote.NotExist
-		if ss.base != "/" {
-			above := *ss
-			above.base = "/"
-			if got, err := above.stat(ss.base); err == nil {
-				e.Kind = remote.NotDir
-				if got.Type != remote.File {
-					e.Kind = remote.Permission
-				}
-			} else if wire.FaultOf(err) != nil {
-				return err
+		if ss.base == "/" {
+			if e.Kind != remote.Temporary {
+				e.Kind = remote.Permission
 			}
+			break
+		}
+		above := *ss
+		above.base = "/"
+		switch got, err := above.stat(ss.base); {
+		case absent(err):
+			e.Kind = remote.NotExist
+		case wire.FaultOf(err) != nil:
+			return err
+		case err == nil && got.Type == remote.File:
+			e.Kind = remote.NotDir
+		case e.Kind != remote.Temporary: // it is there, or nobody can tell
+			e.Kind = remote.Permission
 		}
 	}
 	e.Err = errors.New("directory " + ss.base)

@@ -19,9 +19,13 @@ const (
 	classes
 )
 
-// A cap learned from the server is tried again after this time: it may have
-// been other clients' doing, or our own connections not yet forgotten there.
-const capMemory = time.Minute
+// A cap learned from the server is tried again: it may have been other clients'
+// doing, or our own connections of before, not yet forgotten there. Each time that
+// fails the next comes later; what succeeds is soon followed by another.
+const (
+	capSoon   = 5 * time.Second
+	capMemory = time.Minute
+)
 
 // pool is the bounded set of sessions. Whoever frees capacity calls dispatch,
 // which wakes whoever may go on.
@@ -34,12 +38,14 @@ type pool struct {
 	dialing  int
 	upkeep   int // sessions taken out of idle for a moment by us
 	limit    int
-	learned  int       // the server's cap; 0: none met
-	learnedT time.Time // when
+	learned  int           // the server's cap; 0: none met
+	capNext  time.Time     // when one more is tried
+	capWait  time.Duration // until then, from the last time
 	busy     [classes]int
 	waiting  [classes][]*waiter
-	auth     error // the server refused the password
-	authT    time.Time
+	auth     error     // the server refused the password
+	authNext time.Time // when it is tried again
+	authTold int       // refusals in a row
 	closed   bool
 	tick     *time.Timer
 	uploads  map[*source]bool // under way, and such as may be cut
@@ -119,14 +125,8 @@ func (p *pool) refusesLocked() error {
 	if p.closed {
 		return fault(remote.Canceled, "closed")
 	}
-	if p.auth != nil {
-		memory := authMemory
-		if p.store.count.logins.Load() == 0 {
-			memory = authNoHurry
-		}
-		if time.Since(p.authT) < memory {
-			return p.auth
-		}
+	if p.auth != nil && time.Now().Before(p.authNext) {
+		return p.auth
 	}
 	return nil
 }
@@ -185,9 +185,9 @@ func (p *pool) release(ss *session, c class) {
 
 // capLocked is how many sessions there may be now.
 func (p *pool) capLocked() int {
-	if p.learned > 0 && time.Since(p.learnedT) > capMemory {
+	if p.learned > 0 && time.Now().After(p.capNext) {
 		p.learned++ // try one more
-		p.learnedT = time.Now()
+		p.capNext = time.Now().Add(p.capWait)
 		if p.learned >= p.limit {
 			p.learned = 0
 		}
@@ -345,7 +345,7 @@ func (p *pool) transferring() bool {
 // add takes in a new session.
 func (p *pool) add(ss *session) {
 	p.mu.Lock()
-	p.auth = nil
+	p.auth, p.authTold = nil, 0
 	if p.closed {
 		p.mu.Unlock()
 		ss.wire.Quit()
@@ -354,6 +354,7 @@ func (p *pool) add(ss *session) {
 	p.all[ss] = true
 	if p.learned > 0 {
 		p.learned = max(p.learned, len(p.all)) // this one was under way when another was refused
+		p.capWait = capSoon
 	}
 	if len(p.all) > p.limit && len(p.idle) > 0 { // a probe's may be one too many
 		old := p.idle[0]
