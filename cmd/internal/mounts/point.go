@@ -47,7 +47,7 @@ func Prepare(dir string, nonempty bool, dead func(Mount) bool) (string, error) {
 			return "", fmt.Errorf("%s holds dead ftpfs mounts that do not go away", dir)
 		case at.Ours():
 			abort(at)
-			if err := Detach(point); err != nil {
+			if err := Detach(point); err != nil && !errors.Is(err, unix.EINVAL) { // abort removed it, if nobody uses it
 				return "", fmt.Errorf("%s holds a dead ftpfs mount that cannot be removed: %w", dir, err)
 			}
 			if all, err = All(); err != nil {
