@@ -38,10 +38,21 @@ func flock(fsys FS, dir string) (*os.File, error) {
 		return nil, &LockedError{dir, strings.TrimSpace(string(holder[:n]))}
 	case err != nil:
 		f.Close()
-		return nil, fmt.Errorf("spool: lock: %w", err)
+		return nil, lockError(dir, err)
 	}
 	writeHolder(f, "")
 	return f, nil
+}
+
+// lockError says what to do where there are no locks, as on NFS without a lock daemon:
+// without one, two daemons could publish from one spool.
+func lockError(dir string, err error) error {
+	for _, none := range []error{syscall.ENOLCK, syscall.EOPNOTSUPP, syscall.ENOSYS} {
+		if errors.Is(err, none) {
+			return fmt.Errorf("spool: the file system of %s has no locks (%w); choose a place on a local disk", dir, err)
+		}
+	}
+	return fmt.Errorf("spool: lock: %w", err)
 }
 
 // SetHolder adds text, such as the mountpoint, to what others are told about the

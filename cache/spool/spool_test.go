@@ -338,3 +338,13 @@ func TestManyAtOnce(t *testing.T) {
 		t.Errorf("%d loaded", len(got))
 	}
 }
+
+func TestWithoutLocksTheErrorSaysWhatToDo(t *testing.T) {
+	err := lockError("/nfs/spool", &os.PathError{Op: "flock", Path: "/nfs/spool/lock", Err: syscall.ENOLCK})
+	if !strings.Contains(err.Error(), "local disk") || !errors.Is(err, syscall.ENOLCK) {
+		t.Errorf("got %v", err)
+	}
+	if err := lockError("/x", syscall.EIO); strings.Contains(err.Error(), "local disk") {
+		t.Errorf("for another reason: %v", err)
+	}
+}
