@@ -107,7 +107,7 @@ func umountHelper(a []string, out, errOut io.Writer) int {
 	if !*lazy && !*force && !dead(at.Mount) {
 		if socket, err = socketOf(at.Mount); err == nil {
 			var s control.Settled
-			r := control.Request{Op: control.OpSync, Path: "/", Stall: helperStall}
+			r := control.Request{Op: control.OpSync, Closed: true, Stall: helperStall}
 			err = control.Call(ctx, socket, r, func(json.RawMessage) {}, &s, at.Owner())
 		}
 		if ctx.Err() != nil {

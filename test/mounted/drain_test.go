@@ -299,3 +299,36 @@ func TestMaxDirtyAge(t *testing.T) {
 		eventually(t, "publish "+line, func() bool { got, _ := srv.Tree.Get("/log"); return string(got) == want })
 	}
 }
+
+// umount(8) calls its helper first: what is closed is sent, what is open is not, and a
+// mount in use stays.
+func TestUmountHelper(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("SKIPPED umount: it needs root")
+	}
+	srv, m := scripted(t, ftpscript.Options{})
+	helper := filepath.Join(mount.TempDir(t), "umount.fuse.ftpfs")
+	must(t, os.Symlink(program(t), helper))
+	f, err := os.Create(m.Path("half"))
+	must(t, err)
+	_, err = f.WriteString("half")
+	must(t, err)
+	put(t, m.Path("whole"), []byte("whole"))
+	if r := (mount.Command{}).Do(t, helper, m.Dir); r.Code != 32 || !strings.Contains(r.Err, "busy") {
+		t.Errorf("with a file open: %+v; want umount's 32", r)
+	}
+	if got, _ := srv.Tree.Get("/whole"); string(got) != "whole" {
+		t.Errorf("what was closed is not on the server: %q", got)
+	}
+	if got, there := srv.Tree.Get("/half"); there {
+		t.Errorf("half a file was published: %q", got)
+	}
+	must(t, f.Close())
+	if r := (mount.Command{}).Do(t, helper, m.Dir); r.Code != 0 || r.Err != "" {
+		t.Errorf("with nothing open: %+v", r)
+	}
+	m.AwaitEnd()
+	if got, _ := srv.Tree.Get("/half"); string(got) != "half" {
+		t.Errorf("on the server: %q", got)
+	}
+}

@@ -37,9 +37,10 @@ type Request struct {
 	// PathBytes carries Path when it is not UTF-8, which JSON would change.
 	PathBytes []byte `json:"path_bytes,omitempty"`
 
-	Limit time.Duration `json:"limit,omitempty"` // sync, unmount: wait this long at most; 0: no limit; <0: do not wait
-	Stall time.Duration `json:"stall,omitempty"` // sync, unmount: give up after no progress for so long; 0: never
-	Lazy  bool          `json:"lazy,omitempty"`  // unmount: also when busy, detaching
+	Limit  time.Duration `json:"limit,omitempty"`  // sync, unmount: wait this long at most; 0: no limit; <0: do not wait
+	Stall  time.Duration `json:"stall,omitempty"`  // sync, unmount: give up after no progress for so long; 0: never
+	Closed bool          `json:"closed,omitempty"` // sync of everything but what is open for writing
+	Lazy   bool          `json:"lazy,omitempty"`   // unmount: also when busy, detaching
 }
 
 // Settled is the end of a sync or unmount.

@@ -83,17 +83,17 @@ func (d *Daemon) leave() {
 	if err != nil {
 		d.log.Error("unmount", "error", err)
 	}
-	d.awaitUsers(nil) // what still holds it loses it with this process
+	d.awaitUsers(context.Background().Done()) // what still holds it loses it with this process
 }
 
-// awaitUsers waits a while until nobody holds the detached mount, or for a signal.
-func (d *Daemon) awaitUsers(sig <-chan os.Signal) {
+// awaitUsers waits a while until nobody holds the detached mount, or until stop.
+func (d *Daemon) awaitUsers(stop <-chan struct{}) {
 	t := time.NewTimer(leaveTime)
 	defer t.Stop()
 	select {
 	case <-d.mount.Done():
 	case <-t.C:
-	case <-sig:
+	case <-stop:
 	}
 }
 

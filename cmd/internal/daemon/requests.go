@@ -20,7 +20,14 @@ func (d *Daemon) handle(ctx context.Context, r control.Request, progress func(an
 	case control.OpStatus:
 		return d.status(), nil
 	case control.OpSync:
-		s, err := drain(ctx, d.tree, r.Path, bounds{r.Limit, r.Stall}, func(p cache.Progress) { progress(p) })
+		b, report := bounds{r.Limit, r.Stall}, func(p cache.Progress) { progress(p) }
+		var s control.Settled
+		var err error
+		if r.Closed {
+			s, err = drainClosed(ctx, d.tree, b, report)
+		} else {
+			s, err = drain(ctx, d.tree, r.Path, b, report)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -63,7 +70,8 @@ func (d *Daemon) status() control.Status {
 // waits may mount again. Until the unmount itself a client that goes away leaves
 // everything as it was.
 func (d *Daemon) unmount(ctx context.Context, r control.Request, progress func(any)) (any, error) {
-	_, err := drainClosed(ctx, d.tree, bounds{r.Limit, r.Stall}, func(p cache.Progress) { progress(p) })
+	b, report := bounds{r.Limit, r.Stall}, func(p cache.Progress) { progress(p) }
+	s, err := drainClosed(ctx, d.tree, b, report)
 	if err != nil && (ctx.Err() != nil || remote.KindOf(err) != remote.Canceled) {
 		return nil, err
 	}
@@ -77,7 +85,13 @@ func (d *Daemon) unmount(ctx context.Context, r control.Request, progress func(a
 			d.setAsked(false)
 			return nil, err
 		}
-		d.endBy(byRequest)
+		// The kernel tells of the last close after close(2) has returned: only now is
+		// everything closed that was, and detached users have had their last words.
+		d.awaitUsers(ctx.Done())
+		if s.GaveUp == "" {
+			_, _ = drainClosed(ctx, d.tree, b, report)
+		}
+		d.endNow()
 	}
 	select {
 	case <-d.settled:
@@ -86,7 +100,7 @@ func (d *Daemon) unmount(ctx context.Context, r control.Request, progress func(a
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	s := d.final
+	s = d.final
 	s.Unmounted, s.PID = true, os.Getpid()
 	return s, nil
 }
@@ -116,7 +130,7 @@ func (d *Daemon) release(ctx context.Context) (any, error) {
 	case phase == phaseDetached && open > 0: // to cut them off would leave half files
 		return nil, fmt.Errorf("it was unmounted lazily, and programs still have %s open for writing", debt.Files(open))
 	}
-	d.endBy(byRelease)
+	d.endNow()
 	select {
 	case <-d.settled:
 		return struct{}{}, nil
@@ -125,9 +139,9 @@ func (d *Daemon) release(ctx context.Context) (any, error) {
 	}
 }
 
-func (d *Daemon) endBy(e ending) {
+func (d *Daemon) endNow() {
 	select {
-	case d.end <- e:
+	case d.end <- struct{}{}:
 	default: // it is ending already
 	}
 }

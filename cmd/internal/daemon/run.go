@@ -70,21 +70,19 @@ func (d *Daemon) run(sig <-chan os.Signal) string {
 	if d.id == 0 {
 		vanished = nil
 	}
+	done := d.mount.Done()
 	for {
 		select {
 		case s := <-sig:
 			d.log.Info("stopping", "signal", s.String())
 			go exitOn(sig, d)
 			return d.stop()
-		case <-d.mount.Done():
-			if d.asked() { // our own doing, and drained before
-				return d.finish()
+		case <-done:
+			if !d.asked() {
+				return d.unmounted(sig)
 			}
-			return d.unmounted(sig)
-		case e := <-d.end:
-			if e == byRequest {
-				d.awaitUsers(sig)
-			}
+			done = nil // our own doing; the request goes on to d.end
+		case <-d.end:
 			return d.finish()
 		case err := <-vanished:
 			vanished = nil

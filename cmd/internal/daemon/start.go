@@ -35,7 +35,7 @@ type Daemon struct {
 	since time.Time       // immutable
 	note  string          // immutable: what was odd about the start; "" is nothing
 
-	end chan ending // why Run should end; capacity 1, the first counts
+	end chan struct{} // asks run to end; capacity 1
 
 	mu      sync.Mutex // guards what follows
 	phase   string     // as control.Status shows it
@@ -45,14 +45,6 @@ type Daemon struct {
 
 	unmounting bool // by ftpfs unmount
 }
-
-// ending says who ended the mount.
-type ending int
-
-const (
-	byRequest ending = iota // ftpfs unmount: drained and unmounted
-	byRelease               // the next mount wants the spool
-)
 
 // Phases.
 const (
@@ -65,7 +57,7 @@ const (
 // error is an *Error, one line. ctx bounds the waiting for the server.
 func Start(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 	raiseLimits()
-	d := &Daemon{cfg: cfg, since: time.Now(), phase: phaseMounted, end: make(chan ending, 1), settled: make(chan struct{})}
+	d := &Daemon{cfg: cfg, since: time.Now(), phase: phaseMounted, end: make(chan struct{}, 1), settled: make(chan struct{})}
 	var undo []func()
 	defer func() {
 		if err == nil {
