@@ -23,7 +23,8 @@
 //	             between two records; replay.go reading it all back at start
 //	jobs.go      when a file is published, and what follows a failure; publish.go:
 //	             upload.go sends it, then check, rename over; conflict.go when theirs changed, and
-//	             where the server cannot replace; temp.go our names on the server
+//	             where the server cannot replace; temp.go our names on the server;
+//	             tail.go appending to the server's file what a file only grew by
 //	space.go     the bounds on disk: writes wait for spool, clean content is evicted
 //	sync.go      waiting for all to be on the server; status.go; settle.go
 //

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"time"
 
 	"ftpfs/cache/remote"
 	"ftpfs/cache/spool"
@@ -353,7 +354,7 @@ func (s *shipment) appended(path string, now remote.Entry) error {
 	}
 	done := remote.Published{Entry: now, TimeSet: err == nil, ModeSet: err == nil}
 	if err == nil {
-		done.Entry.MTime, done.Entry.MGrain = mtime, max(now.MGrain, 1)
+		done.Entry.MTime, done.Entry.MGrain = mtime, time.Second
 	} else if e, serr := t.store.Stat(t.ctx, path); serr == nil && e.Size == s.size {
 		done.Entry = e
 	} else {

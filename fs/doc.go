@@ -13,7 +13,8 @@
 //     ENOENT, all doubt is EIO or ETIMEDOUT, and a listing that the server cannot
 //     confirm ends with EIO. TestDeadServerIsNeverENOENT
 //  3. Nobody sees half a file: a name on the server has its old content or its
-//     new one, whole. TestNobodySeesHalfAFile
+//     new one, whole; but a large file that only grew is appended to there.
+//     TestNobodySeesHalfAFile
 //  4. Nothing hangs: every wait has a deadline, Ctrl-C ends one at once (save a
 //     buffered read, which the kernel does not interrupt), and a server that is
 //     down fails calls in milliseconds. TestNothingHangs

@@ -84,40 +84,52 @@ func (s *Store) noAppend() {
 
 // proveAppend shows on a scratch file in dir that APPE appends, and remembers it. A
 // server that was seen not to, or that lets no scratch file be made, is Unsupported;
-// only the former is remembered.
+// only the former is remembered. A listing under way may sweep a scratch file away in
+// the middle: a server is seen not to append twice.
 func (ss *session) proveAppend(dir string) error {
+	swept, err := ss.tryAppend(dir, true)
+	if swept {
+		_, err = ss.tryAppend(dir, false)
+	}
+	return err
+}
+
+func (ss *session) tryAppend(dir string, again bool) (bool, error) {
 	s := ss.store
 	name := fmt.Sprintf(".ftpfs-%su%08x", s.cfg.MountTag, rand.Uint32())
 	full := ss.path(path.Join(dir, name))
 	err := ss.stor(full, strings.NewReader("ab"), false)
 	if r, no := refusal(err); no {
-		return as(remote.Unsupported, r)
+		return false, as(remote.Unsupported, r)
 	} else if err != nil {
-		return err
+		return false, err
 	}
 	proof := ss.appended(full)
 	if wire.FaultOf(proof) != nil {
-		return proof // nobody knows; the leftover is swept as any upload's
+		return false, proof // nobody knows; the leftover is swept as any upload's
 	}
 	err = ss.dele(full)
 	if _, no := refusal(err); no {
 		s.log.Debug("a scratch file is left on the server", "path", path.Join(dir, name))
 	} else if err != nil {
-		return err
+		return false, err
 	}
 	if r, no := refusal(proof); no && r.Class() == 4 && r.Code != 451 {
 		if e := refused("upload", r); e.Kind != remote.Unknown {
-			return e
+			return false, e
 		}
-		return as(remote.Temporary, r)
+		return false, as(remote.Temporary, r)
+	}
+	if _, no := refusal(proof); proof != nil && !no && again {
+		return true, proof
 	}
 	if proof != nil {
 		s.noAppend()
 		s.log.Info("the server does not append; files that grew are sent whole", "because", proof)
-		return &remote.Error{Kind: remote.Unsupported, Err: proof}
+		return false, &remote.Error{Kind: remote.Unsupported, Err: proof}
 	}
 	s.server.learn(func(f *facts) { f.append = wire.Proven })
-	return nil
+	return false, nil
 }
 
 // appended adds one byte to a scratch file of two and reads it back.
