@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"context"
 	"errors"
 	"os"
 	"path"
@@ -9,7 +8,6 @@ import (
 	"time"
 
 	"ftpfs/cache/remote"
-	"ftpfs/cache/spool"
 )
 
 // errConflict: ours was published beside theirs.
@@ -23,6 +21,10 @@ func (s *shipment) theirs(temp string, p remote.Publish) (remote.Published, erro
 	now, err := t.store.Stat(t.ctx, p.Path)
 	switch {
 	case remote.Is(err, remote.NotExist):
+		if t.steppedAside(p.Path) {
+			return remote.Published{}, &remote.Error{Op: "publish", Path: p.Path, Kind: remote.Temporary,
+				Text: "its old version stepped aside, and is to be put back first"}
+		}
 		gone := p.Expect != nil
 		p.Expect = nil
 		done, err := t.store.Publish(t.ctx, temp, p)
@@ -111,78 +113,4 @@ func (s *shipment) keptBeside(theirs remote.Entry, beside remote.Publish, ours r
 	t.mu.Unlock()
 	s.published(ours, beside)
 	t.tellGone(dir, old)
-}
-
-// replaceByBackup renames from over to on a server that cannot replace: the old file
-// steps aside, and back if the rest fails. For a moment the name is absent.
-func (t *Tree) replaceByBackup(ctx context.Context, from, to string) error {
-	return t.withBackup(ctx, to, func() error { return t.store.Rename(ctx, from, to) })
-}
-
-func (t *Tree) publishByBackup(ctx context.Context, temp string, p remote.Publish) (done remote.Published, err error) {
-	p.Expect = nil // it was as expected, and steps aside
-	err = t.withBackup(ctx, p.Path, func() (err error) {
-		done, err = t.store.Publish(ctx, temp, p)
-		return err
-	})
-	return done, err
-}
-
-func (t *Tree) withBackup(ctx context.Context, to string, replace func() error) error {
-	switch now, err := t.store.Stat(ctx, to); { // a directory would step aside just as well
-	case err == nil && now.Type == remote.Dir:
-		return &remote.Error{Op: "replace", Path: to, Kind: remote.IsDir}
-	case err != nil && !surelyGone(err):
-		return err
-	}
-	t.mu.Lock()
-	backup := join(path.Dir(to), t.newTemp('o'))
-	t.mu.Unlock()
-	intent := spool.Intent{From: to, To: backup, At: time.Now()}
-	if err := t.spool.PutIntent(&intent); err != nil {
-		return err
-	}
-	err := t.store.Rename(ctx, to, backup)
-	if err == nil {
-		if err = replace(); err == nil {
-			err = t.store.Remove(ctx, backup)
-			if err == nil || remote.Is(err, remote.NotExist) {
-				return t.spool.DropIntent(intent.Seq)
-			}
-			t.cfg.Log.Warn("the old version of a replaced file is left on the server", "path", backup, "err", err)
-			return nil // the intent stays: the next start removes it
-		}
-		if back := t.store.Rename(ctx, backup, to); back != nil {
-			t.cfg.Log.Error("a file could not be replaced nor put back; it is on the server under another name, and put back at the next start",
-				"path", to, "now", backup, "err", back)
-			return err // the intent stays
-		}
-	} else if undecided(err) {
-		return err // the intent stays: nobody knows whether it stepped aside
-	}
-	if drop := t.spool.DropIntent(intent.Seq); drop != nil {
-		t.cfg.Log.Warn("cannot drop the record of a finished rename", "err", drop)
-	}
-	return err
-}
-
-// settleBackup finishes, at start, a replacement that was broken off.
-func (t *Tree) settleBackup(to, backup string) error {
-	old, err := t.store.Stat(t.ctx, backup)
-	switch {
-	case surelyGone(err):
-		return nil
-	case err != nil:
-		return err
-	case old.Type == remote.Dir:
-		t.cfg.Log.Error("a directory stepped aside where a file was to be replaced; it is left under its other name", "path", to, "now", backup)
-		return nil
-	}
-	switch _, err = t.store.Stat(t.ctx, to); {
-	case err == nil:
-		return t.store.Remove(t.ctx, backup)
-	case surelyGone(err):
-		return t.store.Rename(t.ctx, backup, to)
-	}
-	return err
 }

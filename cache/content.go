@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"sync"
+	"time"
 
 	"ftpfs/cache/ranges"
 	"ftpfs/cache/remote"
@@ -30,6 +31,8 @@ type content struct {
 	size    int64 // -1: unknown until a stream found the end
 	have    ranges.Set
 	dirty   ranges.Set
+	unsure  ranges.Set // fetched, the last of it at filled, and nobody has said since that ver was still there
+	filled  time.Time
 	spooled bool  // f is in the spool
 	held    int64 // bytes counted against the cache's bound
 	stale   bool
@@ -69,10 +72,13 @@ func (c *content) version() remote.Version {
 	return c.ver
 }
 
-// learn takes in a more exact description of the same version.
-func (c *content) learn(v remote.Version) {
+// learn takes in a more exact description of the same version, as of time at.
+func (c *content) learn(v remote.Version, at time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if at.After(c.filled) {
+		c.unsure = ranges.Set{}
+	}
 	if c.ver.Size < 0 {
 		c.ver.Size = v.Size
 	}
@@ -147,6 +153,9 @@ func (c *content) fill(off int64, p []byte) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.stale {
+		return changedWhileRead(c)
+	}
 	end := off + int64(len(p))
 	for at := off; ; {
 		r, ok := c.missingLocked(at, end)
@@ -157,9 +166,13 @@ func (c *content) fill(off int64, p []byte) error {
 			return err
 		}
 		c.have.Add(r.Off, r.End)
+		if !c.spooled {
+			c.unsure.Add(r.Off, r.End)
+		}
 		c.filledLocked(r.Len())
 		at = r.End
 	}
+	c.filled = time.Now()
 	c.broadcastLocked()
 	return nil
 }
@@ -329,6 +342,31 @@ func (c *content) retire() {
 	}
 	c.broadcastLocked()
 	c.mu.Unlock()
+}
+
+// lose retires the content of a file that somebody else replaced or removed. What was
+// fetched since the server last said that it was the old one may be of the new one
+// already, if that was written in place: it is not served any more.
+func (c *content) lose() {
+	c.mu.Lock()
+	if !c.spooled {
+		for _, r := range c.unsure.Ranges() {
+			c.have.Remove(r.Off, r.End)
+		}
+	}
+	c.mu.Unlock()
+	c.retire()
+}
+
+// endFetching retires the content, unless all of it is held: the name that the rest
+// would be fetched under is gone, or another file's.
+func (c *content) endFetching() {
+	c.mu.Lock()
+	whole := c.wholeLocked()
+	c.mu.Unlock()
+	if !whole {
+		c.retire()
+	}
 }
 
 func (c *content) isStale() bool {

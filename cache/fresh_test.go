@@ -3,6 +3,8 @@ package cache
 import (
 	"bytes"
 	"context"
+	"errors"
+	"syscall"
 	"testing"
 	"time"
 
@@ -80,4 +82,81 @@ func (m *mount) ino(p string) uint64 {
 	m.must(err)
 	defer m.Forget(n)
 	return n.Ino()
+}
+
+// A large file that somebody reads is removed, or replaced: that does not wait for all
+// of it to be fetched. The reader has what is held and then ESTALE, never an early end.
+func TestRemovingALargeOpenFileDoesNotFetchIt(t *testing.T) {
+	for _, how := range []string{"remove", "rename over"} {
+		store := mem.New(mem.Options{})
+		m := mountMem(t, store, nil)
+		size := int64(4 * keepBelow)
+		m.must(store.Disk().WriteFile("/f", make([]byte, size)))
+		m.must(store.Disk().WriteFile("/small", []byte("kept whole")))
+		m.must(store.Disk().WriteFile("/other", []byte("other")))
+		h, err := m.openAt("/f", OpenFlags{Read: true})
+		m.must(err)
+		p := make([]byte, 4096)
+		_, err = h.ReadAt(context.Background(), p, 0)
+		m.must(err)
+		if how == "remove" {
+			m.must(m.remove("/f"))
+		} else {
+			m.must(m.rename("/other", "/f"))
+		}
+		if got, _ := store.Bytes(); got > size/2 {
+			t.Errorf("%s fetched %d bytes of %d", how, got, size)
+		}
+		_, err = h.ReadAt(context.Background(), p, 0)
+		m.must(err)
+		_, err = h.ReadAt(context.Background(), p, size-4096)
+		m.wantKind(err, remote.Changed)
+		if a, err := m.GetAttr(context.Background(), h.file.node); err != nil || a.Size != size {
+			t.Errorf("%s: attributes of the open file: %+v, %v", how, a, err)
+		}
+		h.Release()
+
+		small, err := m.openAt("/small", OpenFlags{Read: true})
+		m.must(err)
+		m.must(m.remove("/small"))
+		n, err := small.ReadAt(context.Background(), p, 0)
+		if err != nil || string(p[:n]) != "kept whole" {
+			t.Errorf("a small file that was open: %q, %v", p[:n], err)
+		}
+		small.Release()
+	}
+}
+
+// A file on the server is renamed over one that somebody has just changed there.
+func TestRenameOverAChangedFileIsRefusedOnce(t *testing.T) {
+	store := mem.New(mem.Options{})
+	m := mountMem(t, store, nil)
+	m.must(store.Disk().WriteFile("/mine", []byte("mine")))
+	m.must(store.Disk().WriteFile("/doc", []byte("old")))
+	m.wantRead("/mine", "mine")
+	m.wantRead("/doc", "old")
+	m.must(store.Disk().WriteFile("/doc", []byte("their change")))
+	if err := m.rename("/mine", "/doc"); !errors.Is(err, syscall.EBUSY) {
+		t.Errorf("rename over a change that was never seen: %v, want EBUSY", err)
+	}
+	m.onServer("/doc", "their change")
+	m.onServer("/mine", "mine")
+	m.wantRead("/doc", "their change")
+	m.must(m.rename("/mine", "/doc"))
+	m.onServer("/doc", "mine")
+}
+
+// A directory with an open file in it is removed on the server.
+func TestWriteBelowARemovedDirectoryIsRefused(t *testing.T) {
+	store := mem.New(mem.Options{})
+	m := mountMem(t, store, func(c *Config) { c.DirCacheTime = time.Nanosecond })
+	m.must(store.Disk().Mkdir("/d"))
+	m.must(store.Disk().WriteFile("/d/f", []byte("one")))
+	h, err := m.openAt("/d/f", OpenFlags{Write: true})
+	m.must(err)
+	defer h.Release()
+	m.must(store.Disk().RemoveAll("/d"))
+	m.names("/")
+	_, err = h.WriteAt(context.Background(), []byte("two"), 0)
+	m.wantKind(err, remote.Changed)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -47,15 +48,19 @@ func TestARenameThatWasNotIsNotTakenForDone(t *testing.T) {
 		m.must(m.write("/to", []byte("the target")))
 		m.must(m.write("/from", []byte("the source")))
 		m.sync()
+		var asked atomic.Bool // for the rename
 		broken := errors.New("no upload now")
 		store.Hook(func(op, _ string) error {
 			switch op {
 			case mem.OpWrite:
 				return &remote.Error{Kind: remote.Temporary, Err: broken}
 			case mem.OpRename:
+				asked.Store(true)
 				return &remote.Error{Kind: remote.Down}
 			case mem.OpStat:
-				return &remote.Error{Kind: remote.Timeout}
+				if asked.Load() {
+					return &remote.Error{Kind: remote.Timeout}
+				}
 			}
 			return nil
 		})

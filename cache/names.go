@@ -226,6 +226,9 @@ func (t *Tree) Unlink(ctx context.Context, dir *Node, name string) error {
 	if n.typ == remote.Dir {
 		return &remote.Error{Op: "remove", Path: t.PathOf(n), Kind: remote.IsDir}
 	}
+	if err := t.keepForHandles(ctx, n); err != nil {
+		return err
+	}
 	return t.do(ctx, "remove", n, func(ctx context.Context) error { return t.unlink(ctx, dir, n, name) }, dir)
 }
 
@@ -258,9 +261,7 @@ func (t *Tree) unlink(ctx context.Context, dir, n *Node, name string) error {
 		if f.neverSent() {
 			return t.unlinkUnsent(f, dir, name)
 		}
-		if err := f.keepForHandles(ctx); err != nil {
-			return err
-		}
+		f.remember()
 	}
 	if err := t.store.Remove(ctx, t.PathOf(n)); err != nil {
 		t.doubtAfter(err, dir)
@@ -336,24 +337,49 @@ func (f *File) dropRecordLocked(now func()) error {
 	return t.spool.Drop(id)
 }
 
-// keepForHandles makes sure that whoever has f open can go on reading it after its
-// name is gone.
-func (f *File) keepForHandles(ctx context.Context) error {
-	t := f.node.tree
+// keepBelow is how much is fetched of a file that is about to lose its name, for those
+// who have it open.
+const keepBelow = 16 << 20
+
+// keepForHandles fetches the rest of a file that is open, before its name goes, so that
+// whoever reads it can go on: as long as that is not much, and the caller waits. Of a
+// larger one what is held can still be read, and the rest is ESTALE.
+func (t *Tree) keepForHandles(ctx context.Context, n *Node) error {
 	t.mu.Lock()
-	c := f.cur
-	open := f.handles > 0 && c != nil
-	if open && !f.owed {
-		f.size, f.mtime = f.node.ent.size, f.node.ent.time()
+	f := n.file
+	if f == nil || f.handles == 0 || f.cur == nil {
+		t.mu.Unlock()
+		return nil
 	}
+	c := f.cur
 	t.mu.Unlock()
-	if !open {
+	c.mu.Lock()
+	much := c.size-c.have.Len() > keepBelow
+	c.mu.Unlock()
+	if much {
 		return nil
 	}
 	if err := c.fetchAll(ctx); err != nil && !remote.Is(err, remote.Changed) && !remote.Is(err, remote.NotExist) {
 		return err
 	}
 	return nil
+}
+
+// remember takes down the attributes of a file that is open and about to lose its name,
+// for those who have it open.
+func (f *File) remember() {
+	t := f.node.tree
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if f.handles > 0 && f.cur != nil {
+		f.rememberLocked()
+	}
+}
+
+func (f *File) rememberLocked() {
+	if !f.owed {
+		f.size, f.mtime = f.node.ent.size, f.node.ent.time()
+	}
 }
 
 // freezeFor freezes f for a change of its name. A publication under way is waited

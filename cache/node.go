@@ -215,8 +215,12 @@ func (t *Tree) detachLocked(n *Node) {
 		delete(n.parent.kids, n.name)
 		t.inos.clear(t.inos.place(n.parent.ino, n.name))
 	}
-	if f := n.file; f != nil && f.cur != nil && f.handles == 0 {
+	switch f := n.file; {
+	case f == nil || f.cur == nil:
+	case f.handles == 0:
 		f.dropContentLocked()
+	default:
+		f.cur.endFetching()
 	}
 	t.releaseLocked(n)
 }
@@ -226,11 +230,14 @@ func (t *Tree) detachLocked(n *Node) {
 // writes, which would go nowhere. The name is another inode from now on: the kernel
 // keeps one set of pages for an inode, and two versions in it would be mixed.
 func (t *Tree) lostLocked(n *Node) {
+	for _, k := range n.kids {
+		t.lostLocked(k)
+	}
 	if f := n.file; f != nil && f.handles > 0 && f.cur != nil && !f.owed && !n.removed {
-		f.size, f.mtime = n.ent.size, n.ent.time()
+		f.rememberLocked()
 		t.disk.forgetLocked(f)
-		f.cur.retire()
 		t.tellGone(n.parent, n.name)
+		defer f.cur.lose()
 	}
 	t.detachLocked(n)
 }

@@ -216,7 +216,7 @@ func (t *Tree) learnLocked(n *Node, e entry, at time.Time) {
 		if f.cur.version().Differs(e.version()) {
 			f.staleLocked()
 		} else {
-			f.cur.learn(e.version())
+			f.cur.learn(e.version(), at)
 		}
 	}
 	if !n.removed {

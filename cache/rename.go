@@ -2,8 +2,10 @@ package cache
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -59,6 +61,11 @@ func (t *Tree) Rename(ctx context.Context, from *Node, name string, to *Node, ne
 	}
 	if err := m.allowed(ctx, noReplace); err != nil {
 		return err
+	}
+	if dst != nil {
+		if err := t.keepForHandles(ctx, dst); err != nil {
+			return err
+		}
 	}
 	return t.do(ctx, "rename", src, m.run, dst, from, to)
 }
@@ -153,16 +160,47 @@ func (m *move) run(ctx context.Context) error {
 		return err
 	}
 	if m.dst != nil && m.dst.typ == remote.File {
-		if err := m.dst.file.keepForHandles(ctx); err != nil {
-			m.release()
-			return err
-		}
+		m.dst.file.remember()
 	}
 	if m.src.file != nil && m.src.file.neverSent() {
 		defer m.release()
 		return m.local()
 	}
+	if err := m.seen(ctx); err != nil {
+		m.release()
+		return err
+	}
 	return m.onServer(ctx)
+}
+
+// seen makes sure that a file which is about to be replaced on the server is the one
+// that was last listed here. Somebody's change since then is not overwritten: the
+// rename fails, and the next one knows. (EBUSY, as the kernel tries again at ESTALE.)
+func (m *move) seen(ctx context.Context) error {
+	t := m.tree
+	if m.dst == nil || m.dst.typ == remote.Dir {
+		return nil
+	}
+	t.mu.Lock()
+	owed, known, path := m.dst.owedLocked(), m.dst.ent.version(), m.dst.pathLocked()
+	t.mu.Unlock()
+	if owed {
+		return nil // its own base is looked at when it is published
+	}
+	now, err := t.store.Stat(ctx, path)
+	switch {
+	case surelyGone(err):
+		return nil
+	case err != nil:
+		return err
+	case now.Type == m.dst.typ && !(now.Type == remote.File && known.Differs(now.Version())):
+		return nil
+	}
+	t.mu.Lock()
+	t.doubtLocked(m.to)
+	t.mu.Unlock()
+	t.cfg.Log.Warn("a file was not renamed over another one that somebody had just changed on the server", "path", path)
+	return fmt.Errorf("rename over %s: changed on the server since it was listed: %w", path, syscall.EBUSY)
 }
 
 // local renames a file that the server does not know. It adopts the version of what

@@ -201,17 +201,8 @@ func (t *Tree) nodeAtLocked(p string, typ remote.EntryType) *Node {
 // the records, those that were found at start, in line. False: the tree is closing.
 func (t *Tree) settleIntent(in *spool.Intent, recs []spool.Record) bool {
 	if isTemp(path.Base(in.To)) {
-		for wait := time.Second; ; wait = min(2*wait, 30*time.Second) {
-			err := t.settleBackup(in.From, in.To)
-			if err == nil {
-				break
-			}
-			t.cfg.Log.Warn("cannot settle a replacement that was broken off; it will be tried again", "path", in.From, "old version", in.To, "err", err)
-			select {
-			case <-t.ctx.Done():
-				return false
-			case <-time.After(wait):
-			}
+		if !t.settleReplacement(in) {
+			return false
 		}
 	} else {
 		done, known := t.settleRename(in.From, in.To, nil)
