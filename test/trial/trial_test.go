@@ -50,10 +50,10 @@ type scale struct {
 func TestTrial(t *testing.T) {
 	mount.Need(t, "rsync", "diff")
 	// A small trial also has a kill in the middle of what takes a while.
-	s := scale{large: 3, medium: 8, small: 120, unit: 8 << 20, silence: 8 * time.Second, bwlimit: "6m",
+	s := scale{large: 3, medium: 8, small: 60, unit: 8 << 20, silence: 5 * time.Second, bwlimit: "6m",
 		line: link.Options{RTT: 20 * time.Millisecond, Rate: 200e6}}
 	if *full {
-		s.large, s.medium, s.small, s.unit = 5, 40, 1500, 128<<20
+		s.large, s.medium, s.small, s.unit = 5, 40, 1000, 128<<20
 		s.silence, s.bwlimit = time.Minute, "7m"
 	}
 	begun := time.Now()
