@@ -192,6 +192,7 @@ func (s *Spool) groupSync() error {
 	if err := s.writeMark(m); err != nil {
 		return err
 	}
+	s.ballast()
 	s.mu.Lock()
 	s.onDisk = m.OnDisk
 	s.spare = append(s.spare, s.unripe[:ripe]...)

@@ -18,7 +18,14 @@ import (
 //   - if held bytes are given up, which the caller is about to cut off, the old
 //     record must not come back, and Put is durable.
 func (s *Spool) Put(r *Record) error {
-	if err := s.put(r, false); err != nil {
+	put := func() error { return s.put(r, false) }
+	err := error(nil)
+	if r.Open {
+		err = put()
+	} else {
+		err = s.lightened(put)
+	}
+	if err != nil {
 		return fmt.Errorf("spool: put %q: %w", r.Path, err)
 	}
 	return nil

@@ -43,6 +43,9 @@ type Spool struct {
 	stop    chan struct{}
 	done    sync.WaitGroup // the group sync's goroutine
 
+	ballasting sync.Mutex // guards weights; a leaf
+	weights    int        // pieces of ballast there are
+
 	mu       sync.Mutex // guards what follows
 	closed   bool
 	loaded   bool // Load has settled all that was there before Open
@@ -85,6 +88,7 @@ func Open(fsys FS, dir, identity string, log *slog.Logger) (*Spool, error) {
 		s.lock.Close()
 		return nil, err
 	}
+	s.ballast()
 	s.done.Go(s.groupSyncs)
 	return s, nil
 }
@@ -94,7 +98,7 @@ func (s *Spool) prepare(identity string) error {
 	if err := s.identify(identity); err != nil {
 		return err
 	}
-	for _, d := range []string{"rec", "data", "intent", "quarantine", "discarded", "spare"} {
+	for _, d := range []string{"rec", "data", "intent", "quarantine", "discarded", "spare", "ballast"} {
 		if err := s.fs.MkdirAll(s.path(d)); err != nil {
 			return fmt.Errorf("spool: %w", err)
 		}
