@@ -2,8 +2,10 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"ftpfs/cache/ranges"
@@ -57,6 +59,8 @@ type content struct {
 	lean   bool  // nothing of the base was written: it is fetched only for readers
 	lent   int64 // bytes of it counted as owed
 	growTo int64 // the server's file may have grown behind base so far, by us; 0: not
+
+	inMemory bool // f has no disk: fulldisk.go
 }
 
 // newContent is empty, for the server's version ver.
@@ -133,12 +137,18 @@ func (c *content) ensureFile() error {
 		return nil
 	}
 	f, err := os.CreateTemp(c.tree.cfg.CacheDir, "c")
+	inMemory := errors.Is(err, syscall.ENOSPC)
+	if inMemory {
+		f, err = memory()
+	}
 	if err != nil {
 		return err
 	}
 	c.f = f
 	c.mu.Lock()
-	c.path = f.Name()
+	if c.inMemory = inMemory; !inMemory {
+		c.path = f.Name()
+	}
 	c.mu.Unlock()
 	return nil
 }
@@ -312,8 +322,8 @@ func (c *content) close() {
 		s.cancel()
 	}
 	path := c.path
-	c.tree.disk.held.Add(-c.held)
-	c.held, c.path = 0, ""
+	c.heldLocked(-c.held)
+	c.path = ""
 	c.endLeanLocked()
 	c.have = ranges.Set{}
 	c.broadcastLocked()
@@ -405,10 +415,7 @@ func (c *content) dropBehind(keep int64) int64 {
 		return 0
 	}
 	var freed int64
-	defer func() {
-		c.held -= freed
-		c.tree.disk.held.Add(-freed)
-	}()
+	defer func() { c.heldLocked(-freed) }()
 	for _, r := range c.have.Ranges() {
 		for _, cut := range cutOut(r, c.last-keep, c.last+keep) {
 			if punchHole(c.f, cut.Off, cut.End-cut.Off) != nil {

@@ -111,7 +111,12 @@ func (h *Handle) WriteAt(ctx context.Context, p []byte, off int64) (int, error) 
 	}
 	defer f.rec.RUnlock()
 	f.markWrites(c)
-	n, err := c.writeAt(p, off)
+	n := 0
+	err := t.disk.yielding(func() error {
+		more, err := c.writeAt(p[n:], off+int64(n))
+		n += more
+		return err
+	})
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if f.owed {

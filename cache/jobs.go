@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"math/rand/v2"
 	"time"
 
@@ -95,6 +96,10 @@ var errOvertaken = errors.New("changed meanwhile")
 // uploadFailed parks what was refused for good and tries the rest again, for ever.
 func (t *Tree) uploadFailed(f *File, err error) {
 	verdict := remote.KindOf(err).Verdict()
+	local := fromDisk(err)
+	if local {
+		verdict = remote.Retry // the server has refused nothing
+	}
 	var parked *parkError
 	if errors.As(err, &parked) {
 		verdict = remote.Park
@@ -117,7 +122,14 @@ func (t *Tree) uploadFailed(f *File, err error) {
 	if verdict == remote.Park {
 		t.cfg.Log.Error("the server refuses a file; it is kept, see ftpfs status, and settle it with ftpfs retry or ftpfs discard", "path", path, "err", err)
 	} else {
-		t.cfg.Log.Warn("upload failed; it will be tried again", "path", path, "attempt", attempts, "in", wait.Round(time.Second), "err", err)
+		if local { // of a thousand files the disk refuses each
+			t.once("disk", "the disk of the spool or the cache refuses what an upload needs; all uploads are tried again", err)
+		}
+		level := slog.LevelWarn
+		if local {
+			level = slog.LevelDebug
+		}
+		t.cfg.Log.Log(context.Background(), level, "upload failed; it will be tried again", "path", path, "attempt", attempts, "in", wait.Round(time.Second), "err", err)
 		t.schedule(f, wait)
 	}
 	f.rec.Lock()

@@ -149,8 +149,8 @@ func (c *content) moveToSpool(id uint64, empty, lean bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.path, c.spooled = "", true
-	t.disk.held.Add(-c.held)
-	c.held = 0
+	c.heldLocked(-c.held)
+	c.inMemory = false
 	if lean {
 		c.becomeLeanLocked()
 	}
@@ -181,7 +181,11 @@ func copyRanges(to, from *os.File, have ranges.Set) error {
 // it with a reference to its node.
 func (t *Tree) bear(dir *Node, name string, mode uint32, now entry) (*Node, error) {
 	id := t.spool.NewID()
-	data, err := t.spool.Create(id)
+	var data *os.File
+	err := t.disk.yielding(func() (err error) {
+		data, err = t.spool.Create(id)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -209,9 +213,12 @@ func (t *Tree) bear(dir *Node, name string, mode uint32, now entry) (*Node, erro
 	f.cur.f, f.cur.spooled, f.cur.ours = data, true, true
 	t.mu.Unlock()
 	f.rec.Lock()
-	if err = t.recordMoves(n); err == nil {
-		err = f.save(true, false)
-	}
+	err = t.disk.yielding(func() error {
+		if err := t.recordMoves(n); err != nil {
+			return err
+		}
+		return f.save(true, false)
+	})
 	f.rec.Unlock()
 	if err != nil {
 		t.mu.Lock()

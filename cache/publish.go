@@ -272,14 +272,15 @@ func (c *content) becomeClean(v remote.Version, id uint64) {
 		c.marks = nil
 	}
 	c.spooled, c.ours, c.since = false, false, ranges.Set{}
-	c.held, c.gone = c.have.Len(), 0
+	held := c.have.Len()
+	c.gone = 0
 	if err == nil {
 		c.path = path
 	} else { // other file system, or worse: what is open stays readable, unlinked
 		c.path = ""
 		t.spool.Drop(id)
 	}
-	t.disk.held.Add(c.held)
+	c.heldLocked(held)
 }
 
 // baseIs takes in that the server has v, a state that the content was in, while it was

@@ -110,9 +110,10 @@ func (s *space) inUse() int64 {
 // owed or open is never evicted; of a large open file what lies far behind its
 // reader is.
 type disk struct {
-	tree *Tree
-	max  int64
-	held atomic.Int64
+	tree   *Tree
+	max    int64
+	held   atomic.Int64
+	memory atomic.Int64 // bytes held without a disk: fulldisk.go
 
 	trimming sync.Mutex // one at a time; taken before tree.mu
 
@@ -133,23 +134,31 @@ func newDisk(t *Tree, max int64) *disk {
 }
 
 // restLocked makes f's content evictable.
-func (d *disk) restLocked(f *File) { d.rest.Add(f, struct{}{}) }
+func (d *disk) restLocked(f *File) {
+	if f.cur != nil && f.cur.homeless() {
+		f.dropContentLocked()
+		return
+	}
+	d.rest.Add(f, struct{}{})
+}
 
 // forgetLocked makes it not so: it is open, owed or gone.
 func (d *disk) forgetLocked(f *File) { d.rest.Remove(f) }
 
 // trim evicts until the bound holds.
 func (d *disk) trim() {
-	if d.held.Load() <= d.max && d.restLen() <= maxRest {
+	if d.held.Load() <= d.max && d.restLen() <= maxRest && !d.crowded() {
 		return
 	}
 	if !d.trimming.TryLock() {
 		return
 	}
 	defer d.trimming.Unlock()
-	for d.held.Load() > d.max || d.restLen() > maxRest {
+	for d.held.Load() > d.max || d.restLen() > maxRest || d.crowded() {
 		if !d.evictOne() {
-			d.punch()
+			if d.held.Load() > d.max {
+				d.punch()
+			}
 			return
 		}
 	}
@@ -194,18 +203,8 @@ func (d *disk) punch() {
 	}
 }
 
-// fillFailed makes room after the local disk refused what a transfer brought, and
-// turns the error into one that says whether to try again.
+// fillFailed says what it means that the local disk refused what a transfer brought.
 func (d *disk) fillFailed(c *content, err error) error {
-	if errors.Is(err, syscall.ENOSPC) {
-		freed := false
-		for range 16 {
-			freed = d.evictOne() || freed
-		}
-		if freed {
-			return &remote.Error{Op: "read", Path: c.file.path(), Kind: remote.Temporary, Text: "the cache's disk was full; room was made", Err: err}
-		}
-	}
 	if errors.Is(err, os.ErrClosed) {
 		return &remote.Error{Op: "read", Path: c.file.path(), Kind: remote.Canceled, Err: err}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"syscall"
 	"time"
 
 	"ftpfs/cache/remote"
@@ -242,6 +243,7 @@ func (s *stream) run(ctx context.Context) error {
 			return err
 		}
 		c.tree.disk.trim()
+		c.bound()
 	}
 	return nil
 }
@@ -271,7 +273,11 @@ func (s *stream) deliver(p []byte) error {
 		}
 		p = p[:max(0, ver.Size-pos)] // what follows is our own
 	}
-	if err := c.fill(pos, p); err != nil {
+	err := c.fill(pos, p)
+	if errors.Is(err, syscall.ENOSPC) {
+		err = c.tree.disk.refill(c, pos, p)
+	}
+	if err != nil {
 		return c.tree.disk.fillFailed(c, err)
 	}
 	c.mu.Lock()

@@ -49,8 +49,7 @@ func (c *content) becomeLeanLocked() {
 func (c *content) filledLocked(n int64) {
 	switch {
 	case !c.spooled:
-		c.held += n
-		c.tree.disk.held.Add(n)
+		c.heldLocked(n)
 	case c.lean:
 		c.lent += n
 		c.tree.space.take(n)
