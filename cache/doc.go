@@ -22,8 +22,9 @@
 //	owe.go       from clean to owed, and files born here; marks.go what is written
 //	             between two records; replay.go reading it all back at start
 //	jobs.go      when a file is published, and what follows a failure; publish.go:
-//	             upload.go sends it, then check, rename over; conflict.go when theirs changed, and
-//	             where the server cannot replace; temp.go our names on the server;
+//	             upload.go sends it, then check, rename over; conflict.go when theirs changed,
+//	             conflicts.go telling so; backup.go where the server cannot replace;
+//	             temp.go our names on the server;
 //	             tail.go appending to the server's file what a file only grew by
 //	space.go     the bounds on disk: writes wait for spool, clean content is evicted
 //	sync.go      waiting for all to be on the server; status.go; settle.go
@@ -39,6 +40,9 @@
 //	content.io content's file descriptor: shared to read and write it, alone to
 //	           replace it or to drop bytes that a reader might have been promised
 //	content.mu ranges and streams
+//
+// move.recording is taken inside file.rec, and conflictsDisk before tree.mu; both are
+// held over local disk writes.
 //
 // gate and file.pub are the only ones held across a call to the network; waiting
 // for them ends with a context. tree.mu and below are never held over one.
