@@ -25,6 +25,9 @@ type content struct {
 
 	io sync.RWMutex // order: see doc.go
 	f  *os.File     // guarded by io
+	// guarded by io: the record whose data file is f's, while that is closed for the
+	// time being (descriptor.go); else 0
+	shut uint64
 
 	mu      sync.Mutex // guards what follows
 	path    string     // of f, while clean; "" when in the spool or unlinked
@@ -125,7 +128,9 @@ func (c *content) wholeLocked() bool {
 
 // ensureFile opens the sparse file in the cache directory if there is none yet.
 func (c *content) ensureFile() error {
-	c.io.RLock()
+	if err := c.lockFile(); err != nil {
+		return err
+	}
 	ok := c.f != nil
 	c.io.RUnlock()
 	if ok {
@@ -133,7 +138,7 @@ func (c *content) ensureFile() error {
 	}
 	c.io.Lock()
 	defer c.io.Unlock()
-	if c.f != nil {
+	if c.f != nil || c.shut != 0 {
 		return nil
 	}
 	f, err := os.CreateTemp(c.tree.cfg.CacheDir, "c")
@@ -156,7 +161,9 @@ func (c *content) ensureFile() error {
 // fill stores p, fetched from the server for offset off, where nothing newer is
 // held. It fails with the local disk's error.
 func (c *content) fill(off int64, p []byte) error {
-	c.io.RLock()
+	if err := c.lockFile(); err != nil {
+		return err
+	}
 	defer c.io.RUnlock()
 	if c.f == nil {
 		return os.ErrClosed
@@ -189,7 +196,9 @@ func (c *content) fill(off int64, p []byte) error {
 
 // writeAt stores p, written by a user.
 func (c *content) writeAt(p []byte, off int64) (int, error) {
-	c.io.RLock()
+	if err := c.lockFile(); err != nil {
+		return 0, err
+	}
 	defer c.io.RUnlock()
 	if c.f == nil {
 		return 0, os.ErrClosed
@@ -255,7 +264,9 @@ func (c *content) cut(size int64) (undo func()) {
 
 // resize gives the file on disk the size: what it grows by is a hole of zeros.
 func (c *content) resize(size int64) error {
-	c.io.RLock()
+	if err := c.lockFile(); err != nil {
+		return err
+	}
 	defer c.io.RUnlock()
 	if c.f == nil {
 		return os.ErrClosed
@@ -266,7 +277,9 @@ func (c *content) resize(size int64) error {
 // readHeld reads what is held of [off, off+len(p)), and says whether that is all
 // there is of it.
 func (c *content) readHeld(p []byte, off int64) (n int, all bool, err error) {
-	c.io.RLock()
+	if err := c.lockFile(); err != nil {
+		return 0, false, err
+	}
 	defer c.io.RUnlock()
 	c.mu.Lock()
 	end := off + int64(len(p))
@@ -333,7 +346,7 @@ func (c *content) close() {
 	c.mu.Unlock()
 	c.io.Lock()
 	f := c.f
-	c.f = nil
+	c.f, c.shut = nil, 0
 	c.io.Unlock()
 	if path != "" {
 		os.Remove(path)

@@ -85,7 +85,9 @@ func (d *feed) Read(p []byte) (int, error) {
 // nothing yet.
 func (d *feed) take(p []byte) (int, <-chan struct{}, error) {
 	c := d.c
-	c.io.RLock()
+	if err := c.lockFile(); err != nil {
+		return 0, nil, err
+	}
 	defer c.io.RUnlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()

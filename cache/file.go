@@ -268,9 +268,10 @@ func (f *File) save(open, durable bool) error {
 	c.mu.Unlock()
 	var err error
 	if durable {
-		c.io.RLock()
-		err = t.spool.Sync(&r, c.f)
-		c.io.RUnlock()
+		if err = c.lockFile(); err == nil {
+			err = t.spool.Sync(&r, c.f)
+			c.io.RUnlock()
+		}
 	} else {
 		err = t.spool.Put(&r)
 	}

@@ -55,6 +55,10 @@ func (t *Tree) Open(ctx context.Context, n *Node, fl OpenFlags) (*Handle, error)
 	if changed {
 		t.tellChanged(n)
 	}
+	if err := h.c.openFile(); err != nil {
+		h.Release()
+		return nil, err
+	}
 	if fl.Truncate {
 		if err := h.Truncate(ctx, 0); err != nil {
 			h.Release()
@@ -274,6 +278,7 @@ func (h *Handle) Release() {
 		t.mu.Unlock()
 	}
 	t.disk.trim()
+	t.rest(f)
 }
 
 // checkName refuses names that cannot be sent to any server, or that are ours.

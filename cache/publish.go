@@ -254,6 +254,12 @@ func (s *shipment) published(done remote.Published, p remote.Publish) {
 func (c *content) becomeClean(v remote.Version, id uint64) {
 	t := c.tree
 	path := t.cacheFile(id)
+	if err := c.lockFile(); err != nil { // open: once it is not the spool's, nothing opens it again
+		t.cfg.Log.Warn("cannot open what was published; it is fetched when it is wanted", "err", err)
+		c.becomeEmpty(v, id)
+		return
+	}
+	defer c.io.RUnlock()
 	err := t.spool.Detach(id, path)
 	c.mu.Lock()
 	defer c.mu.Unlock()

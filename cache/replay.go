@@ -3,7 +3,6 @@ package cache
 import (
 	"errors"
 	"maps"
-	"os"
 	"path"
 	"slices"
 	"strings"
@@ -110,6 +109,9 @@ func (t *Tree) restore(r *spool.Record) (*File, error) {
 			return nil, errors.Join(err, data.Close())
 		}
 	}
+	if err := data.Close(); err != nil { // opened again when it is used
+		return nil, err
+	}
 	if marked {
 		if err := t.spool.Put(r); err != nil {
 			t.keepMarks = true
@@ -120,7 +122,7 @@ func (t *Tree) restore(r *spool.Record) (*File, error) {
 	defer t.mu.Unlock()
 	n := t.nodeAtLocked(r.Path, remote.File)
 	if n == nil || n.owedLocked() {
-		return nil, errors.Join(errors.New("its path is taken by another owed file"), data.Close())
+		return nil, errors.New("its path is taken by another owed file")
 	}
 	f := n.fileLocked()
 	f.owedNowLocked()
@@ -140,7 +142,7 @@ func (t *Tree) restore(r *spool.Record) (*File, error) {
 		}
 	}
 	f.gen, f.changes, f.saved, f.savedOpen = 1, 1, 1, r.Open && !r.Interrupted
-	f.cur = t.restoredContent(f, r, data, size, have)
+	f.cur = t.restoredContent(f, r, size, have)
 	t.takeUpTempLocked(f, r, size)
 	f.tail = r.Tail
 	f.reserved = have.Len()
@@ -154,13 +156,13 @@ func (t *Tree) restore(r *spool.Record) (*File, error) {
 	return f, nil
 }
 
-func (t *Tree) restoredContent(f *File, r *spool.Record, data *os.File, size int64, have ranges.Set) *content {
+func (t *Tree) restoredContent(f *File, r *spool.Record, size int64, have ranges.Set) *content {
 	v := remote.Version{Size: 0}
 	if r.Base != nil {
 		v = *r.Base
 	}
 	c := newContent(f, v)
-	c.f, c.spooled, c.size = data, true, size
+	c.shut, c.spooled, c.size = r.ID, true, size
 	c.have, c.dirty = have, r.Dirty
 	if r.Base != nil {
 		c.base = min(r.Base.Size, size)

@@ -231,11 +231,12 @@ func (f *File) drop(c *content, temp string, edge int64) error {
 	if was == 0 {
 		t.cfg.Log.Warn("a file is larger than the spool: it passes through, and what the server has taken of it is not kept here", "path", path, "temporary name", temp)
 	}
-	c.io.RLock()
-	if c.f != nil {
-		err = punchHole(c.f, was, edge-was)
+	if err = c.lockFile(); err == nil {
+		if c.f != nil {
+			err = punchHole(c.f, was, edge-was)
+		}
+		c.io.RUnlock()
 	}
-	c.io.RUnlock()
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}

@@ -315,6 +315,7 @@ func (t *Tree) FsyncDir(_ context.Context, dir *Node) error {
 		t.mu.Unlock()
 		err := f.save(open, true)
 		f.rec.Unlock()
+		t.rest(f)
 		if err != nil {
 			return err
 		}
