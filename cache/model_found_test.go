@@ -192,3 +192,31 @@ func TestADirectoryNeverStepsAsideForAFile(t *testing.T) {
 	m.onServer("/d/theirs", "theirs")
 	m.onServer("/f", "ours")
 }
+
+// The answer to a setting of a file's time is lost while the file is open.
+func TestATimeSetWithoutAnAnswerIsNoConflict(t *testing.T) {
+	store := mem.New(mem.Options{})
+	m := mountMem(t, store, nil)
+	m.must(m.write("/f", []byte("first")))
+	m.sync()
+	h, err := m.openAt("/f", OpenFlags{Read: true, Write: true})
+	m.must(err)
+	defer h.Release()
+	store.HookAfter(func(op, _ string) error {
+		if op == mem.OpSetAttr {
+			return &remote.Error{Kind: remote.Timeout}
+		}
+		return nil
+	})
+	n, err := m.walk("/f")
+	m.must(err)
+	at := time.Unix(1_000_000_000, 0)
+	_, err = m.SetAttr(t.Context(), n, nil, Set{MTime: &at})
+	m.must(err)
+	m.Forget(n)
+	_, err = h.WriteAt(t.Context(), []byte("FIRST"), 0)
+	m.must(err)
+	m.must(h.Flush(t.Context()))
+	m.sync()
+	m.onServer("/f", "FIRST")
+}

@@ -121,6 +121,9 @@ func (t *Tree) setOnServer(ctx context.Context, n *Node, s Set) error {
 		}
 	}
 	err := t.store.SetAttr(ctx, t.PathOf(n), remote.Attr{MTime: s.MTime, Mode: s.Mode})
+	if err != nil && undecided(err) && t.hasTime(ctx, n, s) {
+		err = nil
+	}
 	unsupported := remote.Is(err, remote.Unsupported)
 	if err != nil && !unsupported {
 		return err
@@ -190,6 +193,17 @@ func (t *Tree) lookBeforeTime(ctx context.Context, n *Node) error {
 		l.ents[n.name] = e
 	}
 	return nil
+}
+
+// hasTime settles, by looking, a setting of n's time that ended without an answer. If it
+// was set and we did not know, what is written next would seem to collide with a change
+// by somebody else.
+func (t *Tree) hasTime(ctx context.Context, n *Node, s Set) bool {
+	if s.MTime == nil || s.Mode != nil {
+		return false
+	}
+	r, err := t.store.Stat(ctx, t.PathOf(n))
+	return err == nil && r.Type == n.typ && r.MGrain == time.Second && r.MTime.Equal(*s.MTime)
 }
 
 // A directory's time changes with every publication inside it, so one that was set
