@@ -6,6 +6,7 @@
 # make fuzz         every fuzz target, FUZZTIME=10m for all together; F=regexp selects some
 # make crash        KILLS=210 kills of the daemon under load, and CUTS=40 lives with power cuts
 # make trial        1 GiB by rsync over a slow line, with kills, restarts and a silence (8 minutes)
+# make soak         random operations against a model for about a quarter of an hour
 # make race         the mounted tests with the daemon under the race detector
 # make fmt vet clean install uninstall
 #
@@ -36,13 +37,18 @@ MOUNTED = echo "== the mounted program"; \
 	FTPFS_BIN=$(CURDIR)/bin/ftpfs $(GO) test -json -timeout 20m -count=1 -p 1 -run '$(T)' ./test/mounted ./test/crash
 RACED = echo "== the mounted program under the race detector"; \
 	FTPFS_BIN=$(CURDIR)/bin/ftpfs.race GORACE=atexit_sleep_ms=0 $(GO) test -json -race -short -timeout 20m -count=1 -run '$(T)' ./test/mounted
+SOAK = echo "== a long time of random operations"; \
+	FTPFS_BIN=$(CURDIR)/bin/ftpfs FTPFS_SOAK=$(SOAKOPS) FTPFS_SOAK_MOUNTED=$(SOAKMOUNTED) \
+	$(GO) test -json -timeout 40m -count=1 -run '^TestSoak$$' ./cache ./test/soak
+SOAKOPS ?= 100000
+SOAKMOUNTED ?= 6000
 CRASH = echo "== kill -9 and power cuts"; \
 	FTPFS_BIN=$(CURDIR)/bin/ftpfs $(GO) test -json -timeout 60m -count=1 ./test/crash -crash.kills $(KILLS); \
 	FTPFS_BIN=$(CURDIR)/bin/ftpfs $(GO) test -json -timeout 20m -count=1 -run TestMountWithManyOwedFiles ./test/mounted -owed.files 100000; \
 	$(GO) test -json -timeout 60m -count=1 -run PowerCut ./cache/spool -powercut.seeds $(CUTS)
 FUZZ = echo "== fuzz targets, $(1) together"; $(GO) run ./test/fuzz -time $(1) -run '$(F)'
 
-.PHONY: all build demo test tested check deps unit mounted race crash fuzz trial fmt vet clean install uninstall
+.PHONY: all build demo test tested check deps unit mounted race crash soak fuzz trial fmt vet clean install uninstall
 
 all: build
 
@@ -79,6 +85,9 @@ race: deps bin/ftpfs.race
 
 crash: deps build
 	@{ $(CRASH); } | $(REPORT)
+
+soak: deps build
+	@{ $(SOAK); } | $(REPORT)
 
 fuzz:
 	@{ $(call FUZZ,$(FUZZTIME)); } | $(REPORT)

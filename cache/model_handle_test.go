@@ -136,7 +136,7 @@ func (w *world) readHandle(f *opened) error {
 	got, err := io.ReadAll(io.NewSectionReader(readerAt{f.h}, 0, 1<<40))
 	certain := !f.lax && w.linked(f) && w.certain(w.s.m.PathOf(f.h.file.node))
 	switch {
-	case err != nil && (w.s.shaky || !certain):
+	case err != nil && (w.s.shaky.Load() || !certain):
 		return nil
 	case err != nil:
 		return fmt.Errorf("read open %s: %v", f.path, err)

@@ -113,7 +113,7 @@ func (w *world) do(o op) error {
 			return w.checkDir(o.p)
 		}
 	case "absent":
-		if _, err := m.walk(join(w.top, "certainly-absent")); !remote.Is(err, remote.NotExist) && !w.s.shaky {
+		if _, err := m.walk(join(w.top, "certainly-absent")); !remote.Is(err, remote.NotExist) && !w.s.shaky.Load() {
 			return fmt.Errorf("lookup of an absent name: %v", err)
 		}
 	case "write":
@@ -178,7 +178,7 @@ func (w *world) failed(what string, err error, ps ...string) error {
 			return nil
 		}
 	}
-	if w.s.shaky && !lies {
+	if w.s.shaky.Load() && !lies {
 		return nil
 	}
 	for _, p := range ps {
@@ -355,7 +355,7 @@ func (w *world) rmdir(p string) error {
 	case err == nil:
 		return fmt.Errorf("rmdir %s succeeded; there is something in it", p)
 	case !empty || !sure:
-		if w.s.shaky {
+		if w.s.shaky.Load() {
 			w.loosen(p)
 		}
 		return nil
@@ -384,6 +384,9 @@ func (w *world) rename(p, q string) error {
 		}
 		w.maybe(p, absent)
 		w.maybe(q, v)
+		if w.s.opts.NoReplace { // it stepped aside, and is put back at the next start
+			w.maybe(q, absent)
+		}
 		return fail
 	}
 	w.laxIfGone(dst)
@@ -450,7 +453,9 @@ func (w *world) setAttr(p, kind string, r *rand.Rand) error {
 	a, err := w.s.m.SetAttr(context.Background(), n, nil, s)
 	switch {
 	case err != nil:
-		return w.failed(kind+" "+p, err, p)
+		fail := w.failed(kind+" "+p, err, p)
+		w.maybe(p) // it may have another time, and what is written to it go beside it
+		return fail
 	case !w.certain(p):
 	case s.MTime != nil && !a.MTime.Equal(at), s.Mode != nil && a.Mode != mode, a.Size != int64(len(w.at(p).file.data)):
 		return fmt.Errorf("%s %s: time %v mode %o size %d; want %v %o %d", kind, p, a.MTime, a.Mode, a.Size, at, mode, len(w.at(p).file.data))

@@ -262,10 +262,10 @@ func (s *storm) env(rd round) error {
 	case "kill":
 		return s.restart(true)
 	case "faults":
-		s.shaky = true
+		s.shaky.Store(true)
 		s.rates.Store(&rates{before: rd.n % 7 * 20, after: rd.n % 5 * 20, slow: rd.n % 3 * 100})
 	case "offline":
-		s.shaky = true
+		s.shaky.Store(true)
 		s.store.SetOnline(false)
 	case "online":
 		s.store.SetOnline(true)

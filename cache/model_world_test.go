@@ -85,7 +85,7 @@ func (w *world) at(p string) *place {
 // others is what the place may be besides its value: what the other client changed is
 // seen in time, but while the server may be down old knowledge counts.
 func (w *world) others(pl *place) []value {
-	if !pl.ends.IsZero() && !time.Now().Before(pl.ends) && !w.s.shaky {
+	if !pl.ends.IsZero() && !time.Now().Before(pl.ends) && !w.s.shaky.Load() {
 		return nil
 	}
 	return pl.alts
@@ -244,7 +244,7 @@ func (w *world) checkFile(p string) error {
 			if slices.Contains(may, absent) {
 				return nil
 			}
-		case torn || w.s.shaky || len(may) > 1:
+		case torn || w.s.shaky.Load() || len(may) > 1:
 			return nil
 		}
 		return fmt.Errorf("read %s: %v; it is %v", p, err, may)
@@ -266,7 +266,7 @@ func (w *world) checkFile(p string) error {
 func (w *world) checkDir(d string) error {
 	got, err := w.s.list(d)
 	if err != nil {
-		if w.lax(d) || !w.certain(d) || w.s.shaky && !remote.Is(err, remote.NotExist) {
+		if w.lax(d) || !w.certain(d) || w.s.shaky.Load() && !remote.Is(err, remote.NotExist) {
 			return nil
 		}
 		return fmt.Errorf("list %s: %v", d, err)
