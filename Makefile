@@ -40,7 +40,7 @@ RACED = echo "== the mounted program under the race detector"; \
 SOAK = echo "== a long time of random operations"; \
 	FTPFS_BIN=$(CURDIR)/bin/ftpfs FTPFS_SOAK=$(SOAKOPS) FTPFS_SOAK_MOUNTED=$(SOAKMOUNTED) \
 	$(GO) test -json -timeout 40m -count=1 -run '^TestSoak$$' ./cache ./test/soak
-SOAKOPS ?= 100000
+SOAKOPS ?= 300000
 SOAKMOUNTED ?= 6000
 CRASH = echo "== kill -9 and power cuts"; \
 	FTPFS_BIN=$(CURDIR)/bin/ftpfs $(GO) test -json -timeout 60m -count=1 ./test/crash -crash.kills $(KILLS); \

@@ -263,7 +263,7 @@ func (s *storm) env(rd round) error {
 		return s.restart(true)
 	case "faults":
 		s.shaky.Store(true)
-		s.rates.Store(&rates{before: rd.n % 7 * 20, after: rd.n % 5 * 20, slow: rd.n % 3 * 100})
+		s.rates.Store(&rates{before: rd.n % 7 * 30, after: rd.n % 5 * 30, slow: rd.n % 3 * 100})
 	case "offline":
 		s.shaky.Store(true)
 		s.store.SetOnline(false)
