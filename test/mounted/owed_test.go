@@ -6,8 +6,10 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -59,6 +61,40 @@ func TestMountWithManyOwedFiles(t *testing.T) {
 	m = m.Again(mount.Options{Password: ftpscript.Password, Watchdog: 6 * time.Minute})
 	t.Logf("with the server up: mounted after %v", time.Since(begun).Round(time.Millisecond))
 	holds(t, m.Path("d03", "f3042"), []byte("owed 3042"))
+}
+
+// The mount is there before the spool has been read: a record that cannot be read to
+// its end, as it is a pipe into which nobody has written yet, holds up nothing but the
+// answers that depend on what is owed.
+func TestMountDoesNotWaitForItsSpool(t *testing.T) {
+	srv, m := scripted(t, ftpscript.Options{})
+	m.Unmount()
+	fillSpool(t, m.CacheDir, 10)
+	recs, err := filepath.Glob(filepath.Join(m.CacheDir, "state", "*", "spool", "rec"))
+	must(t, err)
+	pipe := filepath.Join(recs[0], "1000000.json")
+	must(t, syscall.Mkfifo(pipe, 0o600))
+	srv.Tree.MkdirAll("/d00")
+	m = m.Again(mount.Options{Password: ftpscript.Password})
+	if s := m.Status(); s.Cache.SpoolDir == "" {
+		t.Errorf("status while the spool is being read: %+v", s)
+	}
+	read := make(chan error, 1)
+	go func() {
+		_, err := os.ReadFile(m.Path("d00", "f7"))
+		read <- err
+	}()
+	w, err := os.OpenFile(pipe, os.O_WRONLY, 0) // returns when the loader has come to it
+	must(t, err)
+	select {
+	case err := <-read:
+		t.Errorf("a file was read before it was known what is owed: %v", err)
+	default:
+	}
+	must(t, w.Close())
+	must(t, <-read)
+	holds(t, m.Path("d00", "f7"), []byte("owed 7"))
+	syncNow(t, m)
 }
 
 // fillSpool has the spool below dir, where a mount made it, owe so many files.

@@ -97,7 +97,7 @@ func Start(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 	d.tree = tree
 	undo = append(undo, func() { tree.Close(expired()) })
 	if !first {
-		owed, _, _, _ := spool.Peek(tree.Status().SpoolDir)
+		owed, _ := spool.Count(tree.Status().SpoolDir) // a spool that cannot be read is not a reason to mount
 		if err := d.connect(ctx, owed); err != nil {
 			return nil, err
 		}
