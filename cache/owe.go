@@ -208,7 +208,7 @@ func (t *Tree) bear(dir *Node, name string, mode uint32, now entry) (*Node, erro
 	f := n.fileLocked()
 	f.owedNowLocked()
 	f.id, f.mtime, f.mode, f.base = id, now.time(), &mode, nil
-	f.gen, f.changes, f.dirtyAt = 1, 1, time.Now()
+	f.gen, f.changes = 1, 1
 	f.cur = newContent(f, remote.Version{})
 	f.cur.f, f.cur.spooled, f.cur.ours = data, true, true
 	t.mu.Unlock()
