@@ -21,12 +21,16 @@
 //	handle.go    open, create, flush, fsync, release; io.go read and write
 //	owe.go       from clean to owed, and files born here; marks.go what is written
 //	             between two records; replay.go reading it all back at start
-//	jobs.go      when a file is published, and what follows a failure; publish.go:
-//	             upload.go sends it, then check, rename over; conflict.go when theirs changed,
-//	             conflicts.go telling so; backup.go where the server cannot replace;
-//	             temp.go our names on the server;
-//	             tail.go appending to the server's file what a file only grew by
-//	space.go     the bounds on disk: writes wait for spool, clean content is evicted
+//	jobs.go      when a file is published, and what follows a failure; early.go
+//	             while it is still open
+//	publish.go   one publication: send, check, rename over; conflict.go when theirs
+//	             changed, conflicts.go telling so; backup.go where the server cannot
+//	             replace; temp.go our names on the server
+//	upload.go    the sending; feed.go what is handed out, while others write;
+//	             resume.go going on where an earlier upload ended; tail.go
+//	             appending to the server's file what a file only grew by
+//	space.go     the bounds on disk: writes wait for spool, clean content is evicted;
+//	             through.go what is larger than the spool
 //	sync.go      waiting for all to be on the server; status.go; settle.go
 //
 // # Locks
@@ -39,7 +43,7 @@
 //	tree.mu    names, attributes, states: memory only, held for moments
 //	content.io content's file descriptor: shared to read and write it, alone to
 //	           replace it or to drop bytes that a reader might have been promised
-//	content.mu ranges and streams
+//	content.mu ranges, streams, and what is claimed for an upload
 //
 // move.recording is taken inside file.rec, and conflictsDisk before tree.mu; both are
 // held over local disk writes.

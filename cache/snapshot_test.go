@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"ftpfs/cache/remote"
 	"ftpfs/cache/remote/mem"
 )
 
@@ -198,4 +199,37 @@ func TestFailedKeepingAsideCostsTheSnapshotNotTheWrite(t *testing.T) {
 	m.sync()
 	m.holdsNow("/f", data)
 	m.closeFile(h)
+}
+
+// What was kept aside and sent is not what the file holds: a snapshot that is cut is not
+// gone on with over it.
+func TestCutSnapshotDoesNotGoOnOverWhatWasKeptAside(t *testing.T) {
+	store := mem.New(mem.Options{})
+	m := mountMem(t, store, nil)
+	h := m.make("/f")
+	data := pattern(5, 1<<20)
+	m.writeAt(h, data, 0)
+	f := m.fileAt("/f")
+	chunks := 0
+	store.Hook(func(op, p string) error {
+		if op != mem.OpData {
+			return nil
+		}
+		switch chunks++; chunks {
+		case 3: // far in front of what is sent
+			_, err := h.WriteAt(context.Background(), []byte("over"), 900_000)
+			return err
+		case 31:
+			return &remote.Error{Kind: remote.Temporary, Text: "cut"}
+		}
+		return nil
+	})
+	copy(data[900_000:], "over")
+	m.mu.Lock()
+	m.hurryLocked(f, f.changes)
+	m.mu.Unlock()
+	m.until("it was cut", func() bool { m.mu.Lock(); defer m.mu.Unlock(); return f.failed != nil })
+	m.closeFile(h)
+	m.until("it arrives", func() bool { m.retryNow(f); return !f.isOwed() })
+	m.holdsNow("/f", data)
 }

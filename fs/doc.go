@@ -7,8 +7,11 @@
 // Each promise has a test in package test that fails when it is broken.
 //
 //  1. Nothing accepted is ever lost: what write(2) and close(2) took is in the
-//     spool on local disk, and stays until it is on the server.
-//     TestKillNineLosesNothing
+//     spool on local disk, and stays until it is on the server. The exception,
+//     here and in 5 and 8, is a file larger than the spool: what the server has
+//     taken of it is dropped, close waits for the server, and reads, rewrites and
+//     fsync of what was dropped are EIO. TestKillNineLosesNothing,
+//     TestCopyOfMoreThanTheSpoolHolds
 //  2. A network fault is never an answer: only a confirmed "no such file" is
 //     ENOENT, all doubt is EIO or ETIMEDOUT, and a listing that the server cannot
 //     confirm ends with EIO. TestDeadServerIsNeverENOENT
