@@ -88,7 +88,7 @@ func (s *shipment) sendFrom(ctx context.Context, start int64) error {
 	}
 	t.mu.Lock()
 	s.c.mu.Lock()
-	called, paused, sent := d.err, d.paused, d.pos
+	called, paused, sent, gone := d.err, d.paused, d.pos, s.c.gone
 	s.c.mu.Unlock()
 	t.mu.Unlock()
 	switch {
@@ -104,6 +104,9 @@ func (s *shipment) sendFrom(ctx context.Context, start int64) error {
 		if remote.Is(err, remote.Unsupported) {
 			t.noAppend.Store(true)
 		}
+		return errAgain
+	case start > 0 && sent == start && gone == 0 && remote.Is(err, remote.Timeout):
+		// The dead session may hold the file for minutes: vsftpd locks it.
 		return errAgain
 	}
 	if sent > start {

@@ -27,13 +27,6 @@ func temporary(root string) (size int64, ino uint64) {
 	return st.Size(), st.Sys().(*syscall.Stat_t).Ino
 }
 
-func inode(t *testing.T, name string) uint64 {
-	t.Helper()
-	st, err := os.Stat(name)
-	must(t, err)
-	return st.Sys().(*syscall.Stat_t).Ino
-}
-
 // write writes data to f a megabyte at a time.
 func write(t *testing.T, f *os.File, data []byte) {
 	t.Helper()
