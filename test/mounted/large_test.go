@@ -87,7 +87,7 @@ func TestCopyOfMoreThanTheSpoolHolds(t *testing.T) {
 // The daemon is killed in the middle of the upload of a file that was closed: the next
 // one sends the rest of it.
 func TestKilledUploadGoesOnAfterTheRestart(t *testing.T) {
-	w := on(t, "vsftpd")
+	w := on(t, "pyftpdlib")
 	w.Watch(3 * time.Minute)
 	data := noise(3, 200<<20)
 	f, err := os.Create(w.Path("large"))
