@@ -11,9 +11,12 @@ func (h *Handle) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	c := h.content()
 	read := 0
 	limit := int64(-1) // the read is noted once: later ones have been by the time it is answered
+	broken, at := 0, 0 // transfers that broke since the read had got so far
 	for {
 		n, all, err := c.readHeld(p[read:], off+int64(read))
-		read += n
+		if read += n; read-at >= minAhead {
+			broken, at = 0, read
+		}
 		if err != nil {
 			return read, err
 		}
@@ -26,7 +29,7 @@ func (h *Handle) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 		if limit < 0 {
 			limit = c.readOn(off, off+int64(len(p)))
 		}
-		if err := c.want(ctx, off+int64(read), off+int64(len(p)), limit); err != nil {
+		if err := c.wantAgain(ctx, off+int64(read), off+int64(len(p)), limit, &broken); err != nil {
 			return read, err
 		}
 	}

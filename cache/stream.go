@@ -43,13 +43,20 @@ type stream struct {
 // want waits until the first byte of [off, end) is held, fetching up to limit if
 // somebody must. It returns at every change, so that the caller looks again.
 func (c *content) want(ctx context.Context, off, end, limit int64) error {
+	return c.wantAgain(ctx, off, end, limit, new(int))
+}
+
+// wantAgain is want for one of several stretches of one read: broken counts the
+// transfers that broke, for all of them together. A server that breaks each off after
+// a few bytes would otherwise hold a reader up for as long as it likes.
+func (c *content) wantAgain(ctx context.Context, off, end, limit int64, broken *int) error {
 	if err := c.ensureFile(); err != nil {
 		return err
 	}
-	for attempt := 0; ; attempt++ {
+	for ; ; *broken++ {
 		err := c.wantOnce(ctx, off, end, limit)
 		switch k := remote.KindOf(err); {
-		case err == nil || ctx.Err() != nil || attempt == retryStream:
+		case err == nil || ctx.Err() != nil || *broken >= retryStream:
 			return err
 		case k == remote.Temporary || k == remote.Down:
 			// A broken transfer, or one that had to give way: once more.
