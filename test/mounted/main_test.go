@@ -15,6 +15,7 @@
 //	drain_test.go     how a mount ends
 //	twodaemons_test.go  one spool, one daemon
 //	systemd_test.go   the unit that is shipped
+//	faults_test.go    every operation at every kind of fault; hostile_test.go
 //	interrupt_test.go  Ctrl-C and deadlines
 //	mountcmd_test.go  mount -t ftpfs and fstab
 //	plainuser_test.go  somebody who is not root
