@@ -42,7 +42,8 @@ type Conn struct {
 	sent     int64         // commands
 	wait     time.Duration // for the next reply; 0: the timeout
 
-	heard atomic.Int64 // when the server last gave a sign of life, in nanoseconds of 1970
+	born  time.Time    // immutable
+	heard atomic.Int64 // when the server last gave a sign of life, in nanoseconds since born: the clock may be set
 
 	mu      sync.Mutex
 	dead    error    // set once: the connection is condemned
@@ -68,7 +69,7 @@ func Dial(ctx context.Context, cfg Config) (*Conn, error) {
 		}
 		return nil, &Error{Fault: f, Step: "connect", Err: err}
 	}
-	c := &Conn{cfg: cfg, raw: nc, peer: cfg.Host}
+	c := &Conn{cfg: cfg, raw: nc, peer: cfg.Host, born: time.Now()}
 	c.lib.c = c
 	if a, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
 		c.peer = a.IP.String()
@@ -106,9 +107,9 @@ func (c *Conn) Last() Reply { return c.last }
 
 // Heard is when the server last answered here, or took or gave data. Any
 // goroutine may ask.
-func (c *Conn) Heard() time.Time { return time.Unix(0, c.heard.Load()) }
+func (c *Conn) Heard() time.Time { return c.born.Add(time.Duration(c.heard.Load())) }
 
-func (c *Conn) alive() { c.heard.Store(time.Now().UnixNano()) }
+func (c *Conn) alive() { c.heard.Store(int64(time.Since(c.born))) }
 
 // Sent counts the commands sent so far.
 func (c *Conn) Sent() int64 { return c.sent }
