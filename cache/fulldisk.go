@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ftpfs/cache/ranges"
 	"ftpfs/cache/remote"
 )
 
@@ -106,7 +107,7 @@ func (c *content) toMemory() bool {
 		os.Remove(c.path)
 	}
 	c.f, c.path, c.inMemory = f, "", true
-	c.have.Truncate(0)
+	c.have, c.unsure = ranges.Set{}, ranges.Set{}
 	c.tree.disk.held.Add(-c.held)
 	c.held = 0
 	c.broadcastLocked()

@@ -49,7 +49,7 @@ func run(total time.Duration, only string) error {
 	share := max(total/time.Duration(len(targets)), time.Second).Round(100 * time.Millisecond)
 	failed := 0
 	for _, t := range targets {
-		cmd := exec.Command("go", "test", "-json", "-run", "^$", "-fuzz", "^"+t.name+"$", "-fuzztime", share.String(), t.pkg)
+		cmd := exec.Command("go", "test", "-json", "-run", "^$", "-fuzz", "^"+t.name+"$", "-fuzztime", share.String(), "-fuzzminimizetime", "20x", t.pkg)
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 		if cmd.Run() != nil {
 			failed++ // the stream says why

@@ -37,6 +37,7 @@ type trial struct {
 	kills, restarts, checked int
 	recorded                 map[string][]byte // closed before the last kill
 	stopRecord               func()
+	silent                   <-chan struct{} // closed at the end of the silence; nil: none
 }
 
 // event happens when rsync has copied a part of the bytes.
@@ -126,7 +127,7 @@ func (tr *trial) record() (stop func()) {
 	var ended sync.WaitGroup
 	written := map[string][]byte{}
 	ended.Go(func() {
-		tick := time.NewTicker(100 * time.Millisecond)
+		tick := time.NewTicker(tr.scale.silence / 50)
 		defer tick.Stop()
 		for i := 0; ; i++ {
 			select {
@@ -152,24 +153,38 @@ func (tr *trial) record() (stop func()) {
 }
 
 func (tr *trial) restart() {
+	tr.heard()
 	tr.say("the server is restarted")
 	tr.srv.Restart()
 	tr.restarts++
 }
 
-// silence lets the line lose everything for a while, and leaves rsync to it.
+// silence lets the line lose everything for a while, during which rsync goes on.
 func (tr *trial) silence(l *link.Link) {
 	tr.say("the line falls silent for %v", tr.scale.silence)
 	l.Silence()
-	<-time.After(tr.scale.silence) // rsync goes on meanwhile; its words wait in the pipe
-	l.Restore()
-	tr.say("the line carries again")
+	over := make(chan struct{})
+	tr.silent = over
+	time.AfterFunc(tr.scale.silence, func() {
+		defer close(over)
+		l.Restore()
+		tr.say("the line carries again")
+	})
+}
+
+// heard waits for the end of a silence.
+func (tr *trial) heard() {
+	if tr.silent != nil {
+		<-tr.silent
+		tr.silent = nil
+	}
 }
 
 // kill notes what has been closed, kills the daemon, mounts again, has the owed
 // files sent, and looks whether all that was closed is on the server.
 func (tr *trial) kill(l *link.Link) {
 	tr.t.Helper()
+	tr.heard()
 	closed := tr.closed()
 	before := tr.m.Status().Cache
 	tr.m.Kill()
@@ -196,23 +211,30 @@ func (tr *trial) kill(l *link.Link) {
 }
 
 // closed are the files that rsync has given their final name: it closes them
-// before.
+// before. Just after a restart listing may fail for a moment.
 func (tr *trial) closed() []string {
-	var names []string
+	tr.t.Helper()
 	root := tr.m.Path(tr.dest)
-	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
+	for begun := time.Now(); ; {
+		var names []string
+		err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			if rel, _ := filepath.Rel(root, p); tr.size[rel] > 0 {
+				names = append(names, rel)
+			}
+			return nil
+		})
+		if err == nil {
+			return names
 		}
-		if rel, _ := filepath.Rel(root, p); tr.size[rel] > 0 {
-			names = append(names, rel)
+		if time.Since(begun) > 2*time.Minute {
+			tr.t.Fatalf("list what is there before the kill: %v", err)
 		}
-		return nil
-	})
-	if err != nil {
-		tr.say("listing what is there before the kill: %v", err)
+		tr.say("list what is there before the kill: %v; again", err)
+		<-time.After(time.Second)
 	}
-	return names
 }
 
 // sync waits until all is on the server, except for files that the kill left open,
