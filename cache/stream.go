@@ -360,6 +360,9 @@ func (s *stream) mayGoOn(ctx context.Context) bool {
 // end takes the stream from its content and tells those who wait how it ended.
 func (s *stream) end(err error) {
 	c := s.content
+	if remote.Is(err, remote.Changed) || remote.Is(err, remote.NotExist) {
+		c.file.remoteChanged(c) // before anybody hears of it and opens the file again
+	}
 	c.mu.Lock()
 	for i, r := range c.streams {
 		if r == s {
@@ -370,9 +373,7 @@ func (s *stream) end(err error) {
 	s.err = err
 	c.broadcastLocked()
 	c.mu.Unlock()
-	if remote.Is(err, remote.Changed) || remote.Is(err, remote.NotExist) {
-		c.file.remoteChanged(c)
-	} else if err != nil && !remote.Is(err, remote.Canceled) {
+	if k := remote.KindOf(err); err != nil && k != remote.Changed && k != remote.NotExist && k != remote.Canceled {
 		c.tree.cfg.Log.Debug("transfer ended early", "err", err)
 	}
 }
