@@ -34,7 +34,7 @@ func (s *storm) know(states ...string) {
 func (s *storm) checkWhole(what, data string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ever[sumOf(data)] {
+	if s.ever[sumOf(data)] || s.halves.Load() {
 		return nil
 	}
 	return fmt.Errorf("%s: %v was never the content of a file", what, value{'f', data})
@@ -101,7 +101,7 @@ func (s *storm) held(p string) (string, bool) {
 // replaced. What the server has is, if ours is based on it, as it is where nobody else
 // was at work.
 func (s *storm) overwritten(p string, before seen, certain bool) {
-	if certain {
+	if certain || len(s.worlds) > 1 { // side by side nobody can tell afterwards what it was based on
 		s.dead(before.place)
 		s.dead(before.disk)
 	}
