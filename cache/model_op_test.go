@@ -190,7 +190,7 @@ func (w *world) failed(what string, err error, ps ...string) error {
 }
 
 func (w *world) write(p, data string) error {
-	before, was := w.look(p), w.certain(p)
+	before, was, may := w.look(p), w.certain(p), w.may(p)
 	w.s.know(data, "")
 	err := w.s.m.write(p, []byte(data))
 	if err != nil {
@@ -205,14 +205,23 @@ func (w *world) write(p, data string) error {
 		ino = pl.file
 	}
 	w.ours(p, value{'f', data}, ino)
+	w.built(p, was, may)
 	w.s.acknowledged(data, p)
 	return nil
+}
+
+// built keeps what p might have been when an operation began, which may have ended after
+// the other client's change was to be seen.
+func (w *world) built(p string, certain bool, may []value) {
+	if !certain {
+		w.maybe(p, may...)
+	}
 }
 
 // stream writes a larger file front to back in pieces, with pauses.
 func (w *world) stream(p string, r *rand.Rand) error {
 	ctx := context.Background()
-	before := w.look(p)
+	before, may := w.look(p), w.may(p)
 	was := w.certain(p)
 	data := []byte(letters(r, 200_000+r.IntN(400_000)))
 	w.s.know(string(data), "")
@@ -257,6 +266,7 @@ func (w *world) stream(p string, r *rand.Rand) error {
 		ino = pl.file
 	}
 	w.ours(p, value{'f', string(data)}, ino)
+	w.built(p, was, may)
 	w.s.acknowledged(string(data), p)
 	return nil
 }
@@ -264,7 +274,7 @@ func (w *world) stream(p string, r *rand.Rand) error {
 // edit opens a file and writes, cuts or appends in it.
 func (w *world) edit(p string, appends bool, r *rand.Rand) error {
 	ctx := context.Background()
-	before, pl, was := w.look(p), w.at(p), w.certain(p)
+	before, pl, was, may := w.look(p), w.at(p), w.certain(p), w.may(p)
 	h, err := w.s.m.openAt(p, OpenFlags{Read: true, Write: true})
 	if err != nil {
 		return w.failed("open "+p, err, p)
@@ -299,6 +309,7 @@ func (w *world) edit(p string, appends bool, r *rand.Rand) error {
 	}
 	w.s.overwritten(p, before, was)
 	w.ours(p, value{'f', string(data)}, pl.file)
+	w.built(p, was, may)
 	if was {
 		w.s.acknowledged(string(data), p)
 	}
