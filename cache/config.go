@@ -20,8 +20,10 @@ type Config struct {
 	SyncClose    bool          // Flush waits until the file is on the server
 	FsyncServer  bool          // Fsync waits until the file is on the server
 	ReadOnly     bool
-	Timeout      time.Duration // how long a write waits for spool space (default 30 s)
-	Log          *slog.Logger
+	// Of appending (tail.go); others only in tests.
+	tailAbove, leanAbove, maxTail int64
+	Timeout                       time.Duration // how long a write waits for spool space (default 30 s)
+	Log                           *slog.Logger
 }
 
 func (c Config) withDefaults() Config {
@@ -45,6 +47,9 @@ func (c Config) withDefaults() Config {
 		c.MaxDirtyAge = 5 * time.Minute
 	case c.MaxDirtyAge < 0:
 		c.MaxDirtyAge = 0
+	}
+	if c.maxTail == 0 {
+		c.tailAbove, c.leanAbove, c.maxTail = tailAbove, leanAbove, maxTail
 	}
 	if c.Timeout <= 0 {
 		c.Timeout = 30 * time.Second

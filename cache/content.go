@@ -59,9 +59,11 @@ type content struct {
 	squeezed int        // writers that wait until the upload has made room
 
 	// And appending (tail.go).
-	lean   bool  // nothing of the base was written: it is fetched only for readers
-	lent   int64 // bytes of it counted as owed
-	growTo int64 // the server's file may have grown behind base so far, by us; 0: not
+	lean bool  // nothing of the base was written: it is fetched only for readers
+	lent int64 // bytes of it counted as owed
+	// The server's file may hold any beginning of [growFrom, growTo), from here; 0: not.
+	growFrom, growTo int64
+	sent             *os.File // what that part was before it was written over; nil: it was not
 
 	inMemory bool // f has no disk: fulldisk.go
 }
@@ -338,6 +340,7 @@ func (c *content) close() {
 	c.heldLocked(-c.held)
 	c.path = ""
 	c.endLeanLocked()
+	c.tailOverLocked()
 	c.have = ranges.Set{}
 	c.broadcastLocked()
 	if c.marks != nil && c.tree.ctx.Err() == nil { // at the end of the daemon the record may lag

@@ -28,7 +28,8 @@
 //	             replace; temp.go our names on the server
 //	upload.go    the sending; feed.go what is handed out, while others write;
 //	             resume.go going on where an earlier upload ended; tail.go
-//	             appending to the server's file what a file only grew by
+//	             appending to the server's file what a file only grew by,
+//	             sent.go knowing it again after a cut, lean.go without the rest
 //	space.go     the bounds on disk: writes wait for spool, clean content is evicted;
 //	             through.go what is larger than the spool
 //	sync.go      waiting for all to be on the server; status.go; settle.go

@@ -198,6 +198,9 @@ func (c *content) changesLocked(off, end int64) {
 	if off < c.claimed {
 		c.changed = min(c.changed, off)
 	}
+	if off < c.growTo && c.sent == nil {
+		c.keepSentLocked()
+	}
 	c.since.Add(off, end)
 	d := c.out
 	if d == nil || d.err != nil {

@@ -221,7 +221,7 @@ func (f *File) cleanNowLocked() {
 	if c := f.cur; c != nil {
 		c.mu.Lock()
 		c.endLeanLocked()
-		c.growTo = 0
+		c.tailOverLocked()
 		c.mu.Unlock()
 	}
 	f.tail = nil

@@ -39,6 +39,8 @@ func TestModel(t *testing.T) {
 		{"defaults", mem.Options{}, nil},
 		{"costly stat, no replace", mem.Options{CostlyStat: true, NoReplace: true}, nil},
 		{"nothing cached for long", mem.Options{MGrain: time.Minute}, func(c *Config) { c.DirCacheTime = time.Nanosecond; c.CacheSize = 50_000 }},
+		{"tails of anything", mem.Options{}, appendAll},
+		{"tails found out not to do", mem.Options{NoAppend: true, LateNo: true}, appendAll},
 		{"late publication", mem.Options{NoTimes: true, NoModes: true}, func(c *Config) { c.PublishDelay = 20 * time.Millisecond }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -51,6 +53,9 @@ func TestModel(t *testing.T) {
 		})
 	}
 }
+
+// appendAll has everything that only grew appended, in small pieces.
+func appendAll(c *Config) { c.tailAbove, c.leanAbove, c.maxTail = 0, 100, 1000 }
 
 func runModel(t *testing.T, m *mount, r *rand.Rand, ops int) { runModelUntil(t, m, r, ops, func() {}) }
 
@@ -194,8 +199,9 @@ func (ref *model) edit(m *mount, r *rand.Rand, p string) (string, error) {
 	defer h.Release()
 	op := "edit " + p
 	data := slices.Clone(ref.files[p])
+	grows := r.IntN(3) == 0 // as a log does
 	for range 1 + r.IntN(3) {
-		if r.IntN(3) == 0 {
+		if !grows && r.IntN(3) == 0 {
 			size := r.IntN(2*len(data) + 100)
 			op += fmt.Sprintf(" truncate %d", size)
 			if err := h.Truncate(ctx, int64(size)); err != nil {
@@ -205,6 +211,9 @@ func (ref *model) edit(m *mount, r *rand.Rand, p string) (string, error) {
 			continue
 		}
 		off, piece := r.IntN(len(data)+50), randomBytes(r)
+		if grows {
+			off = len(data)
+		}
 		op += fmt.Sprintf(" write %d at %d", len(piece), off)
 		if _, err := h.WriteAt(ctx, piece, int64(off)); err != nil {
 			return op, err

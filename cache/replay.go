@@ -167,10 +167,10 @@ func (t *Tree) restoredContent(f *File, r *spool.Record, size int64, have ranges
 	if r.Base != nil {
 		c.base = min(r.Base.Size, size)
 		d := r.Dirty.Ranges()
-		c.lean = c.base == r.Base.Size && c.base > leanAbove && len(d) > 0 && d[0].Off >= c.base
+		c.lean = c.base == r.Base.Size && c.base > t.cfg.leanAbove && len(d) > 0 && d[0].Off >= c.base
 	}
 	if r.Tail != nil {
-		c.growTo = r.Tail.To
+		c.growFrom, c.growTo = r.Tail.From, r.Tail.To
 	}
 	if r.Gone > 0 {
 		c.base, c.gone, c.ours = 0, r.Gone, true

@@ -1,10 +1,8 @@
 package cache
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"time"
 
 	"ftpfs/cache/remote"
@@ -28,82 +26,17 @@ const (
 	sample    = 1 << 20   // read back of each end of a part that may be ours
 )
 
-// A file of which only the tail was written is lean: its base is neither fetched nor is
-// room reserved for it, until something is written there. What readers fetch of it
-// meanwhile is counted as it comes (lent).
-
-// mayBeLean says whether a write at off, the first one, leaves the base alone.
-func (c *content) mayBeLean(off int64) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.base > leanAbove && c.base == c.ver.Size && off >= c.base && !c.tree.store.Caps().NoAppend
-}
-
-// becomeLeanLocked counts what is held of the base as owed, now that it is in the spool.
-func (c *content) becomeLeanLocked() {
-	c.lean, c.lent = true, c.have.Len()
-	c.tree.space.take(c.lent)
-}
-
-// filledLocked counts n bytes that were fetched.
-func (c *content) filledLocked(n int64) {
-	switch {
-	case !c.spooled:
-		c.heldLocked(n)
-	case c.lean:
-		c.lent += n
-		c.tree.space.take(n)
-	}
-}
-
-// endLeanLocked gives back what was counted.
-func (c *content) endLeanLocked() {
-	c.tree.space.release(c.lent)
-	c.lean, c.lent = false, 0
-}
-
-// touchBase reserves room for the base and has it fetched, before a write at off that
-// is not behind it.
-func (f *File) touchBase(ctx context.Context, c *content, off int64) error {
-	t := f.node.tree
-	c.mu.Lock()
-	touched := c.lean && off < c.base
-	missing := int64(0)
-	for _, r := range c.have.Missing(0, max(c.base, 0)) {
-		missing += r.Len()
-	}
-	c.mu.Unlock()
-	if !touched {
-		return nil
-	}
-	if err := t.space.reserve(ctx, missing); err != nil {
-		return err
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.lean || !f.owed || f.cur != c {
-		t.space.release(missing) // somebody else was faster
-		return nil
-	}
-	f.reserved += missing + c.lent // what was fetched meanwhile is counted twice, until it is published
-	c.lean, c.lent = false, 0
-	t.spawn(func() { c.fetchAll(t.ctx) })
-	return nil
-}
-
 // appendsLocked says whether all that f owes lies behind the server's file. tree.mu is
 // held.
 func (s *shipment) appendsLocked() bool {
 	t, f, c := s.tree, s.file, s.c
-	if s.early || !f.owed || f.node.removed || f.cur != c || f.base == nil || f.base.Size <= tailAbove ||
+	if s.early || !f.owed || f.node.removed || f.cur != c || f.base == nil || f.base.Size <= t.cfg.tailAbove ||
 		f.temp != "" || f.sent != nil || f.tail == nil && t.store.Caps().NoAppend {
 		return false
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.gone > 0 || c.base != f.base.Size || c.size <= c.base || c.ver.Size != c.base || c.ver.Differs(*f.base) {
+	if c.gone > 0 || c.sent != nil || c.base != f.base.Size || c.size <= c.base || c.ver.Size != c.base || c.ver.Differs(*f.base) {
 		return false
 	}
 	dirty := c.dirty.Ranges()
@@ -124,9 +57,9 @@ func (s *shipment) sendTails(ctx context.Context) (done bool, err error) {
 func (s *shipment) sendTail(ctx context.Context) (done bool, err error) {
 	t, f := s.tree, s.file
 	t.mu.Lock()
-	appends := s.appendsLocked()
+	appends, tail := s.appendsLocked(), f.tail
 	t.mu.Unlock()
-	if !appends {
+	if !appends && tail == nil {
 		return false, nil
 	}
 	if err := t.gate.Acquire(ctx, 1); err != nil {
@@ -137,6 +70,9 @@ func (s *shipment) sendTail(ctx context.Context) (done bool, err error) {
 		return true, err
 	}
 	defer f.thaw()
+	if !appends {
+		return false, s.settleTail(ctx)
+	}
 	for range 3 {
 		t.mu.Lock()
 		path, tail := f.node.pathLocked(), f.tail
@@ -166,65 +102,6 @@ func (s *shipment) sendTail(ctx context.Context) (done bool, err error) {
 	return true, &remote.Error{Op: "append", Path: f.path(), Kind: remote.Temporary, Text: "the server's file does not hold still"}
 }
 
-// ours says how many bytes of the content the server's file holds, if it is the base
-// with no more behind it than was sent from here.
-func (s *shipment) ours(ctx context.Context, path string, now remote.Entry, tail *spool.Tail) (int64, bool, error) {
-	s.tree.mu.Lock()
-	base := *s.file.base
-	s.tree.mu.Unlock()
-	v := now.Version()
-	if now.Type != remote.File {
-		return 0, false, nil
-	}
-	if tail == nil || v.Size == base.Size {
-		return base.Size, v.Size == base.Size && !base.Differs(v), nil
-	}
-	base.Size, base.MGrain = -1, 0 // only its unique id is still what it was
-	if base.Differs(v) || v.Size < tail.From || v.Size > tail.To || v.Size > s.c.sizeNow() {
-		return 0, false, nil
-	}
-	same, err := s.same(ctx, path, tail.From, v.Size)
-	if err != nil {
-		return 0, false, fmt.Errorf("read back what was appended to %s: %w", path, err)
-	}
-	return v.Size, same, nil
-}
-
-func (c *content) sizeNow() int64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.size
-}
-
-// same reads both ends of [from, to) back and compares them with what is held. Bytes of
-// somebody else among ours would have moved the latter.
-func (s *shipment) same(ctx context.Context, path string, from, to int64) (bool, error) {
-	parts := [][2]int64{{from, to}}
-	if to-from > 2*sample {
-		parts = [][2]int64{{from, from + sample}, {to - sample, to}}
-	}
-	for _, p := range parts {
-		r, err := s.tree.store.Open(ctx, path, p[0], nil)
-		if err != nil {
-			return false, err
-		}
-		theirs := make([]byte, p[1]-p[0])
-		_, err = io.ReadFull(r, theirs)
-		r.Close()
-		if err != nil {
-			return false, err
-		}
-		held := make([]byte, len(theirs))
-		if n, _, err := s.c.readHeld(held, p[0]); err != nil || n < len(held) {
-			return false, err
-		}
-		if !bytes.Equal(held, theirs) {
-			return false, nil
-		}
-	}
-	return true, nil
-}
-
 // notOurs leaves what is on the server alone. With all of the base here the file is sent
 // whole, and the check before the rename makes it a conflict copy; so it is also when
 // there is nothing any more, and nothing was.
@@ -235,7 +112,8 @@ func (s *shipment) notOurs(now remote.Entry, missing error) (bool, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.wholeLocked() {
-		f.tail, c.growTo = nil, 0
+		f.tail = nil
+		c.tailOverLocked()
 		return false, nil
 	}
 	text := "it was changed there while only what was appended is held here, which is kept"
@@ -274,7 +152,8 @@ func (s *shipment) appendFrom(ctx context.Context, path string, now remote.Entry
 		c.mu.Lock()
 		first := f.tail.From == at
 		if first {
-			f.tail, c.growTo = nil, 0
+			f.tail = nil
+			c.tailOverLocked()
 		}
 		c.mu.Unlock()
 		t.mu.Unlock()
@@ -316,14 +195,14 @@ func (s *shipment) beginTail(ctx context.Context, at int64) (*feed, error) {
 	f.sentBytes.Store(at)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if d.end > at+maxTail { // the rest is another, and nobody's changes are there before that
+	if maxTail := t.cfg.maxTail; d.end > at+maxTail { // the rest is another, and nobody's changes are there before that
 		c.since.Add(at+maxTail, d.end)
 		d.end = at + maxTail
 		s.size, s.changes = d.end, f.published
 	}
 	s.more = d.end < c.size
 	f.tail = &spool.Tail{From: f.base.Size, To: d.end}
-	c.growTo = d.end
+	c.growFrom, c.growTo = f.base.Size, d.end
 	return d, nil
 }
 
@@ -362,7 +241,8 @@ func (s *shipment) appended(path string, now remote.Entry) error {
 	done.Entry.Size = s.size
 	t.mu.Lock()
 	c.mu.Lock()
-	f.tail, c.growTo = nil, 0
+	f.tail = nil
+	c.tailOverLocked()
 	c.mu.Unlock()
 	t.mu.Unlock()
 	s.published(done, p)
@@ -402,19 +282,4 @@ func (s *shipment) besideTheirs(path string) error {
 		}
 		t.dirDoneLocked(dir)
 	})
-}
-
-// grown says what a download of the base may expect while our own tail makes the
-// server's file grow.
-func (c *content) grown(ctx context.Context, ver remote.Version, to int64) (*remote.Version, error) {
-	e, err := c.tree.store.Stat(ctx, c.file.path())
-	if err != nil {
-		return nil, err
-	}
-	ver.MGrain = 0
-	if v := e.Version(); e.Type != remote.File || v.Size < ver.Size || v.Size > to || v.Unique != ver.Unique && v.Unique != "" && ver.Unique != "" {
-		return nil, changedWhileRead(c)
-	}
-	ver.Size = -1
-	return &ver, nil
 }

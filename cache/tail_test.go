@@ -406,3 +406,53 @@ func TestALongOpenLogSendsWhatIsNew(t *testing.T) {
 		}
 	}
 }
+
+// A tail broke off, and then the file is changed in another way: what is on the server
+// is known for ours, and replaced.
+func TestABrokenTailIsOursToReplace(t *testing.T) {
+	for name, change := range map[string]func(h *Handle, data []byte) ([]byte, error){
+		"emptied": func(h *Handle, data []byte) ([]byte, error) { return nil, h.Truncate(context.Background(), 0) },
+		"cut into the tail": func(h *Handle, data []byte) ([]byte, error) {
+			return data[:large+10_000], h.Truncate(context.Background(), large+10_000)
+		},
+		"written over in the tail": func(h *Handle, data []byte) ([]byte, error) {
+			_, err := h.WriteAt(context.Background(), []byte("other"), large+5)
+			copy(data[large+5:], "other")
+			return data, err
+		},
+		"written over in the base": func(h *Handle, data []byte) ([]byte, error) {
+			_, err := h.WriteAt(context.Background(), []byte("other"), 5)
+			copy(data[5:], "other")
+			return data, err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store, m, want := logs(t, large, mem.Options{}, nil)
+			var n atomic.Int32
+			store.Hook(func(op, _ string) error {
+				if op == mem.OpData && n.Add(1) > 3 {
+					return &remote.Error{Kind: remote.Down}
+				}
+				return nil
+			})
+			more := noise(150_000)
+			want = append(want, more...)
+			m.must(m.grow("/log", more))
+			m.waitFailed("/log")
+			if on, _ := store.Disk().Stat("/log"); on.Size == large {
+				t.Fatal("nothing of the tail is on the server")
+			}
+			h, err := m.openAt("/log", OpenFlags{Write: true})
+			m.must(err)
+			want, err = change(h, want)
+			m.must(err)
+			m.must(h.Flush(t.Context()))
+			h.Release()
+			store.Hook(nil)
+			m.sync()
+			m.onServer("/log", string(want))
+			m.wantClean()
+			m.wantRead("/log", string(want))
+		})
+	}
+}

@@ -1,0 +1,171 @@
+package cache
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"ftpfs/cache/remote"
+	"ftpfs/cache/spool"
+)
+
+// Whether what the server has behind the base is ours, after a tail that broke off.
+
+// ours says how many bytes of the content the server's file holds, if it is the base
+// with no more behind it than was sent from here.
+func (s *shipment) ours(ctx context.Context, path string, now remote.Entry, tail *spool.Tail) (int64, bool, error) {
+	s.tree.mu.Lock()
+	base := *s.file.base
+	s.tree.mu.Unlock()
+	v := now.Version()
+	if now.Type != remote.File {
+		return 0, false, nil
+	}
+	if tail == nil || v.Size == base.Size {
+		return base.Size, v.Size == base.Size && !base.Differs(v), nil
+	}
+	base.Size, base.MGrain = -1, 0 // only its unique id is still what it was
+	if base.Differs(v) || v.Size < tail.From || v.Size > tail.To {
+		return 0, false, nil
+	}
+	same, err := s.same(ctx, path, tail.From, v.Size)
+	if err != nil {
+		return 0, false, fmt.Errorf("read back what was appended to %s: %w", path, err)
+	}
+	return v.Size, same, nil
+}
+
+// same reads both ends of [from, to) back and compares them with what is held. Bytes of
+// somebody else among ours would have moved the latter.
+func (s *shipment) same(ctx context.Context, path string, from, to int64) (bool, error) {
+	parts := [][2]int64{{from, to}}
+	if to-from > 2*sample {
+		parts = [][2]int64{{from, from + sample}, {to - sample, to}}
+	}
+	for _, p := range parts {
+		r, err := s.tree.store.Open(ctx, path, p[0], nil)
+		if err != nil {
+			return false, err
+		}
+		theirs := make([]byte, p[1]-p[0])
+		_, err = io.ReadFull(r, theirs)
+		r.Close()
+		if err != nil {
+			return false, err
+		}
+		held := make([]byte, len(theirs))
+		if ok, err := s.c.readSent(held, p[0]); !ok || err != nil {
+			return false, err
+		}
+		if !bytes.Equal(held, theirs) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// keepSentLocked copies what may have been sent, before it is written over, so that it
+// can be recognised. Without a copy it is taken for somebody else's. c.io is held.
+func (c *content) keepSentLocked() {
+	keep := func() error {
+		if c.f == nil {
+			return os.ErrClosed
+		}
+		f, err := os.CreateTemp(c.tree.cfg.StateDir, "aside-*")
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(f, io.NewSectionReader(c.f, c.growFrom, c.growTo-c.growFrom))
+		if err = errors.Join(err, os.Remove(f.Name())); err != nil { // it ends with its descriptor
+			return errors.Join(err, f.Close())
+		}
+		c.sent = f
+		return nil
+	}
+	if err := keep(); err != nil {
+		c.tree.cfg.Log.Warn("cannot keep a copy of what was appended before it is written over; it may be taken for another client's change", "err", err)
+	}
+}
+
+// readSent reads what was, or would have been, sent of the tail.
+func (c *content) readSent(p []byte, off int64) (ok bool, err error) {
+	c.mu.Lock()
+	if c.sent != nil {
+		defer c.mu.Unlock()
+		n, err := c.sent.ReadAt(p, off-c.growFrom)
+		if err == io.EOF {
+			err = nil
+		}
+		return n == len(p), err
+	}
+	c.mu.Unlock()
+	n, _, err := c.readHeld(p, off)
+	return n == len(p), err
+}
+
+func (c *content) tailOverLocked() {
+	c.growFrom, c.growTo = 0, 0
+	if c.sent != nil {
+		c.sent.Close()
+		c.sent = nil
+	}
+}
+
+// settleTail is called when a tail broke off and the file was then changed in another
+// way. If the server's file is the base and no more than a beginning of that tail, it
+// is ours to replace.
+func (s *shipment) settleTail(ctx context.Context) error {
+	t, f, c := s.tree, s.file, s.c
+	t.mu.Lock()
+	path, tail := f.node.pathLocked(), f.tail
+	t.mu.Unlock()
+	if tail == nil || f.base == nil {
+		return nil
+	}
+	now, err := t.store.Stat(t.ctx, path)
+	if err != nil && !remote.Is(err, remote.NotExist) {
+		return fmt.Errorf("look at %s, to which a part was appended: %w", path, err)
+	}
+	ours := false
+	if err == nil {
+		if _, ours, err = s.ours(ctx, path, now, tail); err != nil {
+			return err
+		}
+	}
+	f.rec.Lock()
+	defer f.rec.Unlock()
+	t.mu.Lock()
+	if !f.owed || f.cur != c {
+		t.mu.Unlock()
+		return errOvertaken
+	}
+	c.mu.Lock()
+	f.tail = nil
+	c.tailOverLocked()
+	if ours {
+		v := now.Version()
+		f.base, c.ver = &v, v // its first bytes, as far as they are wanted, are the same
+	}
+	c.mu.Unlock()
+	open := f.savedOpen
+	t.mu.Unlock()
+	return f.save(open, false)
+}
+
+// grown says what a download of the base may expect while our own tail makes the
+// server's file grow.
+func (c *content) grown(ctx context.Context, ver remote.Version, to int64) (*remote.Version, error) {
+	e, err := c.tree.store.Stat(ctx, c.file.path())
+	if err != nil {
+		return nil, err
+	}
+	ver.MGrain = 0
+	if v := e.Version(); e.Type != remote.File || v.Size < ver.Size || v.Size > to || v.Unique != ver.Unique && v.Unique != "" && ver.Unique != "" {
+		return nil, changedWhileRead(c)
+	}
+	ver.Size = -1
+	return &ver, nil
+}
