@@ -64,6 +64,7 @@ type content struct {
 	// The server's file may hold any beginning of [growFrom, growTo), from here; 0: not.
 	growFrom, growTo int64
 	sent             *os.File // what that part was before it was written over; nil: it was not
+	sentPath         string   // of that file
 
 	inMemory bool // f has no disk: fulldisk.go
 }
@@ -340,7 +341,12 @@ func (c *content) close() {
 	c.heldLocked(-c.held)
 	c.path = ""
 	c.endLeanLocked()
-	c.tailOverLocked()
+	if c.tree.ctx.Err() == nil { // at the end of the daemon the next may need it
+		c.tailOverLocked()
+	} else if c.sent != nil {
+		c.sent.Close()
+		c.sent = nil
+	}
 	c.have = ranges.Set{}
 	c.broadcastLocked()
 	if c.marks != nil && c.tree.ctx.Err() == nil { // at the end of the daemon the record may lag

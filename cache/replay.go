@@ -3,6 +3,7 @@ package cache
 import (
 	"errors"
 	"maps"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -40,6 +41,7 @@ func (t *Tree) load() {
 	}
 	if err == nil && !t.keepMarks {
 		t.dropOldMarks()
+		t.dropOldSent()
 	}
 	gated := len(intents) > 0 && t.gate.TryAcquire(gateAll)
 	close(t.loaded)
@@ -170,7 +172,8 @@ func (t *Tree) restoredContent(f *File, r *spool.Record, size int64, have ranges
 		c.lean = c.base == r.Base.Size && c.base > t.cfg.leanAbove && len(d) > 0 && d[0].Off >= c.base
 	}
 	if r.Tail != nil {
-		c.growFrom, c.growTo = r.Tail.From, r.Tail.To
+		c.growsLocked(r.ID, r.Tail)
+		c.sent, _ = os.Open(c.sentPath) // if there is one
 	}
 	if r.Gone > 0 {
 		c.base, c.gone, c.ours = 0, r.Gone, true

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"ftpfs/cache/remote"
 	"ftpfs/cache/spool"
@@ -74,13 +75,16 @@ func (c *content) keepSentLocked() {
 		if c.f == nil {
 			return os.ErrClosed
 		}
-		f, err := os.CreateTemp(c.tree.cfg.StateDir, "aside-*")
+		f, err := os.Create(c.sentPath + ".new")
 		if err != nil {
 			return err
 		}
 		_, err = io.Copy(f, io.NewSectionReader(c.f, c.growFrom, c.growTo-c.growFrom))
-		if err = errors.Join(err, os.Remove(f.Name())); err != nil { // it ends with its descriptor
-			return errors.Join(err, f.Close())
+		if err == nil {
+			err = os.Rename(f.Name(), c.sentPath)
+		}
+		if err != nil {
+			return errors.Join(err, f.Close(), os.Remove(f.Name()))
 		}
 		c.sent = f
 		return nil
@@ -106,11 +110,41 @@ func (c *content) readSent(p []byte, off int64) (ok bool, err error) {
 	return n == len(p), err
 }
 
+// growsLocked says what the server's file may hold of record id's content.
+func (c *content) growsLocked(id uint64, tail *spool.Tail) {
+	c.growFrom, c.growTo = tail.From, tail.To
+	c.sentPath = filepath.Join(c.tree.cfg.StateDir, fmt.Sprintf("sent-%d-%d-%d", id, tail.From, tail.To))
+}
+
+// tailOverLocked: it holds all of it, or nothing, or is not ours.
 func (c *content) tailOverLocked() {
 	c.growFrom, c.growTo = 0, 0
 	if c.sent != nil {
 		c.sent.Close()
+		os.Remove(c.sentPath) // else the next start does
 		c.sent = nil
+	}
+}
+
+// dropOldSent removes what no file needs any more.
+func (t *Tree) dropOldSent() {
+	all, _ := filepath.Glob(filepath.Join(t.cfg.StateDir, "sent-*"))
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	needed := map[string]bool{}
+	for f := range t.owed {
+		if c := f.cur; c != nil {
+			c.mu.Lock()
+			if c.sent != nil {
+				needed[c.sentPath] = true
+			}
+			c.mu.Unlock()
+		}
+	}
+	for _, p := range all {
+		if !needed[p] {
+			os.Remove(p)
+		}
 	}
 }
 

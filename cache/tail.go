@@ -202,7 +202,7 @@ func (s *shipment) beginTail(ctx context.Context, at int64) (*feed, error) {
 	}
 	s.more = d.end < c.size
 	f.tail = &spool.Tail{From: f.base.Size, To: d.end}
-	c.growFrom, c.growTo = f.base.Size, d.end
+	c.growsLocked(f.id, f.tail)
 	return d, nil
 }
 

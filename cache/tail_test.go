@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -426,33 +427,42 @@ func TestABrokenTailIsOursToReplace(t *testing.T) {
 			return data, err
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			store, m, want := logs(t, large, mem.Options{}, nil)
-			var n atomic.Int32
-			store.Hook(func(op, _ string) error {
-				if op == mem.OpData && n.Add(1) > 3 {
-					return &remote.Error{Kind: remote.Down}
+		for _, restarted := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, restarted %v", name, restarted), func(t *testing.T) {
+				store, m, want := logs(t, large, mem.Options{}, nil)
+				var n atomic.Int32
+				store.Hook(func(op, _ string) error {
+					if op == mem.OpData && n.Add(1) > 3 {
+						return &remote.Error{Kind: remote.Down}
+					}
+					return nil
+				})
+				more := noise(150_000)
+				want = append(want, more...)
+				m.must(m.grow("/log", more))
+				m.waitFailed("/log")
+				if on, _ := store.Disk().Stat("/log"); on.Size == large {
+					t.Fatal("nothing of the tail is on the server")
 				}
-				return nil
+				h, err := m.openAt("/log", OpenFlags{Write: true})
+				m.must(err)
+				want, err = change(h, want)
+				m.must(err)
+				m.must(h.Flush(t.Context()))
+				h.Release()
+				if restarted {
+					m.stop()
+					m.open()
+				}
+				store.Hook(nil)
+				m.sync()
+				m.onServer("/log", string(want))
+				m.wantClean()
+				m.wantRead("/log", string(want))
+				if left, _ := filepath.Glob(filepath.Join(m.cfg.StateDir, "sent-*")); len(left) > 0 {
+					t.Errorf("left behind: %q", left)
+				}
 			})
-			more := noise(150_000)
-			want = append(want, more...)
-			m.must(m.grow("/log", more))
-			m.waitFailed("/log")
-			if on, _ := store.Disk().Stat("/log"); on.Size == large {
-				t.Fatal("nothing of the tail is on the server")
-			}
-			h, err := m.openAt("/log", OpenFlags{Write: true})
-			m.must(err)
-			want, err = change(h, want)
-			m.must(err)
-			m.must(h.Flush(t.Context()))
-			h.Release()
-			store.Hook(nil)
-			m.sync()
-			m.onServer("/log", string(want))
-			m.wantClean()
-			m.wantRead("/log", string(want))
-		})
+		}
 	}
 }
