@@ -220,3 +220,39 @@ func TestATimeSetWithoutAnAnswerIsNoConflict(t *testing.T) {
 	m.sync()
 	m.onServer("/f", "FIRST")
 }
+
+// A replacement was broken off after the old version had stepped aside: what is removed
+// then does not come back.
+func TestWhatStoodAsideDoesNotComeBackAfterItsRemoval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := mem.New(mem.Options{NoReplace: true})
+		m := mountMem(t, store, nil)
+		m.must(m.write("/f", []byte("first")))
+		m.sync()
+		store.HookAfter(func(op, _ string) error {
+			if op == mem.OpRename {
+				store.Hook(func(op, p string) error {
+					if op == mem.OpStat && p != "/f" {
+						return &remote.Error{Kind: remote.Temporary}
+					}
+					return nil
+				})
+				return &remote.Error{Kind: remote.Protocol}
+			}
+			return nil
+		})
+		m.must(m.write("/f", []byte("second")))
+		synctest.Wait()
+		first := m.remove("/f")
+		store.Hook(nil)
+		store.HookAfter(nil)
+		time.Sleep(time.Minute)
+		if first != nil {
+			m.must(m.remove("/f"))
+		}
+		time.Sleep(10 * time.Minute)
+		if got := store.Disk().Paths(); len(got) != 0 {
+			t.Errorf("what was removed is back: %q", got)
+		}
+	})
+}
