@@ -20,10 +20,13 @@ type Config struct {
 	SyncClose    bool          // Flush waits until the file is on the server
 	FsyncServer  bool          // Fsync waits until the file is on the server
 	ReadOnly     bool
-	// Of appending (tail.go); others only in tests.
-	tailAbove, leanAbove, maxTail int64
-	Timeout                       time.Duration // how long a write waits for spool space (default 30 s)
-	Log                           *slog.Logger
+	Timeout      time.Duration // how long a write waits for spool space (default 30 s)
+	Log          *slog.Logger
+
+	// For tests, which have not the time of a large file; others only there.
+	tailAbove, leanAbove, maxTail int64         // see tail.go
+	earlyStep                     int64         // see early.go
+	pauseAfter                    time.Duration // see feed.go
 }
 
 func (c Config) withDefaults() Config {
@@ -50,6 +53,12 @@ func (c Config) withDefaults() Config {
 	}
 	if c.maxTail == 0 {
 		c.tailAbove, c.leanAbove, c.maxTail = tailAbove, leanAbove, maxTail
+	}
+	if c.earlyStep <= 0 {
+		c.earlyStep = earlyStep
+	}
+	if c.pauseAfter <= 0 {
+		c.pauseAfter = pauseAfter
 	}
 	if c.Timeout <= 0 {
 		c.Timeout = 30 * time.Second

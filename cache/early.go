@@ -20,7 +20,7 @@ func (t *Tree) followLocked(f *File) {
 	c := f.cur
 	c.mu.Lock()
 	front, ours := c.frontLocked(), c.ours
-	worth := front-max(c.claimed, f.triedAt) >= earlyStep
+	worth := front-max(c.claimed, f.triedAt) >= t.cfg.earlyStep
 	c.mu.Unlock()
 	if !ours || !worth {
 		return
@@ -43,7 +43,7 @@ func (f *File) mayFollowLocked() bool {
 	case f.squeezed:
 		return true
 	}
-	return !f.late && fresh >= earlyStep && t.early < max(1, t.uploads()-1)
+	return !f.late && fresh >= t.cfg.earlyStep && t.early < max(1, t.uploads()-1)
 }
 
 // Files that stay open and dirty, or are closed and opened again all the time, are

@@ -67,7 +67,7 @@ func (d *feed) Read(p []byte) (int, error) {
 			continue
 		}
 		if timer == nil {
-			timer = time.NewTimer(pauseAfter)
+			timer = time.NewTimer(d.c.tree.cfg.pauseAfter)
 			defer timer.Stop()
 			idle = timer.C
 		}

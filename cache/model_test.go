@@ -41,6 +41,8 @@ func TestModel(t *testing.T) {
 		{"nothing cached for long", mem.Options{MGrain: time.Minute}, func(c *Config) { c.DirCacheTime = time.Nanosecond; c.CacheSize = 50_000 }},
 		{"tails of anything", mem.Options{}, appendAll},
 		{"tails found out not to do", mem.Options{NoAppend: true, LateNo: true}, appendAll},
+		{"uploads that follow their writers", mem.Options{}, func(c *Config) { c.earlyStep = 1; c.pauseAfter = time.Millisecond }},
+		{"and snapshots", mem.Options{NoAppend: true}, func(c *Config) { c.earlyStep = 500; c.pauseAfter = time.Millisecond; c.MaxDirtyAge = time.Millisecond }},
 		{"late publication", mem.Options{NoTimes: true, NoModes: true}, func(c *Config) { c.PublishDelay = 20 * time.Millisecond }},
 	} {
 		t.Run(c.name, func(t *testing.T) {

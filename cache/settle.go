@@ -35,8 +35,9 @@ func (t *Tree) Retry(path string) (int, error) {
 		t.mu.Lock()
 		f.parked, f.interrupted, f.failed, f.lost, f.attempts, f.retryAt = nil, false, nil, nil, 0, time.Time{}
 		f.changes++
+		open := f.unflushed > 0
 		t.mu.Unlock()
-		err := f.save(false, false)
+		err := f.save(open, false)
 		f.rec.Unlock()
 		if err != nil {
 			return i, fmt.Errorf("retry %s: %w", f.path(), err)

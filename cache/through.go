@@ -179,15 +179,19 @@ func (t *Tree) squeeze(ctx context.Context, f *File, c *content, n int64) error 
 // dropSent drops so much of what the server has that n bytes find room, and says whether
 // it could.
 func (t *Tree) dropSent(ctx context.Context, f *File, c *content, n int64) (bool, error) {
-	piece := min(int64(keepBehind), t.space.max/8)
+	piece := min(int64(keepBehind), t.space.max/8) // each costs a durable record
 	t.mu.Lock()
-	temp := f.tempPathLocked()
+	temp, share := f.tempPathLocked(), f.reserved+n
 	t.mu.Unlock()
 	c.mu.Lock()
 	gone := c.gone
-	edge := min(c.intactLocked()-min(keepBehind, t.space.max/4), gone+max(n, piece))
+	edge := min(c.intactLocked()-min(keepBehind, t.space.max/4, share/2), gone+max(n, piece))
+	least := gone + max(n, piece)
+	if c.claimed == c.size { // nothing more can be sent before there is room
+		least = gone + min(n, piece)
+	}
 	c.mu.Unlock()
-	if temp == "" || edge < gone+min(n, piece) {
+	if temp == "" || edge < least {
 		return false, nil
 	}
 	e, err := t.store.Stat(ctx, temp)

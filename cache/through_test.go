@@ -208,6 +208,23 @@ func recordsNow(t *testing.T, m *mount) []spool.Record {
 	return recs
 }
 
+// Closed while the server is down, and killed before it is back: the rest is sent then.
+func TestFileThatPassedThroughIsFinishedAfterARestart(t *testing.T) {
+	m, h, data := goneFile(t, mem.Options{})
+	m.store.SetOnline(false)
+	if err := h.Flush(context.Background()); err == nil {
+		t.Error("close said yes while the server was down")
+	}
+	h.Release()
+	m.crash()
+	m.store.SetOnline(true)
+	m.sync()
+	m.holdsNow("/big", data[:2<<20])
+	if _, up := m.store.Bytes(); up > 2<<20 {
+		t.Errorf("%d bytes were sent for a file of %d", up, 2<<20)
+	}
+}
+
 // A file that was written in another order than front to back cannot pass through.
 func TestScatteredFileLargerThanTheSpoolIsRefused(t *testing.T) {
 	m := mountMem(t, mem.New(mem.Options{}), func(c *Config) { smallSpool(c); c.Timeout = 50 * time.Millisecond })
