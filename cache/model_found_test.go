@@ -256,3 +256,23 @@ func TestWhatStoodAsideDoesNotComeBackAfterItsRemoval(t *testing.T) {
 		}
 	})
 }
+
+// The server does not have yet what is renamed, and cannot be asked whether it has.
+func TestARenameOfAnOwedFileIsNeverENOENT(t *testing.T) {
+	store := mem.New(mem.Options{})
+	m := mountMem(t, store, func(c *Config) { c.PublishDelay = time.Hour })
+	m.must(store.Disk().WriteFile("/old", []byte("theirs")))
+	m.names("/")
+	m.must(m.write("/old", []byte("ours")))
+	m.must(store.Disk().RemoveAll("/old"))
+	store.Hook(func(op, _ string) error {
+		if op == mem.OpStat {
+			return &remote.Error{Kind: remote.Protocol}
+		}
+		return nil
+	})
+	if err := m.rename("/old", "/new"); err == nil || remote.Is(err, remote.NotExist) {
+		t.Errorf("rename: %v; want an error, and not that it does not exist", err)
+	}
+	store.Hook(nil)
+}

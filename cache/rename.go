@@ -297,6 +297,9 @@ func (m *move) onServer(ctx context.Context) error {
 		m.ended()
 		return err
 	}
+	if remote.Is(err, remote.NotExist) && m.src.owedNow() { // of what is owed here the server's word is none
+		err = &remote.Error{Op: "rename", Path: from, Kind: remote.Temporary, Text: "the server does not have it under this name now", Err: err}
+	}
 	switch {
 	case err == nil:
 		m.relink()
@@ -342,6 +345,8 @@ func (t *Tree) lacks(ctx context.Context, n *Node, path string) bool {
 	n.file.base, n.file.sent = nil, nil
 	return true
 }
+
+func (n *Node) owedNow() bool { return n.file != nil && n.file.isOwed() }
 
 func (m *move) ended() {
 	m.recording.Lock()
