@@ -94,4 +94,18 @@ func (t *Tree) closedLocked(f *File, now time.Time) {
 		delay = wait
 	}
 	t.schedule(f, delay)
+	t.makeWayLocked(f)
+}
+
+// makeWayLocked lets f, which was closed, go before uploads that follow writers, where
+// there is one upload at a time.
+func (t *Tree) makeWayLocked(f *File) {
+	if t.early == 0 || t.uploads() > 1 {
+		return
+	}
+	for o := range t.owed {
+		if s := o.ship; o != f && s != nil && s.early && s.feed != nil {
+			s.feed.pause()
+		}
+	}
 }

@@ -192,6 +192,24 @@ func TestEarlyUploadsDoNotStarveClosedFiles(t *testing.T) {
 	m.holdsNow("/c", pattern(5, 5<<20))
 }
 
+// Where there is one upload at a time, one that follows a writer makes way.
+func TestTheOnlyUploadMakesWayForAClosedFile(t *testing.T) {
+	m := mountMem(t, mem.New(mem.Options{MaxUploads: 1}), func(c *Config) { c.pauseAfter = time.Hour })
+	data := pattern(6, 10<<20)
+	h := m.make("/big")
+	m.writeAt(h, data[:5<<20], 0)
+	m.sentUnderTemp(5 << 20)
+	m.must(m.write("/small", []byte("small")))
+	m.until("the small file is there", func() bool { got, _ := m.store.Disk().ReadFile("/small"); return string(got) == "small" })
+	m.writeAt(h, data[5<<20:], 5<<20)
+	m.closeFile(h)
+	m.sync()
+	m.holdsNow("/big", data)
+	if _, up := m.store.Bytes(); up != int64(len(data))+5 {
+		t.Errorf("%d bytes were sent, want %d", up, len(data)+5)
+	}
+}
+
 func (m *mount) earlyNow() int { m.mu.Lock(); defer m.mu.Unlock(); return m.early }
 
 func (m *mount) smallNow(p string) bool {

@@ -94,6 +94,8 @@ func (d *feed) take(p []byte) (int, <-chan struct{}, error) {
 	switch {
 	case d.err != nil:
 		return 0, nil, d.err
+	case d.paused:
+		return 0, nil, io.EOF
 	case c.f == nil:
 		return 0, nil, os.ErrClosed
 	}
@@ -102,7 +104,7 @@ func (d *feed) take(p []byte) (int, <-chan struct{}, error) {
 		limit = min(d.pos+c.have.Covered(d.pos), c.size)
 	}
 	if d.pos >= limit {
-		if d.end >= 0 || d.paused {
+		if d.end >= 0 {
 			return 0, nil, io.EOF
 		}
 		return 0, c.wake, nil
