@@ -100,7 +100,8 @@ func conflictName(name string, now time.Time, n int) string {
 }
 
 // keptBeside gives ours the name under which it was published, with its handles and
-// what was written since, and the old name to theirs.
+// what was written since, and the old name to theirs. Until the kernel has looked the new
+// name up, an open of the inode is taken for one by the old name: see Open.
 func (s *shipment) keptBeside(theirs remote.Entry, beside remote.Publish, ours remote.Published) {
 	t, n := s.tree, s.file.node
 	t.mu.Lock()
@@ -109,8 +110,8 @@ func (s *shipment) keptBeside(theirs remote.Entry, beside remote.Publish, ours r
 		t.detachLocked(k) // found by somebody who listed before we knew
 	}
 	t.moveLocked(n, dir, name)
+	n.strayed = true
 	t.noteLocked(dir, old, packEntry(&theirs))
 	t.mu.Unlock()
 	s.published(ours, beside)
-	t.tellGone(dir, old)
 }

@@ -29,7 +29,8 @@ type Handle struct {
 }
 
 // Open opens a regular file. If what is known of it is older than DirCacheTime the
-// server is asked first.
+// server is asked first. An inode that somebody replaced on the server, or that has been
+// renamed behind the caller's back, is Changed: the caller looks its name up again.
 func (t *Tree) Open(ctx context.Context, n *Node, fl OpenFlags) (*Handle, error) {
 	if fl.Write && t.cfg.ReadOnly {
 		return nil, errReadOnly("open", n)
@@ -41,7 +42,7 @@ func (t *Tree) Open(ctx context.Context, n *Node, fl OpenFlags) (*Handle, error)
 		return nil, err
 	}
 	if t.isLost(n) {
-		return nil, errStale("open", n) // the kernel looks its name up again
+		return nil, errStale("open", n)
 	}
 	h := &Handle{tree: t, file: t.openFile(n, fl), fl: fl}
 	t.mu.Lock()
@@ -68,12 +69,12 @@ func (t *Tree) Open(ctx context.Context, n *Node, fl OpenFlags) (*Handle, error)
 	return h, nil
 }
 
-// isLost says that nothing can be opened of n any more: it is not under its name, and
-// not one of those that were removed here and are still open.
+// isLost says that nothing can be opened of n by the name that the caller knows: n is not
+// under it any more, and not one of those that were removed here and are still open.
 func (t *Tree) isLost(n *Node) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return n.removed && (n.file == nil || n.file.cur == nil || n.file.cur.isStale())
+	return n.strayed || n.removed && (n.file == nil || n.file.cur == nil || n.file.cur.isStale())
 }
 
 func (t *Tree) openFile(n *Node, fl OpenFlags) *File {

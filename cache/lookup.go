@@ -11,8 +11,8 @@ import (
 // because the server is down.
 const staleValid = time.Second
 
-// Lookup finds a child of dir, with a reference for the caller. On NotExist the
-// Attr has Valid set: how long the kernel may remember the absence.
+// Lookup finds a child of dir, with a reference for the caller. An absence is not to be
+// remembered by the caller: asking again costs nothing while the listing is fresh.
 func (t *Tree) Lookup(ctx context.Context, dir *Node, name string) (*Node, Attr, error) {
 	if err := t.wait(ctx, "lookup", dir); err != nil {
 		return nil, Attr{}, err
@@ -48,13 +48,10 @@ func (t *Tree) Lookup(ctx context.Context, dir *Node, name string) (*Node, Attr,
 // foundLocked turns n, nil for a name that is not there, into Lookup's answer.
 func (t *Tree) foundLocked(dir *Node, name string, n *Node) (*Node, Attr, error) {
 	if n != nil {
+		n.strayed = false
 		return n, t.attrLocked(n), nil
 	}
-	a := Attr{}
-	if dir.list != nil {
-		a.Valid = max(0, t.fresh(dir.list.fetched))
-	}
-	return nil, a, &remote.Error{Op: "lookup", Path: join(dir.pathLocked(), name), Kind: remote.NotExist}
+	return nil, Attr{}, &remote.Error{Op: "lookup", Path: join(dir.pathLocked(), name), Kind: remote.NotExist}
 }
 
 // GetAttr returns fresh attributes, or old ones while the server is down.

@@ -21,6 +21,7 @@ type Node struct {
 	name    string
 	label   atomic.Pointer[string] // name, for messages made without the lock; set under it
 	removed bool                   // no longer under its name
+	strayed bool                   // has a name that the kernel was not told yet: see keptBeside
 	seen    uint64                 // id of the content that the kernel has pages of
 	kids    map[string]*Node       // live children
 	refs    int                    // of the kernel and of calls under way
@@ -236,7 +237,6 @@ func (t *Tree) lostLocked(n *Node) {
 	if f := n.file; f != nil && f.handles > 0 && f.cur != nil && !f.owed && !n.removed {
 		f.rememberLocked()
 		t.disk.forgetLocked(f)
-		t.tellGone(n.parent, n.name)
 		defer f.cur.lose()
 	}
 	t.detachLocked(n)

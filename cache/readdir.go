@@ -111,6 +111,7 @@ func (t *Tree) LookupEntry(d *Dir, name string) (*Node, Attr, error) {
 	if n == nil {
 		return nil, Attr{}, &remote.Error{Op: "lookup", Path: name, Kind: remote.NotExist}
 	}
+	n.strayed = false
 	return n, t.attrLocked(n), nil
 }
 

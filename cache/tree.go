@@ -36,7 +36,6 @@ type Tree struct {
 
 	contentIDs atomic.Uint64
 	onChange   atomic.Pointer[func(ino uint64)]
-	onGone     atomic.Pointer[func(dir uint64, name string)]
 
 	conflictsDisk sync.Mutex // held while conflicts are written; before mu
 
@@ -213,17 +212,6 @@ func (t *Tree) OnChange(f func(ino uint64)) { t.onChange.Store(&f) }
 func (t *Tree) tellChanged(n *Node) {
 	if f := t.onChange.Load(); f != nil {
 		(*f)(n.ino)
-	}
-}
-
-// OnGone asks to be told when a name stands for something else than the kernel was
-// told, or for nothing, before the time it may keep it is over. f is called from a
-// goroutine of its own, without any lock.
-func (t *Tree) OnGone(f func(dir uint64, name string)) { t.onGone.Store(&f) }
-
-func (t *Tree) tellGone(dir *Node, name string) {
-	if f := t.onGone.Load(); f != nil {
-		t.spawn(func() { (*f)(dir.ino, name) })
 	}
 }
 

@@ -9,22 +9,11 @@ import (
 )
 
 // kernel stands between the kernel's requests and go-fuse's inode tree, for what
-// that tree hides from a node: FORGET counts, flags of WRITE and OPEN, and how
-// long the absence of one name may be remembered. All else passes through.
+// that tree hides from a node: FORGET counts, and flags of WRITE and OPEN. All else
+// passes through.
 type kernel struct {
 	fuse.RawFileSystem
 	m *mount
-}
-
-// Lookup answers a name that is known not to be there with "no inode, valid for
-// that long" instead of ENOENT, which the kernel would ask for again at each use.
-func (k *kernel) Lookup(cancel <-chan struct{}, header *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
-	st := k.RawFileSystem.Lookup(cancel, header, name, out)
-	if st == fuse.ENOENT && out.EntryTimeout() > 0 {
-		out.NodeId = 0
-		return fuse.OK
-	}
-	return st
 }
 
 func (k *kernel) Forget(ino, n uint64) {

@@ -11,6 +11,17 @@ import (
 	"ftpfs/cache"
 )
 
+// attributesOnly is the offset by which FUSE_NOTIFY_INVAL_INODE leaves the pages alone.
+//
+// It is the only message to the kernel that this package sends, for it waits for nothing:
+// fuse_reverse_inval_inode marks the attributes as old under a spin lock. Messages about
+// entries (NotifyEntry, NotifyDelete) wait for the directory's lock, those about pages for
+// the pages' locks, and both are held by programs that wait for an answer of ours. No
+// signal ends such a wait. If the daemon is killed in it, the thread that waits keeps
+// /dev/fuse open, so that the kernel does not abort the connection: the daemon does not
+// die, its spool stays locked, and the programs hang for ever.
+const attributesOnly = -1
+
 // mount is what all nodes of one mount share.
 type mount struct {
 	cfg  Config      // immutable
@@ -22,7 +33,6 @@ type mount struct {
 	refs    *refs
 	handles handles
 	odd     oddities
-	notes   sync.WaitGroup // messages to the kernel on their way
 }
 
 // Server serves one mount until it is unmounted, by Unmount or by anyone else.
@@ -62,17 +72,12 @@ func Mount(cfg Config, tree *cache.Tree, mountpoint string) (*Server, error) {
 		dev.abandon()
 		return nil, fmt.Errorf("mount %s: the kernel and ftpfs do not agree on a protocol: %w", mountpoint, err)
 	}
-	// Attributes only: no page of the inode is touched, so nothing waits for a read
-	// that is being answered. An inode the kernel does not know is no error.
-	tree.OnChange(func(ino uint64) { srv.InodeNotify(ino, -1, 0) })
-	// This may wait for the directory's lock, which the kernel holds until some request
-	// is answered.
-	tree.OnGone(func(dir uint64, name string) { srv.EntryNotify(dir, name) })
+	// An inode the kernel does not know is no error.
+	tree.OnChange(func(ino uint64) { srv.InodeNotify(ino, attributesOnly, 0) })
 	s := &Server{dev: dev, done: make(chan struct{})}
 	go func() {
 		defer close(s.done)
 		srv.Serve()
-		m.notes.Wait() // they fail now, if they have not arrived
 	}()
 	dev.readAhead(m.log.log)
 	return s, nil

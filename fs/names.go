@@ -101,17 +101,19 @@ func (n *node) Rename(ctx context.Context, name string, newParent gofs.InodeEmbe
 	return n.m.errno(c, "rename", err)
 }
 
-// doubt makes the kernel ask again for a name in n, after a change of it that
-// failed without an answer: the server may have made the change. Else the kernel
-// would keep its entry, or the name's absence, for as long as it was told before.
+// doubt makes the kernel ask again for what it has under a name in n, after a change
+// of it that failed without an answer: the server may have made the change. The entry
+// itself stays for as long as the kernel was told, but stat, open and the check of
+// permissions ask for the attributes, and learn that the name is gone.
 func (n *node) doubt(err error, name string) {
 	if err == nil {
 		return
 	}
 	switch remote.KindOf(err) {
 	case remote.Down, remote.Timeout, remote.Protocol, remote.Canceled, remote.Temporary, remote.Unknown:
-		// The kernel holds the directory's lock until this request is answered.
-		n.m.notes.Go(func() { n.NotifyEntry(name) })
+		if k := n.GetChild(name); k != nil {
+			k.NotifyContent(attributesOnly, 0)
+		}
 	}
 }
 

@@ -70,6 +70,9 @@ func (m *mount) answer(ctx context.Context, parent *node, n *cache.Node, a *cach
 	return parent.NewInode(ctx, &node{m: m, n: n}, id)
 }
 
+// Lookup never lets the kernel remember an absence: that a name is not there any more
+// could be taken back only by a message that waits for the directory's lock (see
+// mount.go), and asking again costs some 20 µs.
 func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*gofs.Inode, syscall.Errno) {
 	if len(name) > maxName {
 		return nil, syscall.ENAMETOOLONG
@@ -78,11 +81,7 @@ func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*go
 	defer c.end()
 	child, a, err := n.m.tree.Lookup(c, n.n, name)
 	if err != nil {
-		no := n.m.errno(c, "lookup", err)
-		if no == syscall.ENOENT {
-			out.SetEntryTimeout(a.Valid) // kernel.Lookup makes a negative entry of it
-		}
-		return nil, no
+		return nil, n.m.errno(c, "lookup", err)
 	}
 	return n.m.answer(ctx, n, child, &a, out), 0
 }

@@ -174,8 +174,9 @@ func TestReaddirPlusIsCounted(t *testing.T) {
 	}
 }
 
-// The kernel may remember that a name is not there as long as the tree says.
-func TestAbsenceIsRemembered(t *testing.T) {
+// The kernel must not remember that a name is not there: that could only be taken back by
+// a message that waits for the directory's lock.
+func TestAbsenceIsNotRemembered(t *testing.T) {
 	k := unmounted(t)
 	cancel := make(chan struct{})
 	var open fuse.OpenOut
@@ -185,8 +186,8 @@ func TestAbsenceIsRemembered(t *testing.T) {
 	defer k.ReleaseDir(&fuse.ReleaseIn{InHeader: fuse.InHeader{NodeId: 1}, Fh: open.Fh})
 	var out fuse.EntryOut
 	st := k.Lookup(cancel, &fuse.InHeader{NodeId: 1}, "absent", &out)
-	if st != fuse.OK || out.NodeId != 0 || out.EntryTimeout() <= 0 || out.EntryTimeout() > time.Minute {
-		t.Errorf("got %v, node %d, valid for %v; want OK, none, up to a minute", st, out.NodeId, out.EntryTimeout())
+	if st != fuse.ENOENT || out.NodeId != 0 || out.EntryTimeout() != 0 {
+		t.Errorf("got %v, node %d, valid for %v; want ENOENT and no more", st, out.NodeId, out.EntryTimeout())
 	}
 }
 

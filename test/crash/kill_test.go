@@ -74,17 +74,12 @@ func (s *story) during(limit int) { pause(time.Duration(1+s.rnd.IntN(limit)) * t
 
 // die kills the daemon, and sees the workers off.
 func (s *story) die() {
-	old := s.m
+	s.m.Kill()
 	s.killed++
-	s.m = nil
-	if !old.Strike(3 * time.Second) { // it and a worker wait for each other, until the next mount
-		s.say("it cannot die before it is replaced")
-		s.mount()
-		old.Kill()
-	}
-	if text := old.Log(); strings.Contains(text, "DATA RACE") || strings.Contains(text, "panic:") {
+	if text := s.m.Log(); strings.Contains(text, "DATA RACE") || strings.Contains(text, "panic:") {
 		s.fatal("the daemon raced or panicked:\n%s", text[max(0, len(text)-20_000):])
 	}
+	s.m = nil
 	lives := s.crew.end(false)
 	s.lives = &lives
 }
@@ -125,7 +120,7 @@ func (s *story) drain() {
 // bring has the server back before the new mount, or after it.
 func (s *story) bring(back func()) {
 	s.patient = true
-	if s.m != nil || s.rnd.IntN(2) == 0 {
+	if s.rnd.IntN(2) == 0 {
 		back()
 		return
 	}

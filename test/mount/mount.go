@@ -216,22 +216,6 @@ func (m *Mount) Kill() {
 	}
 }
 
-// Strike is Kill for a daemon that may be unable to die before a new one takes its
-// mount's place. It says whether it is dead within limit; Kill is still due if not.
-func (m *Mount) Strike(limit time.Duration) bool {
-	m.tb.Helper()
-	m.markGone()
-	if err := m.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		m.tb.Errorf("kill the daemon: %v", err)
-	}
-	select {
-	case <-m.done:
-		return true
-	case <-time.After(limit):
-		return false
-	}
-}
-
 // threads says where in the kernel each thread of the daemon is.
 func (m *Mount) threads() string {
 	var b strings.Builder

@@ -34,9 +34,9 @@ func Listening(path string) bool {
 	return err == nil || errors.Is(err, os.ErrPermission) || errors.Is(err, syscall.EAGAIN)
 }
 
-// Dying says that whoever listens at path was killed and cannot end: a thread of it
-// waits in the kernel for somebody who waits for the daemon. The socket stays open
-// as long, and nobody will answer there.
+// Dying says that whoever listened at path was killed and cannot end, since a thread of
+// it waits in the kernel (a local disk hangs), or is gone and left its descriptors to
+// somebody. The socket stays open as long, and nobody will answer there.
 func Dying(path string) bool {
 	c, err := net.DialTimeout("unix", path, time.Second)
 	if err != nil {
@@ -46,6 +46,9 @@ func Dying(path string) bool {
 	cred, err := peer(c.(*net.UnixConn))
 	if err != nil {
 		return false
+	}
+	if cred.Pid > 0 && errors.Is(syscall.Kill(int(cred.Pid), 0), syscall.ESRCH) { // 0: of another pid namespace
+		return true
 	}
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", cred.Pid))
 	_, state, ok := strings.Cut(string(stat[bytes.LastIndexByte(stat, ')')+1:]), " ")

@@ -105,9 +105,9 @@ func cause(err error) error {
 }
 
 // abort has the kernel fail what waits for the daemon of a dead mount. Where the
-// daemon was killed in the moment in which it told the kernel of a name, and a program
-// that held that directory's lock waited for it, neither would ever end: see
-// TestADaemonThatCannotDieIsReplaced. Of a daemon that is gone there is nothing to fail.
+// daemon was killed but its device is still open, as while one of its threads waits for a
+// local disk that hangs, they would wait as long: see TestADeadMountWithAnOpenDevice. Of a
+// daemon that is gone altogether there is nothing to fail.
 func abort(m Mount) {
 	if _, minor, ok := strings.Cut(m.Device, ":"); ok {
 		if os.WriteFile("/sys/fs/fuse/connections/"+minor+"/abort", []byte("1"), 0) == nil { // where fusectl is mounted
