@@ -16,22 +16,38 @@ import (
 
 // replaceByBackup renames from over to on such a server.
 func (t *Tree) replaceByBackup(ctx context.Context, from, to string) error {
-	return t.withBackup(ctx, to, func() error { return t.store.Rename(ctx, from, to) })
+	return t.withBackup(ctx, to, nil, func() error { return t.store.Rename(ctx, from, to) })
 }
 
+// publishByBackup fails with Changed where the target is not what may be replaced, also
+// if that shows only when it has stepped aside.
 func (t *Tree) publishByBackup(ctx context.Context, temp string, p remote.Publish) (done remote.Published, err error) {
-	p.Expect = nil // it was as expected, and steps aside
-	err = t.withBackup(ctx, p.Path, func() (err error) {
+	if p.Expect == nil {
+		return done, changedMeanwhile(p.Path) // nothing was to be replaced, and something is in the way
+	}
+	expect := p.Expect
+	p.Expect = nil // it steps aside
+	err = t.withBackup(ctx, p.Path, expect, func() (err error) {
 		done, err = t.store.Publish(ctx, temp, p)
 		return err
 	})
 	return done, err
 }
 
-func (t *Tree) withBackup(ctx context.Context, to string, replace func() error) error {
-	switch now, err := t.store.Stat(ctx, to); { // a directory would step aside just as well
-	case err == nil && now.Type == remote.Dir:
+func changedMeanwhile(path string) error {
+	return &remote.Error{Op: "replace", Path: path, Kind: remote.Changed, Text: "it changed in this moment"}
+}
+
+// withBackup has replace put another file in the place of to, if that is what it is
+// expected to be; nil expects nothing. Between a look and a rename somebody may write: what
+// stepped aside is looked at once more, and put back if it is not what was there.
+func (t *Tree) withBackup(ctx context.Context, to string, expect *remote.Version, replace func() error) error {
+	now, err := t.store.Stat(ctx, to)
+	switch {
+	case err == nil && now.Type == remote.Dir: // it would step aside just as well
 		return &remote.Error{Op: "replace", Path: to, Kind: remote.IsDir}
+	case err == nil && expect != nil && expect.Differs(now.Version()):
+		return changedMeanwhile(to)
 	case err != nil && !surelyGone(err):
 		return err
 	}
@@ -39,13 +55,20 @@ func (t *Tree) withBackup(ctx context.Context, to string, replace func() error) 
 	backup := join(path.Dir(to), t.newTemp('o'))
 	t.mu.Unlock()
 	intent := &spool.Intent{From: to, To: backup, At: time.Now()}
+	if err == nil {
+		was := now.Version()
+		intent.Was = &was
+	}
 	if err := t.spool.PutIntent(intent); err != nil {
 		return err
 	}
-	err := t.store.Rename(ctx, to, backup)
+	err = t.store.Rename(ctx, to, backup)
 	switch {
 	case err == nil:
-		if err = replace(); err == nil {
+		if err = t.isBackup(ctx, intent); err == nil {
+			err = replace()
+		}
+		if err == nil {
 			t.dropBackup(ctx, intent)
 			return nil
 		}
@@ -61,6 +84,25 @@ func (t *Tree) withBackup(ctx context.Context, to string, replace func() error) 
 	}
 	t.dropReplacement(intent)
 	return err
+}
+
+// isBackup fails where what stepped aside is not what was seen before it did. A server that
+// does not tell of hidden files leaves it at what was seen.
+func (t *Tree) isBackup(ctx context.Context, in *spool.Intent) error {
+	old, err := t.store.Stat(ctx, in.To)
+	switch {
+	case surelyGone(err):
+		return nil
+	case err != nil:
+		return err
+	case notTheBackup(in, old):
+		return changedMeanwhile(in.From)
+	}
+	return nil
+}
+
+func notTheBackup(in *spool.Intent, old remote.Entry) bool {
+	return in.Was == nil || in.Was.Differs(old.Version())
 }
 
 // dropBackup removes the old version of what was replaced. From now on it must not come
@@ -121,7 +163,7 @@ func (t *Tree) steppedAside(p string) bool {
 // succeeds; false when the tree closes first.
 func (t *Tree) settleReplacement(in *spool.Intent) bool {
 	for wait := time.Second; ; wait = min(2*wait, 10*time.Second) {
-		err := t.settleBackup(in.From, in.To)
+		err := t.settleBackup(in)
 		if err == nil {
 			return true
 		}
@@ -137,8 +179,10 @@ func (t *Tree) settleReplacement(in *spool.Intent) bool {
 }
 
 // settleBackup puts the old version back where nothing took its name, and removes it
-// where something did, or where it is only to be removed: then both names are one.
-func (t *Tree) settleBackup(to, backup string) error {
+// where something did, or where it is only to be removed: then both names are one. Where
+// it is not the version that was to be replaced, it is kept beside what took its name.
+func (t *Tree) settleBackup(in *spool.Intent) error {
+	to, backup := in.From, in.To
 	old, err := t.store.Stat(t.ctx, backup)
 	switch {
 	case surelyGone(err):
@@ -153,10 +197,32 @@ func (t *Tree) settleBackup(to, backup string) error {
 		return t.store.Remove(t.ctx, backup)
 	}
 	switch _, err = t.store.Stat(t.ctx, to); {
+	case err == nil && in.Was != nil && notTheBackup(in, old):
+		return t.keepBackup(to, backup)
 	case err == nil:
 		return t.store.Remove(t.ctx, backup)
 	case surelyGone(err):
 		return t.store.Rename(t.ctx, backup, to)
 	}
 	return err
+}
+
+// keepBackup gives what somebody wrote in the moment before it stepped aside a name that
+// can be seen.
+func (t *Tree) keepBackup(to, backup string) error {
+	for n := range conflictTries {
+		beside := besidePath(to, n)
+		switch _, err := t.store.Stat(t.ctx, beside); {
+		case err == nil:
+			continue
+		case !surelyGone(err):
+			return err
+		}
+		if err := t.store.Rename(t.ctx, backup, beside); err != nil {
+			return err
+		}
+		t.cfg.Log.Warn("a file was changed on the server in the moment in which it was replaced there: both are kept", "path", to, "their change", beside)
+		return nil
+	}
+	return errNoFreeName(to)
 }

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"ftpfs/cache/remote"
 	"ftpfs/cache/remote/mem"
@@ -89,4 +91,81 @@ func TestARemovedFileIsNotBroughtBackFromItsBackup(t *testing.T) {
 	if got := store.Disk().Paths(); len(got) != 0 {
 		t.Errorf("server has %q, want nothing", got)
 	}
+}
+
+// Somebody writes the file in the moment between the look at it and the rename by which it
+// steps aside: theirs keeps the name, ours goes beside it.
+func TestTheirChangeBeforeAFileStepsAsideIsKept(t *testing.T) {
+	for name, moment := range map[string]func(op, p string) bool{
+		"after the publication was refused": func(op, p string) bool { return op == mem.OpStat && p == "/f" },
+		"as it steps aside":                 stepsAside,
+	} {
+		t.Run(name, func(t *testing.T) {
+			store := mem.New(mem.Options{NoReplace: true})
+			m := mountMem(t, store, func(c *Config) { c.PublishDelay = time.Hour })
+			m.must(store.Disk().WriteFile("/f", []byte("old")))
+			m.wantRead("/f", "old")
+			m.must(m.write("/f", []byte("ours")))
+			published, written := false, false
+			store.HookAfter(nil)
+			store.Hook(func(op, p string) error {
+				published = published || op == mem.OpPublish
+				if published && !written && moment(op, p) {
+					written = true
+					return store.Disk().WriteFile("/f", []byte("theirs, of this moment"))
+				}
+				return nil
+			})
+			m.sync()
+			store.Hook(nil)
+			if !written {
+				t.Fatal("the moment never came")
+			}
+			m.onServer("/f", "theirs, of this moment")
+			copies := slices.DeleteFunc(store.Disk().Paths(), func(p string) bool { return p == "/f" })
+			if len(copies) != 1 || !strings.Contains(copies[0], ".conflict-") {
+				t.Fatalf("beside /f the server has %q, want one conflict copy", copies)
+			}
+			m.onServer(copies[0], "ours")
+		})
+	}
+}
+
+// The same, and the name is taken again before what stepped aside is looked at, by a third
+// version: what was written in the moment is not removed as if it were the old version.
+func TestWhatSteppedAsideUnseenIsKeptBesideANewerOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := mem.New(mem.Options{NoReplace: true})
+		m := mountMem(t, store, func(c *Config) { c.PublishDelay = time.Hour })
+		m.must(store.Disk().WriteFile("/f", []byte("old")))
+		m.wantRead("/f", "old")
+		m.must(m.write("/f", []byte("ours")))
+		first := func(text string) func(op, p string) error {
+			done := false
+			return func(op, p string) error {
+				if done || !stepsAside(op, p) {
+					return nil
+				}
+				done = true
+				return store.Disk().WriteFile("/f", []byte(text))
+			}
+		}
+		store.Hook(first("theirs, of this moment"))
+		store.HookAfter(first("theirs, a moment later"))
+		m.sync()
+		time.Sleep(time.Minute)
+		m.onServer("/f", "theirs, a moment later")
+		var copies []string
+		for _, p := range store.Disk().Paths() {
+			if strings.Contains(p, ".conflict-") {
+				data, err := store.Disk().ReadFile(p)
+				m.must(err)
+				copies = append(copies, string(data))
+			}
+		}
+		slices.Sort(copies)
+		if !slices.Equal(copies, []string{"ours", "theirs, of this moment"}) {
+			t.Errorf("the conflict copies are %q; server has %q", copies, store.Disk().Paths())
+		}
+	})
 }

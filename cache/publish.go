@@ -140,6 +140,9 @@ func (s *shipment) settle(ctx context.Context) error {
 	}
 	if remote.Is(err, remote.NoReplace) {
 		done, err = t.publishByBackup(t.ctx, temp, p)
+		if nameTaken(err) {
+			done, err = s.theirs(temp, p)
+		}
 	}
 	switch {
 	case errors.Is(err, errConflict):

@@ -194,15 +194,16 @@ func decodeRecord(b []byte, id uint64) (Record, proof, error) {
 }
 
 type diskIntent struct {
-	Seq  uint64 `json:"seq"`
-	From text   `json:"from"`
-	To   text   `json:"to"`
-	Dir  bool   `json:"dir,omitempty"`
-	At   stamp  `json:"at"`
+	Seq  uint64       `json:"seq"`
+	From text         `json:"from"`
+	To   text         `json:"to"`
+	Dir  bool         `json:"dir,omitempty"`
+	At   stamp        `json:"at"`
+	Was  *diskVersion `json:"was,omitempty"`
 }
 
 func encodeIntent(in *Intent, seq uint64) ([]byte, error) {
-	return seal(&diskIntent{seq, text(in.From), text(in.To), in.Dir, stamp{in.At}})
+	return seal(&diskIntent{seq, text(in.From), text(in.To), in.Dir, stamp{in.At}, toDisk(in.Was)})
 }
 
 func decodeIntent(b []byte, seq uint64) (Intent, error) {
@@ -216,5 +217,5 @@ func decodeIntent(b []byte, seq uint64) (Intent, error) {
 	if d.From == "" || d.To == "" {
 		return Intent{}, errors.New("a rename without both names")
 	}
-	return Intent{d.Seq, string(d.From), string(d.To), d.Dir, d.At.Time}, nil
+	return Intent{d.Seq, string(d.From), string(d.To), d.Dir, d.At.Time, d.Was.version()}, nil
 }

@@ -54,6 +54,7 @@ type Intent struct {
 	From, To string // mount paths
 	Dir      bool
 	At       time.Time
+	Was      *remote.Version // of From, where To is only to hold it for a moment; nil: not known
 }
 
 // valid refuses what could not be loaded again.
