@@ -41,6 +41,7 @@ var plans = []plan{
 	{worlds: 3, opts: mem.Options{NoReplace: true, Unique: true, MaxUploads: 2}, cfg: func(c *Config) { c.DirCacheTime = 3 * time.Second; c.MaxEntries = 30 }},
 	{opts: mem.Options{MaxUploads: 2}, cfg: func(c *Config) { c.MaxDirtyAge = 500 * time.Millisecond; c.PublishDelay = 50 * time.Millisecond }},
 	{calm: true},
+	{opts: mem.Options{Unique: true, CostlyStat: true}, cfg: func(c *Config) { c.SpoolSize = 400_000; c.PublishDelay = time.Second; c.MaxDirtyAge = 2 * time.Second }},
 }
 
 // TestModelInAStorm runs random operations of this mount and of another client, with
