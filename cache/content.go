@@ -36,10 +36,11 @@ type content struct {
 	size    int64 // -1: unknown until a stream found the end
 	have    ranges.Set
 	dirty   ranges.Set
-	unsure  ranges.Set // fetched, the last of it at filled, and nobody has said since that ver was still there
-	filled  time.Time
-	spooled bool  // f is in the spool
-	held    int64 // bytes counted against the cache's bound
+	unsure  ranges.Set // fetched, and not known to be of ver: confirm.go
+	filled  time.Time  // when the last of it was
+	seen    time.Time  // when the server last said that ver was there
+	spooled bool       // f is in the spool
+	held    int64      // bytes counted against the cache's bound
 	stale   bool
 	closed  bool
 	users   int    // handles; guarded by tree.mu
@@ -86,9 +87,7 @@ func (c *content) version() remote.Version {
 func (c *content) learn(v remote.Version, at time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if at.After(c.filled) {
-		c.unsure = ranges.Set{}
-	}
+	c.confirmLocked(at)
 	if c.ver.Size < 0 {
 		c.ver.Size = v.Size
 	}
@@ -323,6 +322,9 @@ func (c *content) readHeld(p []byte, off int64) (n int, all bool, err error) {
 	} else if err == nil {
 		err = errShort
 	}
+	if lost := c.lostMeanwhile(off, upTo); lost != nil {
+		return 0, false, lost
+	}
 	return n, !missing || n == len(p), err
 }
 
@@ -374,20 +376,6 @@ func (c *content) retire() {
 	}
 	c.broadcastLocked()
 	c.mu.Unlock()
-}
-
-// lose retires the content of a file that somebody else replaced or removed. What was
-// fetched since the server last said that it was the old one may be of the new one
-// already, if that was written in place: it is not served any more.
-func (c *content) lose() {
-	c.mu.Lock()
-	if !c.spooled {
-		for _, r := range c.unsure.Ranges() {
-			c.have.Remove(r.Off, r.End)
-		}
-	}
-	c.mu.Unlock()
-	c.retire()
 }
 
 // endFetching retires the content, unless all of it is held: the name that the rest

@@ -18,6 +18,7 @@
 //	file.go      one regular file: clean, dirty, uploading, parked; its record
 //	content.go   its bytes: a sparse file and the ranges held
 //	stream.go    fetching them, in streams that are joined and not restarted
+//	confirm.go   whether what was fetched was of one version
 //	handle.go    open, create, flush, fsync, release; io.go read and write
 //	owe.go       from clean to owed, and files born here; marks.go what is written
 //	             between two records; replay.go reading it all back at start

@@ -41,6 +41,9 @@ func (t *Tree) Open(ctx context.Context, n *Node, fl OpenFlags) (*Handle, error)
 	if _, err := t.GetAttr(ctx, n); err != nil {
 		return nil, err
 	}
+	if err := t.confirm(ctx, n); err != nil {
+		return nil, err
+	}
 	if t.isLost(n) {
 		return nil, errStale("open", n)
 	}

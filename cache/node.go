@@ -228,7 +228,9 @@ func (t *Tree) detachLocked(n *Node) {
 
 // lostLocked takes in that somebody else removed n, or put something else in its place.
 // Handles read on what is held of it, as it was, and get ESTALE for the rest and for
-// writes, which would go nowhere. The name is another inode from now on: the kernel
+// writes, which would go nowhere. What may be of the new version is not held any more; for
+// the kernel to drop its pages of it too, at the next read or stat, the time differs, by a
+// nanosecond. The name is another inode from now on: the kernel
 // keeps one set of pages for an inode, and two versions in it would be mixed.
 func (t *Tree) lostLocked(n *Node) {
 	for _, k := range n.kids {
@@ -237,7 +239,10 @@ func (t *Tree) lostLocked(n *Node) {
 	if f := n.file; f != nil && f.handles > 0 && f.cur != nil && !f.owed && !n.removed {
 		f.rememberLocked()
 		t.disk.forgetLocked(f)
-		defer f.cur.lose()
+		if f.cur.lose() {
+			f.mtime = f.mtime.Add(time.Nanosecond)
+			t.spawn(func() { t.tellChanged(n) })
+		}
 	}
 	t.detachLocked(n)
 }

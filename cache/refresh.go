@@ -81,13 +81,16 @@ func (t *Tree) doubtLocked(dir *Node) {
 
 // list makes sure that dir's listing is fresh, asking the server once for all who
 // want it. It ends early with ctx; the listing itself goes on for the others.
-func (t *Tree) list(ctx context.Context, dir *Node) error {
+func (t *Tree) list(ctx context.Context, dir *Node) error { return t.listSince(ctx, dir, time.Time{}) }
+
+// listSince is list for who needs to know what the directory was after a time.
+func (t *Tree) listSince(ctx context.Context, dir *Node, since time.Time) error {
 	t.mu.Lock()
 	if dir.removed {
 		t.mu.Unlock()
 		return errGone("list", dir)
 	}
-	if dir.list != nil && t.fresh(dir.list.fetched) > 0 {
+	if dir.list != nil && t.fresh(dir.list.fetched) > 0 && !dir.list.fetched.Before(since) {
 		t.lists.touchLocked(dir)
 		t.mu.Unlock()
 		return nil
@@ -242,6 +245,12 @@ func (t *Tree) vanishedLocked(n *Node) {
 // second question. It returns the node with a reference for the caller. NotExist
 // is returned only when it is certain.
 func (t *Tree) ask(ctx context.Context, dir *Node, name string) (*Node, error) {
+	return t.askSince(ctx, dir, name, time.Time{})
+}
+
+// askSince is ask for who needs to know what was there after a time: a listing from before
+// is not an answer. One under way is taken for one, and may have begun before.
+func (t *Tree) askSince(ctx context.Context, dir *Node, name string, since time.Time) (*Node, error) {
 	t.mu.Lock()
 	single := !dir.asked && dir.fetch == nil && t.store.Caps().CheapStat
 	dir.asked = true
@@ -250,7 +259,7 @@ func (t *Tree) ask(ctx context.Context, dir *Node, name string) (*Node, error) {
 	if single {
 		return t.askOne(ctx, dir, name, path)
 	}
-	if err := t.list(ctx, dir); err != nil {
+	if err := t.listSince(ctx, dir, since); err != nil {
 		return nil, err
 	}
 	t.mu.Lock()

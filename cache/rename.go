@@ -155,11 +155,7 @@ func (m *move) run(ctx context.Context) error {
 	if err := m.freeze(ctx); err != nil {
 		return err
 	}
-	err := m.stillThere()
-	if err == nil {
-		err = m.tree.restless("rename", m.tree.PathOf(m.src))
-	}
-	if err != nil {
+	if err := m.stillThere(); err != nil {
 		m.release()
 		return err
 	}

@@ -373,6 +373,7 @@ func (s *stream) end(err error) {
 	s.err = err
 	c.broadcastLocked()
 	c.mu.Unlock()
+	c.tree.confirmLater(c)
 	if k := remote.KindOf(err); err != nil && k != remote.Changed && k != remote.NotExist && k != remote.Canceled {
 		c.tree.cfg.Log.Debug("transfer ended early", "err", err)
 	}

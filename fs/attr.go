@@ -55,6 +55,7 @@ func (m *mount) fill(a *cache.Attr, out *fuse.Attr) {
 		sec = uint64(a.MTime.Unix())
 	}
 	out.Atime, out.Mtime, out.Ctime = sec, sec, sec
+	out.Mtimensec = uint32(a.MTime.Nanosecond()) // 0, or a sign to the kernel: see cache's lostLocked
 }
 
 func (m *mount) mode(a *cache.Attr) uint32 {

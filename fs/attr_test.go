@@ -49,7 +49,7 @@ func TestFillEntry(t *testing.T) {
 	var out fuse.EntryOut
 	m.fillEntry(&a, &out)
 	want := fuse.Attr{Ino: 42, Size: 1025, Blocks: 3, Blksize: ioSize, Mode: syscall.S_IFREG | 0o640, Nlink: 1,
-		Atime: 1_600_000_000, Mtime: 1_600_000_000, Ctime: 1_600_000_000, Owner: fuse.Owner{Uid: 1000, Gid: 100}}
+		Atime: 1_600_000_000, Mtime: 1_600_000_000, Mtimensec: 999, Ctime: 1_600_000_000, Owner: fuse.Owner{Uid: 1000, Gid: 100}}
 	if out.Attr != want {
 		t.Errorf("got  %+v\nwant %+v", out.Attr, want)
 	}
