@@ -249,14 +249,37 @@ func (h *Handle) Truncate(ctx context.Context, size int64) error {
 	if err == nil && size <= was {
 		err = c.resize(size)
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if err != nil {
 		undo()
-		t.mu.Lock()
 		f.size, f.mtime = was, mtime
 		f.touchedLocked()
-		t.mu.Unlock()
+	} else if size < was {
+		f.giveBackLocked(c)
 	}
 	return err
+}
+
+// giveBackLocked releases what f has reserved for bytes that were cut off. f.rec is held
+// exclusively.
+func (f *File) giveBackLocked(c *content) {
+	if !f.owed || f.cur != c {
+		return
+	}
+	c.mu.Lock()
+	need := int64(0)
+	for _, r := range c.have.Ranges() {
+		need += max(0, r.End-max(r.Off, c.base))
+	}
+	if !c.lean {
+		need += max(c.base, 0)
+	}
+	c.mu.Unlock()
+	if over := f.reserved - need; over > 0 {
+		f.reserved = need
+		f.node.tree.space.release(over)
+	}
 }
 
 // wholeSecond is what a server can keep of a time, from the start, so that nothing
