@@ -68,6 +68,28 @@ func (s *shipment) same(ctx context.Context, path string, from, to int64) (bool,
 	return true, nil
 }
 
+// holdsBoth says whether the server's file has [at, end) of the content in one piece, at
+// that place or further on, behind what somebody else appended.
+func (s *shipment) holdsBoth(ctx context.Context, path string, now remote.Entry, at, end int64) (bool, error) {
+	if now.Type != remote.File || now.Size < end || now.Size-at > 4*maxTail {
+		return false, nil
+	}
+	r, err := s.tree.store.Open(ctx, path, at, nil)
+	if err != nil {
+		return false, err
+	}
+	defer r.Close()
+	theirs := make([]byte, now.Size-at)
+	if _, err := io.ReadFull(r, theirs); err != nil {
+		return false, err
+	}
+	ours := make([]byte, end-at)
+	if ok, err := s.c.readSent(ours, at); !ok || err != nil {
+		return false, err
+	}
+	return bytes.Contains(theirs, ours), nil
+}
+
 // keepSentLocked copies what may have been sent, before it is written over, so that it
 // can be recognised. Without a copy it is taken for somebody else's. c.io is held.
 func (c *content) keepSentLocked() {

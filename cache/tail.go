@@ -26,17 +26,20 @@ const (
 	sample    = 1 << 20   // read back of each end of a part that may be ours
 )
 
-// appendsLocked says whether all that f owes lies behind the server's file. tree.mu is
-// held.
+// appendsLocked says whether all that f owes lies behind the server's file, or is nothing
+// but attributes. tree.mu is held.
 func (s *shipment) appendsLocked() bool {
 	t, f, c := s.tree, s.file, s.c
 	if s.early || !f.owed || f.node.removed || f.cur != c || f.base == nil || f.base.Size <= t.cfg.tailAbove ||
-		f.temp != "" || f.sent != nil || f.tail == nil && t.store.Caps().NoAppend {
+		f.temp != "" || f.sent != nil {
 		return false
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.gone > 0 || c.sent != nil || c.base != f.base.Size || c.size <= c.base || c.ver.Size != c.base || c.ver.Differs(*f.base) {
+	if c.size > c.base && f.tail == nil && t.store.Caps().NoAppend {
+		return false
+	}
+	if c.gone > 0 || c.sent != nil || c.base != f.base.Size || c.size < c.base || c.ver.Size != c.base || c.ver.Differs(*f.base) {
 		return false
 	}
 	dirty := c.dirty.Ranges()
@@ -162,7 +165,8 @@ func (s *shipment) appendFrom(ctx context.Context, path string, now remote.Entry
 		}
 		return false, true, &parkError{fmt.Errorf("append to %s, of which a part was appended before: %w", path, err)}
 	case remote.Is(err, remote.Changed) && sent == d.end:
-		return false, true, s.besideTheirs(path)
+		done, err := s.besideTheirs(ctx, path, at)
+		return false, done, err
 	case remote.Is(err, remote.Changed):
 		return true, true, nil
 	case called != nil:
@@ -256,13 +260,24 @@ func errorOr(err, other error) error {
 	return other
 }
 
-// besideTheirs is called when the server has taken all of the tail, and something of
-// somebody else's with it: both are there, and what is held here is not what the file is.
-func (s *shipment) besideTheirs(path string) error {
+// besideTheirs is called when the server has taken all of the tail, which began at at, and
+// the file is longer than that. If ours is in it, both are there, and what is held here is
+// not what the file is. If not, ours went into a file that has lost its name meanwhile, or
+// was cut.
+func (s *shipment) besideTheirs(ctx context.Context, path string, at int64) (done bool, err error) {
 	t, f := s.tree, s.file
 	now, err := t.store.Stat(t.ctx, path)
 	if err != nil {
-		return fmt.Errorf("look at %s, to which somebody else appended too: %w", path, err)
+		return true, fmt.Errorf("look at %s, to which somebody else appended too: %w", path, err)
+	}
+	t.mu.Lock()
+	size := s.size
+	t.mu.Unlock()
+	switch both, err := s.holdsBoth(ctx, path, now, at, size); {
+	case err != nil:
+		return true, fmt.Errorf("read back what was appended to %s: %w", path, err)
+	case !both:
+		return s.notOurs(now, nil)
 	}
 	t.cfg.Log.Warn("somebody else appended to a file at the same time; both parts are there", "path", path)
 	e := packEntry(&now)
@@ -272,9 +287,9 @@ func (s *shipment) besideTheirs(path string) error {
 	more := f.changes != s.changes
 	t.mu.Unlock()
 	if more {
-		return &remote.Error{Op: "append", Path: path, Kind: remote.Changed, Text: "somebody else appended at the same time"}
+		return true, &remote.Error{Op: "append", Path: path, Kind: remote.Changed, Text: "somebody else appended at the same time"}
 	}
-	return f.dropRecordLocked(func() {
+	return true, f.dropRecordLocked(func() {
 		dir := f.node.parent
 		t.noteLocked(dir, f.node.name, e)
 		if f.cur != nil {

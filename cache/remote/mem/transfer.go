@@ -135,15 +135,24 @@ func (s *Store) Write(ctx context.Context, path string, r io.Reader, offset, siz
 	if sent := at - offset; size >= 0 && sent != size {
 		return &remote.Error{Op: OpWrite, Path: path, Kind: remote.ShortWrite, Text: fmt.Sprintf("%d bytes of %d", sent, size)}
 	}
-	if longer := s.lengthOf(file) - at; offset > 0 && longer > 0 {
+	switch longer := s.lengthAt(path, at) - at; {
+	case offset > 0 && longer > 0:
 		return &remote.Error{Op: OpWrite, Path: path, Kind: remote.Changed, Text: fmt.Sprintf("%d bytes more than ours", longer)}
+	case offset > 0 && longer < 0:
+		return &remote.Error{Op: OpWrite, Path: path, Kind: remote.ShortWrite, Text: fmt.Sprintf("%d bytes less than ours", -longer)}
 	}
 	return s.leave(OpWrite, path, s.usable(ctx))
 }
 
-func (s *Store) lengthOf(n *node) int64 {
+// lengthAt is how long what has the name now is, which may be another file than the one
+// that was written; unknown, if there is none.
+func (s *Store) lengthAt(path string, unknown int64) int64 {
 	s.disk.mu.Lock()
 	defer s.disk.mu.Unlock()
+	n, err := s.disk.find(path, true)
+	if err != nil {
+		return unknown
+	}
 	return int64(len(n.data))
 }
 
