@@ -39,6 +39,7 @@ type File struct {
 	tempDir     *Node           // and where
 	tail        *spool.Tail     // what may be behind the base on the server, from here
 	sent        *remote.Version // what a publication without an answer would have left there
+	sentChanges uint64          // and the changes that were in it
 	savedOpen   bool            // the record says that a writer has not closed yet
 	created     time.Time
 	reserved    int64 // bytes of spool space

@@ -55,7 +55,10 @@ func (t *Tree) publish(ctx context.Context, f *File, early bool) error {
 }
 
 func (s *shipment) sendWhole(ctx context.Context) error {
-	if err := s.send(ctx); err != nil {
+	switch err := s.send(ctx); {
+	case errors.Is(err, errThere):
+		return nil
+	case err != nil:
 		return err
 	}
 	if err := s.linger(ctx); err != nil {
@@ -127,6 +130,7 @@ func (s *shipment) settle(ctx context.Context) error {
 	p := remote.Publish{Path: f.node.pathLocked(), Size: s.size, Expect: f.base, MTime: &mtime, Mode: f.mode}
 	temp, open := join(s.dir.pathLocked(), s.temp), f.savedOpen
 	f.sent = &remote.Version{Size: s.size, MTime: mtime, MGrain: time.Second}
+	f.sentChanges = s.changes
 	t.mu.Unlock()
 	err := f.save(open, false)
 	f.rec.Unlock()
@@ -301,10 +305,10 @@ func (s *shipment) baseIs(v remote.Version) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.claimed, c.changed = 0, unchanged
-	if c.gone > 0 {
-		return
+	was := max(c.base, c.gone)
+	if c.gone > 0 { // what is not here any more can be had from there again
+		c.gone, c.ours, c.lean = 0, false, true
 	}
-	was := c.base
 	c.ver, c.base = v, min(s.size, c.size)
 	c.have.Add(was, max(was, c.base)) // held, or a hole
 	c.dirty = c.since.Clone()

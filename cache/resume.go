@@ -3,6 +3,7 @@ package cache
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"path"
@@ -50,6 +51,11 @@ func (s *shipment) place(ctx context.Context) (int64, error) {
 			return n, nil
 		}
 	}
+	if gone > 0 {
+		if there, err := s.gotThere(ctx); there || err != nil {
+			return 0, errorOr(err, errThere)
+		}
+	}
 	if err := f.cannotResume(c); err != nil {
 		return 0, err
 	}
@@ -62,6 +68,46 @@ func (s *shipment) place(ctx context.Context) (int64, error) {
 	c.claimed, c.changed = 0, unchanged
 	c.mu.Unlock()
 	return 0, nil
+}
+
+// errThere: an earlier attempt, whose answer was lost, has published the file.
+var errThere = errors.New("it is there already")
+
+// gotThere takes in that an earlier attempt to publish a file that is not wholly here any
+// more got there, if it did.
+func (s *shipment) gotThere(ctx context.Context) (bool, error) {
+	t, f := s.tree, s.file
+	if err := t.gate.Acquire(ctx, 1); err != nil {
+		return false, err
+	}
+	defer t.gate.Release(1)
+	if err := f.freeze(ctx); err != nil {
+		return false, err
+	}
+	defer f.thaw()
+	t.mu.Lock()
+	sent, changes, mode, path := f.sent, f.sentChanges, f.mode, f.node.pathLocked()
+	t.mu.Unlock()
+	if sent == nil {
+		return false, nil
+	}
+	now, err := t.store.Stat(t.ctx, path)
+	if err != nil && !remote.Is(err, remote.NotExist) {
+		return false, fmt.Errorf("look whether %s was published: %w", path, err)
+	}
+	if v := now.Version(); err != nil || now.Type != remote.File || v.Size != sent.Size || v.MGrain <= 0 || v.Differs(*sent) {
+		return false, nil
+	}
+	t.mu.Lock()
+	overtaken := !f.owed || f.node.removed || f.cur != s.c
+	s.size, s.mtime, s.changes = sent.Size, sent.MTime, changes
+	t.mu.Unlock()
+	if overtaken {
+		return false, errOvertaken
+	}
+	s.published(remote.Published{Entry: now, TimeSet: true, ModeSet: true},
+		remote.Publish{Path: path, Size: sent.Size, MTime: &sent.MTime, Mode: mode})
+	return true, nil
 }
 
 // held is how many bytes the server has under a temporary name; none, if they are not

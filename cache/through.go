@@ -218,8 +218,8 @@ func (f *File) drop(c *content, temp string, edge int64) error {
 		t.mu.Unlock()
 		return nil
 	}
-	have, dirty := c.have.Clone(), c.dirty.Clone()
-	c.gone = edge
+	have, dirty, base := c.have.Clone(), c.dirty.Clone(), c.base
+	c.gone, c.base = edge, 0 // what a snapshot has left under the name is not what is gone
 	c.have.Remove(0, edge)
 	c.dirty.Remove(0, edge)
 	c.mu.Unlock()
@@ -228,7 +228,7 @@ func (f *File) drop(c *content, temp string, edge int64) error {
 	err := f.save(open, false) // durable, since it claims less
 	if err != nil {
 		c.mu.Lock()
-		c.gone, c.have, c.dirty = was, have, dirty
+		c.gone, c.have, c.dirty, c.base = was, have, dirty, base
 		c.mu.Unlock()
 		return fmt.Errorf("write %s: %w", path, err)
 	}

@@ -1,0 +1,139 @@
+package cache
+
+import (
+	"bytes"
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"ftpfs/cache/remote"
+	"ftpfs/cache/remote/mem"
+)
+
+// The answer to the rename of a file that passed through is lost: it is there, and that
+// is found out.
+func TestLostAnswerToThePublicationOfWhatPassedThrough(t *testing.T) {
+	m, h, data := goneFile(t, mem.Options{})
+	m.writeAt(h, data[2<<20:], 2<<20)
+	var lost atomic.Bool
+	m.store.HookAfter(func(op, p string) error {
+		if op == mem.OpPublish && lost.CompareAndSwap(false, true) {
+			return &remote.Error{Kind: remote.Down}
+		}
+		return nil
+	})
+	f := m.fileAt("/big")
+	done := make(chan struct{})
+	defer close(done)
+	go func() {
+		for {
+			select {
+			case <-done:
+				return
+			case <-time.After(5 * time.Millisecond):
+				m.retryNow(f)
+			}
+		}
+	}()
+	err := h.Flush(context.Background())
+	h.Release()
+	m.holdsNow("/big", data)
+	if err != nil {
+		t.Errorf("close of a file that is on the server: %v", err)
+	}
+	if s := m.Status(); s.Parked != 0 {
+		t.Errorf("status %+v", s)
+	}
+}
+
+// The mode of a file that passes through is changed while it is renamed into place.
+func TestModeOfWhatPassedThroughChangesAtTheEnd(t *testing.T) {
+	m, h, data := goneFile(t, mem.Options{})
+	m.writeAt(h, data[2<<20:], 2<<20)
+	hold := m.store.HoldOp(mem.OpPublish, "/big")
+	closed := make(chan error, 1)
+	go func() { closed <- h.Flush(context.Background()) }()
+	<-hold.Arrived()
+	mode := uint32(0o600)
+	_, err := m.SetAttr(t.Context(), m.fileAt("/big").node, nil, Set{Mode: &mode})
+	m.must(err)
+	hold.Release()
+	m.must(<-closed)
+	h.Release()
+	m.sync()
+	m.holdsNow("/big", data)
+	if e, _ := m.store.Disk().Stat("/big"); e.Mode&0o777 != mode {
+		t.Errorf("mode %o on the server, want %o", e.Mode, mode)
+	}
+	m.wantRead("/big", string(data))
+	m.wantClean()
+}
+
+// What a dup'd descriptor appends while a file that passed through is renamed into
+// place follows it.
+func TestAppendAtTheEndOfWhatPassedThrough(t *testing.T) {
+	m, h, data := goneFile(t, mem.Options{})
+	m.writeAt(h, data[2<<20:], 2<<20)
+	hold := m.store.HoldOp(mem.OpPublish, "/big")
+	closed := make(chan error, 1)
+	go func() { closed <- h.Flush(context.Background()) }()
+	<-hold.Arrived()
+	m.writeAt(h, []byte("more"), int64(len(data)))
+	hold.Release()
+	m.must(<-closed)
+	m.closeFile(h)
+	m.sync()
+	want := append(bytes.Clone(data), "more"...)
+	m.holdsNow("/big", want)
+	m.wantRead("/big", string(want))
+	m.wantClean()
+}
+
+// A recording was published as it stood, its beginning written over, and then it
+// outgrew the spool: what the server had is not fetched in place of what is gone.
+func TestSnapshotAndThenLargerThanTheSpool(t *testing.T) {
+	m := mountMem(t, mem.New(mem.Options{}), smallSpool)
+	data := pattern(3, 3<<20)
+	h := m.make("/rec")
+	m.writeAt(h, data[:500_000], 0)
+	f := m.fileAt("/rec")
+	hold := m.store.HoldOp(mem.OpPublish, "/rec")
+	m.mu.Lock()
+	changes := f.changes
+	m.hurryLocked(f, changes)
+	m.mu.Unlock()
+	<-hold.Arrived()
+	m.writeAt(h, []byte("HEADER"), 0)
+	copy(data, "HEADER")
+	hold.Release()
+	m.must(m.publishNow(t.Context(), f, changes))
+	m.writeAt(h, data[500_000:2<<20], 500_000)
+	m.mu.Lock()
+	through := f.throughLocked()
+	m.mu.Unlock()
+	if !through {
+		t.Fatal("nothing is gone")
+	}
+	cutAfter(m.store, 3, 2)
+	done := make(chan struct{})
+	defer close(done)
+	go func() {
+		for {
+			select {
+			case <-done:
+				return
+			case <-time.After(5 * time.Millisecond):
+				m.retryNow(f)
+			}
+		}
+	}()
+	m.writeAt(h, data[2<<20:], 2<<20)
+	m.closeFile(h)
+	m.holdsNow("/rec", data)
+	if down, _ := m.store.Bytes(); down != 0 {
+		t.Errorf("%d bytes were fetched into the spool", down)
+	}
+	m.wantRead("/rec", string(data))
+	m.wantClean()
+}
