@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"path"
+	"strings"
 	"time"
 
 	"ftpfs/cache/remote"
@@ -157,6 +158,19 @@ func (t *Tree) steppedAside(p string) bool {
 	defer t.mu.Unlock()
 	_, ok := t.aside[p]
 	return ok
+}
+
+// restless fails where the old version of the file at p, or of one below it, stands aside:
+// it is put back under the name that was recorded, whatever happens to that meanwhile.
+func (t *Tree) restless(op, p string) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for q := range t.aside {
+		if q == p || strings.HasPrefix(q, p+"/") {
+			return &remote.Error{Op: op, Path: q, Kind: remote.Temporary, Text: "its old version has stepped aside on the server, and is being put back"}
+		}
+	}
+	return nil
 }
 
 // settleReplacement finishes a replacement that was broken off, trying until it

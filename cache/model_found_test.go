@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -275,4 +276,48 @@ func TestARenameOfAnOwedFileIsNeverENOENT(t *testing.T) {
 		t.Errorf("rename: %v; want an error, and not that it does not exist", err)
 	}
 	store.Hook(nil)
+}
+
+// A replacement was broken off after the old version had stepped aside: neither what is
+// renamed then nor its directory leaves the old version behind.
+func TestWhatStoodAsideGoesAlongWithARename(t *testing.T) {
+	for _, c := range []struct{ from, to, file string }{{"/d/f", "/d/g", "/d/g"}, {"/d", "/e", "/e/f"}} {
+		t.Run(c.from, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := mem.New(mem.Options{NoReplace: true})
+				m := mountMem(t, store, nil)
+				m.must(m.mkdir("/d"))
+				m.must(m.write("/d/f", []byte("first")))
+				m.sync()
+				aside := false
+				store.Hook(func(op, p string) error {
+					switch {
+					case aside && (op == mem.OpPublish || (op == mem.OpStat || op == mem.OpRename) && strings.Contains(p, tempPrefix)):
+						return &remote.Error{Kind: remote.Temporary}
+					case op == mem.OpRename && stepsAside(op, p):
+						aside = true
+					}
+					return nil
+				})
+				m.must(m.write("/d/f", []byte("second")))
+				synctest.Wait()
+				if !aside {
+					t.Fatal("the old version has not stepped aside")
+				}
+				if first := m.rename(c.from, c.to); first != nil {
+					store.Hook(nil)
+					time.Sleep(time.Minute)
+					m.must(m.rename(c.from, c.to))
+				}
+				store.Hook(nil)
+				time.Sleep(10 * time.Minute)
+				m.sync()
+				m.onServer(c.file, "second")
+				files := slices.DeleteFunc(store.Disk().Paths(), func(p string) bool { return strings.HasSuffix(p, "/") })
+				if !slices.Equal(files, []string{c.file}) {
+					t.Errorf("the server has %q, want %s alone", files, c.file)
+				}
+			})
+		})
+	}
 }

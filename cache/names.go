@@ -257,8 +257,8 @@ func (t *Tree) unlink(ctx context.Context, dir, n *Node, name string) error {
 	if err := t.stillThere("remove", dir, n, name); err != nil {
 		return err
 	}
-	if path := t.PathOf(n); t.steppedAside(path) { // what is removed now would be put back
-		return &remote.Error{Op: "remove", Path: path, Kind: remote.Temporary, Text: "its old version has stepped aside on the server, and is being put back"}
+	if err := t.restless("remove", t.PathOf(n)); err != nil { // what is removed now would be put back
+		return err
 	}
 	if f != nil {
 		if f.neverSent() {

@@ -155,7 +155,11 @@ func (m *move) run(ctx context.Context) error {
 	if err := m.freeze(ctx); err != nil {
 		return err
 	}
-	if err := m.stillThere(); err != nil {
+	err := m.stillThere()
+	if err == nil {
+		err = m.tree.restless("rename", m.tree.PathOf(m.src))
+	}
+	if err != nil {
 		m.release()
 		return err
 	}
