@@ -15,8 +15,8 @@ import (
 
 // An upload that ends early leaves a beginning of the file under its temporary name.
 // The content knows how many bytes may have been sent under that name (claimed), and
-// where the first of them lies that was written over since (changed). If the server
-// has no more than is intact, the next attempt sends only what follows.
+// where the first of them lies that was written over since (changed). If none was, the
+// next attempt sends only what follows.
 //
 // Bytes of the dead session may still be on their way to the server's disk. Those of
 // a STOR are the same bytes at the same place; those of an APPE make the file too
@@ -31,7 +31,7 @@ func (s *shipment) place(ctx context.Context) (int64, error) {
 	through := f.throughLocked()
 	t.mu.Unlock()
 	c.mu.Lock()
-	intact, gone := c.intactLocked(), c.gone
+	intact, gone := c.resumableLocked(), c.gone
 	c.mu.Unlock()
 	if temp != "" && intact > 0 && (!t.noAppend.Load() || through) {
 		n, err := s.held(ctx, temp)
@@ -108,6 +108,16 @@ func (s *shipment) gotThere(ctx context.Context) (bool, error) {
 	s.published(remote.Published{Entry: now, TimeSet: true, ModeSet: true},
 		remote.Publish{Path: path, Size: sent.Size, MTime: &sent.MTime, Mode: mode})
 	return true, nil
+}
+
+// resumableLocked is how much of what was sent under the present temporary name an upload
+// may go on from: nothing, once a part of it was written over. The dead session's old
+// bytes could land on the new ones then, and the size would not tell.
+func (c *content) resumableLocked() int64 {
+	if c.gone == 0 && c.changed != unchanged {
+		return 0
+	}
+	return c.intactLocked()
 }
 
 // held is how many bytes the server has under a temporary name; none, if they are not
@@ -208,7 +218,7 @@ func (s *shipment) keepTempLocked(err error) bool {
 		return false
 	case c.gone > 0:
 		return true
-	case c.intactLocked() == 0 || s.tree.noAppend.Load() || remote.Is(err, remote.ShortWrite):
+	case c.resumableLocked() == 0 || s.tree.noAppend.Load() || remote.Is(err, remote.ShortWrite):
 		return false
 	}
 	return err == errPaused || err == errOvertaken || remote.KindOf(err).Verdict() == remote.Retry
