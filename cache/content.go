@@ -35,7 +35,7 @@ type content struct {
 	base    int64 // bytes of ver that may still be wanted; -1: the server did not say
 	size    int64 // -1: unknown until a stream found the end
 	have    ranges.Set
-	dirty   ranges.Set
+	dirty   ranges.Set // what is not the server's: written here, or a hole made here
 	unsure  ranges.Set // fetched, and not known to be of ver: confirm.go
 	filled  time.Time  // when the last of it was
 	seen    time.Time  // when the server last said that ver was there
@@ -210,18 +210,19 @@ func (c *content) writeAt(p []byte, off int64) (int, error) {
 	if err := c.refusedLocked(off); err != nil {
 		return 0, err
 	}
-	c.changesLocked(min(off, c.size), off+int64(len(p))) // a gap becomes zeros
+	from := min(off, c.size) // a gap becomes zeros
+	c.changesLocked(from, off+int64(len(p)))
 	n, err := c.f.WriteAt(p, off)
 	if n > 0 {
 		end := off + int64(n)
 		c.have.Add(off, end)
-		c.dirty.Add(off, end)
+		c.dirty.Add(from, end)
 		c.size = max(c.size, end)
 		if c.out != nil {
 			c.broadcastLocked()
 		}
 		if c.marks != nil {
-			if merr := c.marks.add(off, end); err == nil && merr != nil {
+			if merr := c.marks.add(from, end); err == nil && merr != nil {
 				return 0, merr // not accepted: a crash would lose it
 			}
 		}
@@ -254,6 +255,8 @@ func (c *content) cut(size int64) (undo func()) {
 				s.cancel()
 			}
 		}
+	} else if size > c.size {
+		c.dirty.Add(c.size, size) // after a cut this may be where the server has other bytes
 	}
 	c.size = size
 	c.broadcastLocked()

@@ -466,3 +466,54 @@ func TestABrokenTailIsOursToReplace(t *testing.T) {
 		}
 	}
 }
+
+// What was cut off and then grew again as a hole is not the server's any more, also after
+// a restart: nothing is appended to the bytes that were cut.
+func TestAHoleWhereTheFileWasCutIsNotTheBase(t *testing.T) {
+	for name, sizes := range map[string][]int64{"cut to nothing": {0, large + 500}, "cut to a part": {1000, large - 5, large + 500}} {
+		for _, restarted := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, restarted %v", name, restarted), func(t *testing.T) {
+				store, m, base := logs(t, large, mem.Options{}, func(c *Config) { c.PublishDelay = time.Hour })
+				h, err := m.openAt("/log", OpenFlags{Write: true})
+				m.must(err)
+				for _, n := range sizes {
+					m.must(h.Truncate(t.Context(), n))
+				}
+				m.must(h.Flush(t.Context()))
+				h.Release()
+				want := make([]byte, large+500)
+				copy(want, base[:sizes[0]])
+				if restarted {
+					m.stop()
+					m.open()
+				}
+				m.wantRead("/log", string(want))
+				m.sync()
+				m.onServer("/log", string(want))
+				m.wantClean()
+				if store.Count(mem.OpPublish) != 1 {
+					t.Error("it was not replaced")
+				}
+			})
+		}
+	}
+}
+
+// A gap that a writer leaves behind the end of a file that was cut is zeros, though the
+// daemon was killed before it closed.
+func TestAGapAfterACutIsZerosAfterACrash(t *testing.T) {
+	_, m, base := logs(t, large, mem.Options{}, nil)
+	h, err := m.openAt("/log", OpenFlags{Write: true})
+	m.must(err)
+	m.must(h.Truncate(t.Context(), 1000))
+	_, err = h.WriteAt(t.Context(), []byte("end"), 5000)
+	m.must(err)
+	want := append(append(bytes.Clone(base[:1000]), make([]byte, 4000)...), "end"...)
+	m.crash()
+	_, err = m.Retry("/")
+	m.must(err)
+	m.wantRead("/log", string(want))
+	m.sync()
+	m.onServer("/log", string(want))
+	m.wantClean()
+}
