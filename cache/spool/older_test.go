@@ -18,7 +18,7 @@ var golden = flag.Bool("spool.golden", false, "write testdata/format1 anew: only
 // written is what the spool in testdata owes.
 func written() []*Record {
 	whole, part := full(1, "/dir/a\xff"), &Record{ID: 4, Path: "/new", Size: 5, Created: time.Unix(1700000000, 0).UTC()}
-	whole.Open, whole.Interrupted = false, false
+	whole.Open, whole.Interrupted, whole.Tail = false, false, nil // that build knew no tails
 	part.Have.Add(0, 5)
 	part.Dirty.Add(0, 5)
 	dir := &Record{ID: 7, Path: "/dir", Dir: true, MTime: whole.MTime, Created: whole.Created}

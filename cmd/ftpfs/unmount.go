@@ -32,6 +32,9 @@ func unmountCommand(a []string, out, errOut io.Writer) int {
 	if f.NArg() != 1 {
 		return complain(errOut, daemon.ExitUsage, errors.New("usage: ftpfs unmount [--timeout TIME] [--lazy] MOUNTPOINT"))
 	}
+	// From here on Ctrl-C is told as what it is, also while the daemon is looked for.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	at, err := mountAt(f.Arg(0))
 	if err != nil {
 		return complain(errOut, daemon.ExitMount, err)
@@ -39,8 +42,6 @@ func unmountCommand(a []string, out, errOut io.Writer) int {
 	if dead(at.Mount) {
 		return unmountDead(at.Mount, out, errOut)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	socket, err := socketOf(at.Mount)
 	var s control.Settled
 	if err == nil {

@@ -15,6 +15,7 @@ package ftpscript
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"slices"
 	"strconv"
@@ -118,7 +119,15 @@ func Start(t testing.TB, o Options) *Server {
 func New(o Options) (*Server, error) {
 	s := &Server{Host: "127.0.0.1", Tree: newTree(), opts: o, maxSessions: o.MaxSessions, sessions: map[*session]struct{}{}}
 	s.record.changed = make(chan struct{})
-	return s, s.listen("127.0.0.1:0")
+	// A port below those that the kernel gives to connections: else one of them could
+	// have it at Restart.
+	var err error
+	for range 100 {
+		if err = s.listen(net.JoinHostPort(s.Host, strconv.Itoa(10000+rand.IntN(22000)))); err == nil {
+			break
+		}
+	}
+	return s, err
 }
 
 // Addr is host:port.

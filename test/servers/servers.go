@@ -14,6 +14,7 @@ package servers
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -261,15 +262,18 @@ func readableDir(t testing.TB) string {
 	return dir
 }
 
+// freePort is below those that the kernel gives to connections: else one of them could
+// have it when a server that was stopped wants it back.
 func (s *Server) freePort() (port int, err error) {
 	err = s.opts.In.Do(func() error {
-		l, err := net.Listen("tcp4", net.JoinHostPort(s.Host, "0"))
-		if err != nil {
-			return fmt.Errorf("no free port: %w", err)
+		for range 100 {
+			port = 10000 + rand.IntN(22000)
+			var l net.Listener
+			if l, err = net.Listen("tcp4", net.JoinHostPort(s.Host, strconv.Itoa(port))); err == nil {
+				return l.Close()
+			}
 		}
-		defer l.Close()
-		port = l.Addr().(*net.TCPAddr).Port
-		return nil
+		return fmt.Errorf("no free port: %w", err)
 	})
 	return port, err
 }
