@@ -34,7 +34,7 @@ func (t *Tree) job(ctx context.Context, f *File) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if delay, ok := f.nextLocked(time.Now()); ok {
+	if delay, ok := f.againLocked(time.Now()); ok {
 		t.schedule(f, delay)
 	}
 }
@@ -62,6 +62,13 @@ func (f *File) dueLocked(now time.Time) reason {
 		return following
 	}
 	return nothing
+}
+
+// againLocked is nextLocked, and never at once if there is nothing to be done: what is
+// missing then is an event, and looking would not end.
+func (f *File) againLocked(now time.Time) (time.Duration, bool) {
+	delay, ok := f.nextLocked(now)
+	return delay, ok && (delay > 0 || f.dueLocked(now) != nothing)
 }
 
 // nextLocked is when f is to be looked at again, after an attempt that did not fail;

@@ -64,6 +64,25 @@ func wantEIO(t *testing.T, what string, err error) {
 	}
 }
 
+// The writer of a file that passes through pauses for longer than MaxDirtyAge: there is no
+// snapshot of what is not here, and looking for one does not keep a processor busy.
+func TestAPauseInAFileThatPassesThroughIsNotPolled(t *testing.T) {
+	m, h, _ := goneFile(t, mem.Options{})
+	defer h.Release()
+	f := m.fileAt("/big")
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	ship, now := f.ship, time.Now()
+	defer func() { f.ship = ship }()
+	f.ship, f.dirtyAt = nil, now.Add(-2*m.Tree.cfg.MaxDirtyAge) // the pause has given the connection back
+	if due := f.dueLocked(now); due != nothing {
+		t.Fatalf("due is %d, want nothing", due)
+	}
+	if delay, again := f.againLocked(now); again && delay <= 0 {
+		t.Errorf("nothing is due, and it is looked at again after %v", delay)
+	}
+}
+
 // What is gone can be neither read, nor rewritten, nor made durable; and that hurts
 // nothing of what goes on.
 func TestWhatIsGoneCannotBeHad(t *testing.T) {
