@@ -1,6 +1,7 @@
 package ftpconn
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -100,7 +101,7 @@ func (ss *session) tryAppend(dir string, again bool) (bool, error) {
 	full := ss.path(path.Join(dir, name))
 	err := ss.stor(full, strings.NewReader("ab"), false)
 	if r, no := refusal(err); no {
-		return false, as(remote.Unsupported, r)
+		return false, unproven(r)
 	} else if err != nil {
 		return false, err
 	}
@@ -114,11 +115,8 @@ func (ss *session) tryAppend(dir string, again bool) (bool, error) {
 	} else if err != nil {
 		return false, err
 	}
-	if r, no := refusal(proof); no && r.Class() == 4 && r.Code != 451 {
-		if e := refused("upload", r); e.Kind != remote.Unknown {
-			return false, e
-		}
-		return false, as(remote.Temporary, r)
+	if r, no := refusal(proof); no && r.Class() == 4 && (r.Code != 451 || !errors.As(proof, new(notAppended))) {
+		return false, unproven(r)
 	}
 	if _, no := refusal(proof); proof != nil && !no && again {
 		return true, proof
@@ -132,10 +130,29 @@ func (ss *session) tryAppend(dir string, again bool) (bool, error) {
 	return false, nil
 }
 
+// unproven is the error where a scratch file shows nothing, because r refused it: a
+// trouble of the moment, or a directory in which no file can be made.
+func unproven(r wire.Reply) *remote.Error {
+	if r.Class() != 4 {
+		return as(remote.Unsupported, r)
+	}
+	if e := refused("upload", r); e.Kind != remote.Unknown {
+		return e
+	}
+	return as(remote.Temporary, r)
+}
+
+// notAppended is the refusal of APPE itself, which says 451 on ProFTPD where files are
+// not to be appended to; for any other command that is a trouble of the moment.
+type notAppended struct{ error }
+
+func (e notAppended) Unwrap() error { return e.error }
+func (e notAppended) Error() string { return "APPE: " + e.error.Error() }
+
 // appended adds one byte to a scratch file of two and reads it back.
 func (ss *session) appended(full string) error {
 	if err := ss.appe(full, strings.NewReader("c")); err != nil {
-		return fmt.Errorf("APPE: %w", err)
+		return notAppended{err}
 	}
 	r, err := ss.wire.Cmd("SIZE " + full)
 	if err != nil {
