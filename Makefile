@@ -39,7 +39,9 @@ RACED = echo "== the mounted program under the race detector"; \
 	FTPFS_BIN=$(CURDIR)/bin/ftpfs.race GORACE=atexit_sleep_ms=0 $(GO) test -json -race -short -timeout 20m -count=1 -run '$(T)' ./test/mounted
 SOAK = echo "== a long time of random operations"; \
 	FTPFS_BIN=$(CURDIR)/bin/ftpfs FTPFS_SOAK=$(SOAKOPS) FTPFS_SOAK_MOUNTED=$(SOAKMOUNTED) \
-	$(GO) test -json -timeout 40m -count=1 -run '^TestSoak$$' ./cache ./test/soak
+	$(GO) test -json -timeout 40m -count=1 -run '^TestSoak$$' ./cache ./test/soak; \
+	$(FAULTS)
+FAULTS = $(GO) test -json -timeout 20m -count=1 -run '^TestFaultMatrix$$' ./ftpconn -faults.all
 SOAKOPS ?= 300000
 SOAKMOUNTED ?= 6000
 CRASH = echo "== kill -9 and power cuts"; \

@@ -55,11 +55,16 @@ func TestChaos(t *testing.T) {
 	} {
 		rules = append(rules, srv.Add(r))
 	}
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx := t.Context()
+	const each, kills = 20, 5
+	var rounds atomic.Int64
 	var wg sync.WaitGroup
 	for g := range 12 {
 		wg.Go(func() {
-			for i := 0; ctx.Err() == nil; i++ {
+			for i := range each {
+				if n := rounds.Add(1); n%(12*each/kills) == 0 {
+					srv.KillSessions()
+				}
 				p := whole[(g*7+i)%len(whole)]
 				want := content[:1000*((g*7+i)%len(whole)+1)]
 				one, stop := context.WithTimeout(ctx, time.Duration(1+i%40)*10*time.Millisecond)
@@ -96,37 +101,26 @@ func TestChaos(t *testing.T) {
 			}
 		})
 	}
-	for n := 0; n < 5; n++ {
-		time.Sleep(500 * time.Millisecond) // the length of the test, not a wait for something
-		srv.KillSessions()
-	}
-	cancel()
 	wg.Wait()
 	for _, r := range rules {
 		r.Remove()
 	}
-	patience, stop := context.WithTimeout(t.Context(), 20*time.Second)
-	defer stop()
-	for {
-		list, err := s.List(patience, "/d")
-		if err == nil && len(list) == len(whole) {
-			break
-		}
-		if patience.Err() != nil {
-			t.Fatalf("never well again: %v, %+v", err, s.Stats())
-		}
-	}
+	settled(t, "well again", func() (bool, string) {
+		list, err := s.List(ctx, "/d")
+		return err == nil && len(list) == len(whole), fmt.Sprintf("%v, %+v", err, s.Stats())
+	})
 	if st := s.Stats(); st.Busy != 0 || st.Waiting != 0 || st.Open > 5 {
 		t.Errorf("at rest: %+v", st)
 	}
 	s.Close()
 	srv.Stop()
-	for deadline := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > before || open.Load() > 0; {
-		if time.Now().After(deadline) {
-			buf := make([]byte, 1<<16)
-			t.Fatalf("%d sockets open, %d goroutines, %d before:\n%s", open.Load(), runtime.NumGoroutine(), before, buf[:runtime.Stack(buf, true)])
-		}
-		time.Sleep(time.Millisecond)
+	settled(t, "left behind", func() (bool, string) {
+		n := runtime.NumGoroutine()
+		return n <= before && open.Load() == 0, fmt.Sprintf("%d sockets open, %d goroutines, %d before", open.Load(), n, before)
+	})
+	if t.Failed() {
+		buf := make([]byte, 1<<16)
+		t.Logf("%s", buf[:runtime.Stack(buf, true)])
 	}
 }
 

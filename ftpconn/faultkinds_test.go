@@ -27,6 +27,14 @@ type misdeed struct {
 	kinds []remote.Kind
 }
 
+// waits is 1 when waiting is most of it.
+func (m misdeed) waits() int {
+	if m.stalls {
+		return 1
+	}
+	return 0
+}
+
 // broken are the kinds that a broken dialogue may have.
 var broken = []remote.Kind{remote.Timeout, remote.Down, remote.Temporary, remote.Protocol, remote.ShortWrite}
 

@@ -1,8 +1,10 @@
 package ftpconn_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	"ftpfs/cache/remote"
 	"ftpfs/ftpconn"
@@ -25,7 +27,9 @@ func TestPassivePorts(t *testing.T) {
 			srv.Tree.Put("/d/f", content)
 			ok(t, "connect", s.Connect(t.Context()))
 			rule := srv.Add(ftpscript.Rule{Verb: "EPSV", Instead: fmt.Sprintf("229 Here (|||%d|)", c.port(t))})
-			_, err := s.List(t.Context(), "/d")
+			ctx, cancel := context.WithCancel(t.Context())
+			defer time.AfterFunc(time.Minute, cancel).Stop() // a hang is Canceled, which nothing here wants
+			_, err := s.List(ctx, "/d")
 			kind(t, "list", err, c.want)
 			rule.Remove()
 			for err != nil && t.Context().Err() == nil { // a stall counts as down for a moment

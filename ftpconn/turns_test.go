@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"net"
 	"runtime"
 	"sync"
 	"testing"
@@ -69,7 +70,7 @@ func TestUploadTakesTurns(t *testing.T) {
 // Where the server does not append, the upload fails once for later and is left
 // alone after that: who asks then waits for as long as it gets on.
 func TestUploadNotCutTwice(t *testing.T) {
-	srv, s := start(t, ftpscript.Options{Refuse: []string{"APPE"}}, func(c *ftpconn.Config) { c.MaxConns = 1; c.Timeout = short / 4 })
+	srv, s := start(t, ftpscript.Options{Refuse: []string{"APPE"}}, func(c *ftpconn.Config) { c.MaxConns = 1; c.Timeout = short })
 	src := newSlow(t)
 	done := make(chan error, 1)
 	begun := srv.Add(ftpscript.Rule{Verb: "STOR"})
@@ -83,8 +84,20 @@ func TestUploadNotCutTwice(t *testing.T) {
 	begun = srv.Add(ftpscript.Rule{Verb: "STOR"})
 	go func() { done <- s.Write(t.Context(), "/tag7", again, 0, -1) }()
 	<-begun.Hit()
-	time.AfterFunc(3*time.Second, func() { close(again.end) })
-	_, err = s.Stat(t.Context(), "/")
+	asked := make(chan error, 1)
+	go func() { _, err := s.Stat(t.Context(), "/"); asked <- err }()
+	// The length of the test: were it cut, it would be after a second's wait and a
+	// second's turn; did who waits lose patience, it would be after two timeouts more.
+	length := time.NewTimer(4 * short)
+	select {
+	case <-length.C:
+	case err := <-asked:
+		t.Fatalf("stat was answered during the second upload: %v", err)
+	case err := <-done:
+		t.Fatalf("the second upload ended: %v", err)
+	}
+	close(again.end)
+	err = <-asked
 	ok(t, "stat during the second upload", err)
 	ok(t, "the second upload", <-done)
 	if b, _ := srv.Tree.Get("/tag7"); !bytes.Equal(b, again.sent) {
@@ -135,12 +148,7 @@ func TestCloseEndsRestingDownloads(t *testing.T) {
 	_, err = io.ReadFull(r, make([]byte, 10))
 	ok(t, "read", err)
 	s.Close()
-	for deadline := time.Now().Add(5 * time.Second); srv.Open() > 0; {
-		if time.Now().After(deadline) {
-			t.Fatal("the connection is still open")
-		}
-		time.Sleep(time.Millisecond)
-	}
+	settled(t, "the server's sessions after Close", func() (bool, string) { return srv.Open() == 0, "the connection is still open" })
 	_, err = io.ReadAll(r)
 	kind(t, "read after Close", err, remote.Canceled)
 }
@@ -148,22 +156,48 @@ func TestCloseEndsRestingDownloads(t *testing.T) {
 // Whoever waits for the only connection ends with its context, also while the
 // download that holds it is slow to let go.
 func TestPreemptDoesNotHoldItsCaller(t *testing.T) {
-	srv, s := start(t, ftpscript.Options{}, func(c *ftpconn.Config) { c.MaxConns = 1 })
+	srv := ftpscript.Start(t, ftpscript.Options{})
+	letGo := make(chan struct{}, 10) // a data connection is closed
+	s := open(t, srv, func(c *ftpconn.Config) {
+		c.MaxConns, c.Timeout = 1, time.Hour // only the server ends the download
+		c.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			nc, err := new(net.Dialer).DialContext(ctx, network, addr)
+			if err != nil || nc.RemoteAddr().(*net.TCPAddr).Port == srv.Port {
+				return nc, err
+			}
+			return &tellsClose{TCPConn: nc.(*net.TCPConn), told: letGo}, nil
+		}
+	})
 	srv.Tree.Put("/f", bytes.Repeat(content, 50))
 	hold := make(chan struct{})
 	defer close(hold)
 	srv.Add(ftpscript.Rule{Verb: "RETR", Data: &ftpscript.DataFault{After: 100, Hold: hold}})
 	r, err := s.Open(t.Context(), "/f", 0, nil)
 	ok(t, "open", err)
-	defer r.Close()
 	_, err = io.ReadFull(r, make([]byte, 100))
 	ok(t, "read", err)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-	defer cancel()
-	from := time.Now()
-	_, err = s.Stat(ctx, "/f")
-	kind(t, "stat", err, remote.Timeout)
-	if took := time.Since(from); took > 4*time.Second {
-		t.Errorf("took %v with a context of 2 s", took)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { _, err := s.Stat(ctx, "/f"); done <- err }()
+	<-letGo // the download is told to end, and the server has not answered
+	cancel()
+	select {
+	case err := <-done:
+		kind(t, "stat", err, remote.Canceled)
+	case <-time.After(cellMost):
+		t.Error("stat does not end with its context")
 	}
+}
+
+type tellsClose struct {
+	*net.TCPConn
+	told chan<- struct{}
+}
+
+func (c *tellsClose) Close() error {
+	select {
+	case c.told <- struct{}{}:
+	default:
+	}
+	return c.TCPConn.Close()
 }
