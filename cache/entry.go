@@ -99,6 +99,9 @@ func (e *entry) inherit(old *entry) {
 	if e.target == nil && e.mtime == old.mtime {
 		e.target = old.target
 	}
+	if e.flags&hasMode == 0 && old.flags&(hasMode|modeSet) == hasMode {
+		e.mode, e.flags = old.mode, e.flags|hasMode // a server may tell modes in listings only
+	}
 	ov, nv := old.version(), e.version()
 	if e.typ == remote.File && ov.Differs(nv) {
 		return
