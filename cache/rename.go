@@ -214,13 +214,10 @@ func (m *move) local() error {
 	var old *File
 	defer m.lockRecords()()
 	t.mu.Lock()
-	base := f.base
+	base, sent := f.base, f.sent
 	if m.dst != nil {
 		if old = m.dst.file; old != nil && old.owed {
-			f.base = old.base
-			if old.sent != nil && old.base == nil {
-				f.base = old.sent
-			}
+			f.base, f.sent = old.base, old.sent // one of the two is there
 		} else {
 			old = nil
 			v := m.dst.ent.version()
@@ -245,7 +242,7 @@ func (m *move) local() error {
 		if m.dst != nil {
 			t.attachLocked(m.dst)
 		}
-		f.base, f.parked, f.failed, f.attempts = base, parked, failed, attempts
+		f.base, f.sent, f.parked, f.failed, f.attempts = base, sent, parked, failed, attempts
 		t.mu.Unlock()
 		return err
 	}

@@ -88,7 +88,10 @@ func (s *shipment) gotThere(ctx context.Context) (bool, error) {
 	t.mu.Lock()
 	sent, changes, mode, path := f.sent, f.sentChanges, f.mode, f.node.pathLocked()
 	t.mu.Unlock()
-	if sent == nil {
+	s.c.mu.Lock()
+	all := s.c.claimed
+	s.c.mu.Unlock()
+	if sent == nil || sent.Size != all { // nor is it what f was renamed over
 		return false, nil
 	}
 	now, err := t.store.Stat(t.ctx, path)
