@@ -43,6 +43,7 @@ func (w *world) onHandle(o op, r *rand.Rand) error {
 		if err := f.h.Fsync(ctx); err != nil {
 			return w.failed("fsync "+path, err, path)
 		}
+		w.s.applied.Add(1)
 	case o.kind == "hwrite" || o.kind == "htruncate":
 		before, linked := w.look(path), w.linked(f)
 		was := linked && w.certain(path)
@@ -59,6 +60,7 @@ func (w *world) onHandle(o op, r *rand.Rand) error {
 			}
 			return fail
 		}
+		w.s.applied.Add(1)
 		if linked {
 			w.s.overwritten(path, before, was)
 			if !was {
@@ -95,6 +97,7 @@ func (w *world) open(p string, r *rand.Rand) error {
 		}
 		f.h, f.ino, f.lax = h, pl.file, !w.certain(p)
 		w.handles = append(w.handles, f)
+		w.s.applied.Add(1)
 		return nil
 	}
 	f.write = true
@@ -125,6 +128,7 @@ func (w *world) open(p string, r *rand.Rand) error {
 	w.ours(p, value{kind: 'f'}, f.ino)
 	f.lax = !was
 	w.handles = append(w.handles, f)
+	w.s.applied.Add(1)
 	return nil
 }
 
@@ -134,6 +138,9 @@ func (w *world) readHandle(f *opened) error {
 		return nil
 	}
 	got, err := io.ReadAll(io.NewSectionReader(readerAt{f.h}, 0, 1<<40))
+	if err == nil {
+		w.s.applied.Add(1)
+	}
 	certain := !f.lax && w.linked(f) && w.certain(w.s.m.PathOf(f.h.file.node))
 	switch {
 	case err != nil && (w.s.shaky.Load() || !certain):
@@ -152,6 +159,9 @@ func (w *world) closeHandle(f *opened) error {
 	defer f.h.Release()
 	path := w.s.m.PathOf(f.h.file.node)
 	err := f.h.Flush(context.Background())
+	if err == nil {
+		w.s.applied.Add(1)
+	}
 	if !f.write || f.lax || !w.linked(f) {
 		return nil
 	}

@@ -106,15 +106,18 @@ func (w *world) do(o op) error {
 		m.Sync(ctx, "/", func(Progress) {})
 	case "read":
 		if o.p != "" {
-			return w.checkFile(o.p)
+			return w.counted(w.checkFile(o.p))
 		}
 	case "list":
 		if isDir || o.p == w.top {
-			return w.checkDir(o.p)
+			return w.counted(w.checkDir(o.p))
 		}
 	case "absent":
 		if _, err := m.walk(join(w.top, "certainly-absent")); !remote.Is(err, remote.NotExist) && !w.s.shaky.Load() {
 			return fmt.Errorf("lookup of an absent name: %v", err)
+		} else {
+			w.answered = remote.Is(err, remote.NotExist)
+			return w.counted(nil)
 		}
 	case "write":
 		if isDir {
@@ -137,6 +140,7 @@ func (w *world) do(o op) error {
 		err := m.mkdir(o.p)
 		if err == nil {
 			w.ours(o.p, value{kind: 'd'}, nil)
+			w.s.applied.Add(1)
 			return nil
 		}
 		fail := w.failed("mkdir "+o.p, err, o.p)
@@ -155,6 +159,7 @@ func (w *world) do(o op) error {
 			return fail
 		}
 		w.ours(o.p, absent, nil)
+		w.s.applied.Add(1)
 	case "rename":
 		return w.rename(o.p, o.q)
 	case "renamedir":
@@ -207,6 +212,7 @@ func (w *world) write(p, data string) error {
 	w.ours(p, value{'f', data}, ino)
 	w.built(p, was, may)
 	w.s.acknowledged(data, p)
+	w.s.applied.Add(1)
 	return nil
 }
 
@@ -268,6 +274,7 @@ func (w *world) stream(p string, r *rand.Rand) error {
 	w.ours(p, value{'f', string(data)}, ino)
 	w.built(p, was, may)
 	w.s.acknowledged(string(data), p)
+	w.s.applied.Add(1)
 	return nil
 }
 
@@ -310,6 +317,7 @@ func (w *world) edit(p string, appends bool, r *rand.Rand) error {
 	w.s.overwritten(p, before, was)
 	w.ours(p, value{'f', string(data)}, pl.file)
 	w.built(p, was, may)
+	w.s.applied.Add(1)
 	if was {
 		w.s.acknowledged(string(data), p)
 	}
@@ -341,6 +349,9 @@ func (w *world) rmdir(p string) error {
 		return nil
 	}
 	err := w.s.m.rmdir(p)
+	if err == nil {
+		w.s.applied.Add(1)
+	}
 	if w.lax(p) || !w.certain(p) {
 		w.loosen(p)
 		return nil
@@ -400,6 +411,7 @@ func (w *world) rename(p, q string) error {
 		}
 		return fail
 	}
+	w.s.applied.Add(1)
 	w.laxIfGone(dst)
 	alts := append([]value{}, w.others(src)...)
 	torn, ino := src.torn || !was || len(alts) > 0, src.file
@@ -436,6 +448,7 @@ func (w *world) renameDir(p, q string) error {
 		}
 		return nil
 	}
+	w.s.applied.Add(1)
 	if dst != nil { // it was empty, or whatever was in it is not below it now
 		for k := range w.places {
 			if strings.HasPrefix(k, q+"/") {
@@ -462,6 +475,9 @@ func (w *world) setAttr(p, kind string, r *rand.Rand) error {
 		s = Set{Mode: &mode}
 	}
 	a, err := w.s.m.SetAttr(context.Background(), n, nil, s)
+	if err == nil {
+		w.s.applied.Add(1)
+	}
 	switch {
 	case err != nil:
 		fail := w.failed(kind+" "+p, err, p)

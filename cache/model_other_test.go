@@ -62,23 +62,27 @@ func (w *world) other(o op, r *rand.Rand) error {
 		w.theirs(o.q, value{'f', string(data)}, owedTo)
 		w.theirs(o.p, absent, owed)
 	case "theirmkdir":
-		if !isThere && d.Mkdir(o.p) == nil {
-			w.loosen(o.p)
+		if isThere || d.Mkdir(o.p) != nil {
+			return nil
 		}
+		w.loosen(o.p)
 	case "theirrmtree":
 		if !isThere || here.Type != remote.Dir || strings.Count(o.p, "/") < 2 && r.IntN(2) == 0 {
 			return nil
 		}
 		w.s.diesOnServer(o.p)
 		w.loosen(o.p)
-		return d.RemoveAll(o.p)
+		if err := d.RemoveAll(o.p); err != nil {
+			return err
+		}
 	case "theirrenamedir":
 		if !isThere || here.Type != remote.Dir {
 			return nil
 		}
-		if _, taken := d.Stat(o.q); !taken && d.Rename(o.p, o.q) == nil {
-			w.loosen(o.p, o.q)
+		if _, taken := d.Stat(o.q); taken || d.Rename(o.p, o.q) != nil {
+			return nil
 		}
+		w.loosen(o.p, o.q)
 	case "theirswap": // a file becomes a directory, or the other way round
 		if !isThere {
 			return nil
@@ -92,10 +96,14 @@ func (w *world) other(o op, r *rand.Rand) error {
 			data := letters(r, size(o.n, r))
 			w.s.know(data)
 			w.s.acknowledged(data, o.p)
-			return d.WriteFile(o.p, []byte(data))
+			if err := d.WriteFile(o.p, []byte(data)); err != nil {
+				return err
+			}
+		} else if err := d.Mkdir(o.p); err != nil {
+			return err
 		}
-		return d.Mkdir(o.p)
 	}
+	w.s.applied.Add(1)
 	w.s.changes.Add(1)
 	return nil
 }

@@ -21,10 +21,11 @@ type round struct {
 	n   int
 }
 
-// figures of a run.
-type figures struct{ ops, faults, restarts, changes int64 }
+// figures of a run; ops are the operations that were done.
+type figures struct{ tried, ops, faults, restarts, changes int64 }
 
 func (f *figures) add(g figures) {
+	f.tried += g.tried
 	f.ops += g.ops
 	f.faults += g.faults
 	f.restarts += g.restarts
@@ -64,9 +65,9 @@ func stormy(t *testing.T, i int, seed uint64, ops int) figures {
 	p.seed, p.worlds = seed, max(1, p.worlds)
 	var sum figures
 	// Each weather is a mount of its own, so that a difference is found near its cause.
-	for k := 0; int(sum.ops) < ops; k++ {
+	for k := 0; int(sum.tried) < ops; k++ {
 		p.seed = seed + uint64(k)
-		made, log, f, err := p.run(t, min(ops-int(sum.ops), 400), nil)
+		made, log, f, err := p.run(t, min(ops-int(sum.tried), 400), nil)
 		sum.add(f)
 		if err != nil {
 			short, log2, err2 := p.shorten(t, made, err)
@@ -119,7 +120,7 @@ func (p plan) run(t *testing.T, ops int, script []round) (made []round, log []st
 		err = s.drive(p, ops, script)
 		made = s.made
 		log = s.notes.lines
-		f = figures{s.ops.Load(), s.faults.Load(), s.restarts.Load(), s.changes.Load()}
+		f = figures{s.ops.Load(), s.applied.Load(), s.faults.Load(), s.restarts.Load(), s.changes.Load()}
 		s.rates.Store(&rates{})
 		for _, w := range s.worlds {
 			for _, o := range w.handles {

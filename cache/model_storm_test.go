@@ -36,8 +36,9 @@ type storm struct {
 	rates  atomic.Pointer[rates]
 	notes  *lastLines
 
-	faults, restarts, changes, ops atomic.Int64
-	made                           []round
+	faults, restarts, changes atomic.Int64
+	ops, applied              atomic.Int64 // tried, and of these done: not failed, nor without sense
+	made                      []round
 
 	mu    sync.Mutex // guards what follows
 	ever  map[sum]bool

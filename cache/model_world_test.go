@@ -23,6 +23,8 @@ type world struct {
 	loose   map[string]bool // below these nothing is expected before all is settled
 	handles []*opened
 	log     []string
+
+	answered bool // the last checkFile or checkDir had an answer to compare
 }
 
 // place is a name. That which is absent and may be nothing else has none.
@@ -235,6 +237,7 @@ func (w *world) paths(dirs bool) []string {
 // checkFile reads p, which must be one of the things it may be.
 func (w *world) checkFile(p string) error {
 	got, err := w.s.m.read(p)
+	w.answered = err == nil
 	may, lax, torn := w.may(p), w.lax(p), w.at(p) != nil && w.at(p).torn || w.s.unsure(p)
 	if err != nil {
 		switch {
@@ -265,6 +268,7 @@ func (w *world) checkFile(p string) error {
 // checkDir lists d.
 func (w *world) checkDir(d string) error {
 	got, err := w.s.list(d)
+	w.answered = err == nil
 	if err != nil {
 		if w.lax(d) || !w.certain(d) || w.s.shaky.Load() && !remote.Is(err, remote.NotExist) {
 			return nil
@@ -290,4 +294,12 @@ func (w *world) checkDir(d string) error {
 		}
 	}
 	return nil
+}
+
+// counted passes on what a check says, and counts it as an operation if it was one.
+func (w *world) counted(err error) error {
+	if w.answered {
+		w.s.applied.Add(1)
+	}
+	return err
 }

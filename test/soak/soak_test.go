@@ -34,6 +34,7 @@ func TestMain(m *testing.M) { mount.Main(m) }
 const (
 	memorySlack     = 16 << 10 // KiB
 	descriptorSlack = 8
+	threadSlack     = 16
 	socketsAtAll    = 5 + 8 // max_conns, the control socket, and what Go keeps
 	samplesWanted   = 4
 )
@@ -64,21 +65,23 @@ func TestSoak(t *testing.T) {
 		})
 	}
 	if !t.Failed() && sum.ops > 0 {
-		t.Logf("figure: soak, mounted: %d operations, %d outages, %d restarts (%d by kill -9), %d changes by another client, 0 differences; "+
+		t.Logf("figure: soak, mounted: %d operations done (%d tried), %d outages, %d restarts (%d by kill -9), %d changes by another client, 0 differences; "+
 			"RSS %d→%d MiB, descriptors %d→%d, threads %d→%d, sockets at most %d (seed %d)",
-			sum.ops, sum.outages, sum.restarts, sum.kills, sum.changes, sum.first.rss>>10, sum.last.rss>>10,
+			sum.ops, sum.tried, sum.outages, sum.restarts, sum.kills, sum.changes, sum.first.rss>>10, sum.last.rss>>10,
 			sum.first.fds, sum.last.fds, sum.first.threads, sum.last.threads, sum.conns, seed)
 	}
 }
 
-// figures of a run; the usage is that of the server where it was the largest.
+// figures of a run; the usage is that of the server where it was the largest. Ops are the
+// operations that were done.
 type figures struct {
-	ops, outages, restarts, kills, changes, conns int
-	first, last                                   usage
+	ops, tried, outages, restarts, kills, changes, conns int
+	first, last                                          usage
 }
 
 func (f *figures) add(g figures) {
 	f.ops += g.ops
+	f.tried += g.tried
 	f.outages += g.outages
 	f.restarts += g.restarts
 	f.kills += g.kills
@@ -147,6 +150,9 @@ func (w *world) flat(samples []usage) {
 	if last.fds > first.fds+descriptorSlack {
 		w.t.Errorf("the daemon's descriptors grew from %d to %d", first.fds, last.fds)
 	}
+	if last.threads > first.threads+threadSlack {
+		w.t.Errorf("the daemon's threads grew from %d to %d", first.threads, last.threads)
+	}
 }
 
 func (w *world) run(ops int) {
@@ -157,11 +163,11 @@ func (w *world) run(ops int) {
 		for range 25 + w.r.IntN(50) {
 			w.step()
 		}
-		switch k := w.r.IntN(10); {
-		case k < 4:
+		if w.r.IntN(10) < 4 {
 			w.outage()
-		case k < 7 && w.did.ops < lives:
-			w.remount(k%2 == 0)
+		}
+		if w.did.restarts < 2 || w.did.ops < lives && w.r.IntN(2) == 0 { // by either in turn, so that both come
+			w.remount(w.did.restarts%2 == 0)
 		}
 		w.settle()
 		if w.did.ops >= lives+len(samples)*(ops-lives)/10 || len(w.files) > 80 {
@@ -175,6 +181,9 @@ func (w *world) run(ops int) {
 		}
 	}
 	w.flat(samples)
+	if w.did.kills == 0 || w.did.kills == w.did.restarts {
+		t.Errorf("of %d restarts %d were by kill -9; want both kinds", w.did.restarts, w.did.kills)
+	}
 	w.m.Unmount()
 }
 

@@ -113,7 +113,7 @@ func (w *world) isLoose(names ...string) bool {
 }
 
 func (w *world) step() {
-	w.did.ops++
+	w.did.tried++
 	switch k := w.r.IntN(100); {
 	case k < 30:
 		p := filepath.Join(pick(w, w.dirs), fmt.Sprintf("f%d", w.r.IntN(12)))
@@ -131,6 +131,7 @@ func (w *world) step() {
 				w.failed("unlink "+p, err, p)
 			} else {
 				delete(w.files, p)
+				w.did.ops++
 			}
 		}
 	case k < 68:
@@ -143,6 +144,7 @@ func (w *world) step() {
 			w.failed("mkdir "+p, err, p)
 		} else {
 			w.dirs[p] = true
+			w.did.ops++
 		}
 	case k < 80:
 		if p := pick(w, w.files); p != "" {
@@ -178,6 +180,7 @@ func (w *world) write(p, data string, flag int) {
 		w.files[p] = append(w.files[p], "", data, whole)
 		return
 	}
+	w.did.ops++
 	w.files[p] = []string{whole}
 }
 
@@ -195,6 +198,7 @@ func (w *world) rename() {
 		w.files[q] = append(w.files[q], w.files[p]...)
 		return
 	}
+	w.did.ops++
 	if !w.dirs[p] {
 		w.files[q] = w.files[p]
 		delete(w.files, p)
@@ -218,6 +222,9 @@ func (w *world) rename() {
 func (w *world) check(p string) {
 	w.t.Helper()
 	got, err := os.ReadFile(w.m.Path(p))
+	if err == nil {
+		w.did.ops++
+	}
 	switch {
 	case err != nil:
 		w.failed("read "+p, err, p)
@@ -250,16 +257,18 @@ func (w *world) theirs() {
 	if err != nil {
 		w.fatal("the other client: %v", err)
 	}
+	w.did.ops++
 }
 
 // both has the two write one name. The other client moves what is there aside and puts
 // its own in its place, so that nothing is lost by its hand.
 func (w *world) both() {
-	p := filepath.Join("both", fmt.Sprintf("b%d", w.did.ops))
+	p := filepath.Join("both", fmt.Sprintf("b%d", w.did.tried))
 	w.note("both write %s", p)
 	ours, theirs := w.content(), w.content()
 	if os.WriteFile(w.m.Path(p), []byte(ours), 0o666) == nil {
 		w.must[ours] = p
+		w.did.ops++
 	}
 	w.did.changes++
 	disk := filepath.Join(w.srv.Root, p)
