@@ -66,6 +66,7 @@ type content struct {
 	growFrom, growTo int64
 	sent             *os.File // what that part was before it was written over; nil: it was not
 	sentPath         string   // of that file
+	torn             bool     // it was written over, and could not be kept
 
 	inMemory bool // f has no disk: fulldisk.go
 }
@@ -347,7 +348,7 @@ func (c *content) close() {
 	c.path = ""
 	c.endLeanLocked()
 	if c.tree.ctx.Err() == nil { // at the end of the daemon the next may need it
-		c.tailOverLocked()
+		c.tailOverLocked()()
 	} else if c.sent != nil {
 		c.sent.Close()
 		c.sent = nil

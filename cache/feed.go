@@ -200,7 +200,7 @@ func (c *content) changesLocked(off, end int64) {
 	if off < c.claimed {
 		c.changed = min(c.changed, off)
 	}
-	if off < c.growTo && c.sent == nil {
+	if off < c.growTo && c.sent == nil && !c.torn {
 		c.keepSentLocked()
 	}
 	c.since.Add(off, end)

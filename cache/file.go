@@ -222,7 +222,7 @@ func (f *File) cleanNowLocked() {
 	if c := f.cur; c != nil {
 		c.mu.Lock()
 		c.endLeanLocked()
-		c.tailOverLocked()
+		c.tailOverLocked()()
 		c.mu.Unlock()
 	}
 	f.tail = nil

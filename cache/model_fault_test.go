@@ -19,6 +19,7 @@ func TestModelWithFaultyUploads(t *testing.T) {
 		cfg  func(*Config)
 	}{
 		{"published at once", mem.Options{}, nil},
+		{"tails of anything", mem.Options{}, appendAll},
 		{"published late", mem.Options{CostlyStat: true}, func(c *Config) { c.PublishDelay = 20 * time.Millisecond }},
 	} {
 		t.Run(c.name, func(t *testing.T) {

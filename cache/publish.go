@@ -229,8 +229,9 @@ func (s *shipment) published(done remote.Published, p remote.Publish) {
 	t.noteLocked(dir, n.name, e)
 	f.attempts, f.failed, f.dirtyAt = 0, nil, time.Time{}
 	if f.changes != s.changes { // written again: owed still, now over what we just sent
-		f.base = &v
-		s.baseIs(v)
+		f.base, f.tail = &v, nil
+		forget := s.baseIs(v)
+		defer forget()
 		open := f.savedOpen
 		t.changedLocked()
 		t.mu.Unlock()
@@ -240,13 +241,13 @@ func (s *shipment) published(done remote.Published, p remote.Publish) {
 		return
 	}
 	id := f.id
-	f.cleanNowLocked()
-	t.dirDoneLocked(dir)
 	c := f.cur
-	c.mu.Lock()
+	c.mu.Lock() // before the tail is over: a transfer of the base would find the file too long
 	c.have.Add(max(c.base, c.gone), c.size)
 	c.ver, c.base = v, v.Size // in the same moment: a listing compares them
 	c.mu.Unlock()
+	f.cleanNowLocked()
+	t.dirDoneLocked(dir)
 	t.mu.Unlock()
 	c.becomeClean(v, id)
 	t.mu.Lock()
@@ -297,8 +298,9 @@ func (c *content) becomeClean(v remote.Version, id uint64) {
 }
 
 // baseIs takes in that the server has v, a state that the content was in, while it was
-// written on: what was written since is dirty. tree.mu is held.
-func (s *shipment) baseIs(v remote.Version) {
+// written on: what was written since is dirty. forget is to be called once the record
+// says so too. tree.mu is held.
+func (s *shipment) baseIs(v remote.Version) (forget func()) {
 	f, c := s.file, s.c
 	f.dirtyAt = time.Now()
 	f.late = f.writers > 0 // a snapshot is followed by others, not by an early upload
@@ -313,4 +315,5 @@ func (s *shipment) baseIs(v remote.Version) {
 	c.have.Add(was, max(was, c.base)) // held, or a hole
 	c.dirty = c.since.Clone()
 	c.dirty.Truncate(c.size)
+	return c.tailOverLocked()
 }

@@ -39,26 +39,22 @@ func (s *shipment) ours(ctx context.Context, path string, now remote.Entry, tail
 	return v.Size, same, nil
 }
 
-// same reads both ends of [from, to) back and compares them with what is held. Bytes of
-// somebody else among ours would have moved the latter.
+// same reads [from, to) back, at most maxTail of it, and compares it with what was sent,
+// or would have been.
 func (s *shipment) same(ctx context.Context, path string, from, to int64) (bool, error) {
-	parts := [][2]int64{{from, to}}
-	if to-from > 2*sample {
-		parts = [][2]int64{{from, from + sample}, {to - sample, to}}
+	r, err := s.tree.store.Open(ctx, path, from, nil)
+	if err != nil {
+		return false, err
 	}
-	for _, p := range parts {
-		r, err := s.tree.store.Open(ctx, path, p[0], nil)
-		if err != nil {
+	defer r.Close()
+	theirs, held := make([]byte, chunk), make([]byte, chunk)
+	for at := from; at < to; at += int64(len(theirs)) {
+		theirs = theirs[:min(to-at, chunk)]
+		held = held[:len(theirs)]
+		if _, err := io.ReadFull(r, theirs); err != nil {
 			return false, err
 		}
-		theirs := make([]byte, p[1]-p[0])
-		_, err = io.ReadFull(r, theirs)
-		r.Close()
-		if err != nil {
-			return false, err
-		}
-		held := make([]byte, len(theirs))
-		if ok, err := s.c.readSent(held, p[0]); !ok || err != nil {
+		if ok, err := s.c.readSent(held, at); !ok || err != nil {
 			return false, err
 		}
 		if !bytes.Equal(held, theirs) {
@@ -66,6 +62,34 @@ func (s *shipment) same(ctx context.Context, path string, from, to int64) (bool,
 		}
 	}
 	return true, nil
+}
+
+// advance takes in that the server's file was found to hold the content up to at: so far
+// nothing more is in doubt, and that is the base from now on.
+func (s *shipment) advance(now remote.Entry, at int64) error {
+	t, f, c := s.tree, s.file, s.c
+	f.rec.Lock()
+	defer f.rec.Unlock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !s.appendsLocked() {
+		return errOvertaken
+	}
+	if at == f.base.Size {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sent != nil || c.torn {
+		return errOvertaken
+	}
+	v := now.Version()
+	c.have.Add(c.base, at)
+	c.dirty.Remove(0, at)
+	c.ver, c.base, f.base = v, at, &v
+	f.tail = &spool.Tail{From: at, To: f.tail.To}
+	c.growsLocked(f.id, f.tail)
+	return nil
 }
 
 // holdsBoth says whether the server's file has [at, end) of the content in one piece, at
@@ -91,7 +115,8 @@ func (s *shipment) holdsBoth(ctx context.Context, path string, now remote.Entry,
 }
 
 // keepSentLocked copies what may have been sent, before it is written over, so that it
-// can be recognised. Without a copy it is taken for somebody else's. c.io is held.
+// can be recognised. Without a copy nothing is appended to it any more, and what is on
+// the server is taken for somebody else's. c.io is held.
 func (c *content) keepSentLocked() {
 	keep := func() error {
 		if c.f == nil {
@@ -112,6 +137,7 @@ func (c *content) keepSentLocked() {
 		return nil
 	}
 	if err := keep(); err != nil {
+		c.torn = true
 		c.tree.cfg.Log.Warn("cannot keep a copy of what was appended before it is written over; it may be taken for another client's change", "err", err)
 	}
 }
@@ -138,13 +164,17 @@ func (c *content) growsLocked(id uint64, tail *spool.Tail) {
 	c.sentPath = filepath.Join(c.tree.cfg.StateDir, fmt.Sprintf("sent-%d-%d-%d", id, tail.From, tail.To))
 }
 
-// tailOverLocked: it holds all of it, or nothing, or is not ours.
-func (c *content) tailOverLocked() {
-	c.growFrom, c.growTo = 0, 0
-	if c.sent != nil {
-		c.sent.Close()
-		os.Remove(c.sentPath) // else the next start does
-		c.sent = nil
+// tailOverLocked: nothing behind the base is in doubt any more. What was kept of the tail
+// is removed by forget, to be called when the record does not tell of it any more.
+func (c *content) tailOverLocked() (forget func()) {
+	c.growFrom, c.growTo, c.torn = 0, 0, false
+	f, path := c.sent, c.sentPath
+	c.sent = nil
+	return func() {
+		if f != nil {
+			f.Close()
+			os.Remove(path) // else the next start does
+		}
 	}
 }
 
@@ -200,7 +230,7 @@ func (s *shipment) settleTail(ctx context.Context) error {
 	}
 	c.mu.Lock()
 	f.tail = nil
-	c.tailOverLocked()
+	forget := c.tailOverLocked()
 	if ours {
 		v := now.Version()
 		f.base, c.ver = &v, v // its first bytes, as far as they are wanted, are the same
@@ -208,6 +238,7 @@ func (s *shipment) settleTail(ctx context.Context) error {
 	c.mu.Unlock()
 	open := f.savedOpen
 	t.mu.Unlock()
+	defer forget()
 	return f.save(open, false)
 }
 

@@ -307,7 +307,9 @@ func (s *stream) atEnd() error {
 		c.size = max(c.size, s.pos)
 		return nil
 	case s.pos < c.ver.Size:
-		return changedWhileRead(c)
+		if _, missing := c.missingLocked(s.pos, c.ver.Size); missing {
+			return changedWhileRead(c)
+		} // else it was shorter when the transfer began, by our own tail
 	}
 	return nil
 }

@@ -16,14 +16,14 @@ import (
 //
 // Before a byte is sent the record says which part of the content is about to be
 // appended. Whatever happens then, the server's file has any beginning of it, and the
-// next attempt goes on there after it has read back what is there: bytes that are not
-// ours mean that somebody else wrote too. Theirs stay, and ours become a conflict copy
-// if all of the base is held here, or are parked.
+// next attempt reads back what is there. If it is ours, the base has grown by that much,
+// and the next tail begins behind it; bytes that are not ours mean that somebody else
+// wrote too. Theirs stay, and ours become a conflict copy if all of the base is held
+// here, or are parked. The states are in docs/design.md.
 const (
 	tailAbove = 128 << 10 // bases up to this size are replaced as a whole
 	leanAbove = 4 << 20   // and up to this one fetched all the same, for a conflict copy
 	maxTail   = 16 << 20  // appended at once: a rename waits for as long
-	sample    = 1 << 20   // read back of each end of a part that may be ours
 )
 
 // appendsLocked says whether all that f owes lies behind the server's file, or is nothing
@@ -36,10 +36,10 @@ func (s *shipment) appendsLocked() bool {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.size > c.base && f.tail == nil && t.store.Caps().NoAppend {
+	if c.size > c.base && t.store.Caps().NoAppend {
 		return false
 	}
-	if c.gone > 0 || c.sent != nil || c.base != f.base.Size || c.size < c.base || c.ver.Size != c.base || c.ver.Differs(*f.base) {
+	if c.gone > 0 || c.sent != nil || c.torn || c.base != f.base.Size || c.size < c.base || c.ver.Size != c.base || c.ver.Differs(*f.base) {
 		return false
 	}
 	dirty := c.dirty.Ranges()
@@ -97,6 +97,9 @@ func (s *shipment) sendTail(ctx context.Context) (done bool, err error) {
 		if !ours {
 			return s.notOurs(now, err)
 		}
+		if err := s.advance(now, at); err != nil {
+			return true, err
+		}
 		again, done, err := s.appendFrom(ctx, path, now, at)
 		if !again {
 			return done, err
@@ -115,8 +118,6 @@ func (s *shipment) notOurs(now remote.Entry, missing error) (bool, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.wholeLocked() {
-		f.tail = nil
-		c.tailOverLocked()
 		return false, nil
 	}
 	text := "it was changed there while only what was appended is held here, which is kept"
@@ -151,19 +152,7 @@ func (s *shipment) appendFrom(ctx context.Context, path string, now remote.Entry
 	c.mu.Unlock()
 	switch {
 	case remote.Is(err, remote.Unsupported) && sent == at:
-		t.mu.Lock()
-		c.mu.Lock()
-		first := f.tail.From == at
-		if first {
-			f.tail = nil
-			c.tailOverLocked()
-		}
-		c.mu.Unlock()
-		t.mu.Unlock()
-		if first {
-			return false, false, nil
-		}
-		return false, true, &parkError{fmt.Errorf("append to %s, of which a part was appended before: %w", path, err)}
+		return false, false, nil // nothing behind the base: settleTail sees to the rest
 	case remote.Is(err, remote.Changed) && sent == d.end:
 		done, err := s.besideTheirs(ctx, path, at)
 		return false, done, err
@@ -192,20 +181,21 @@ func (s *shipment) beginTail(ctx context.Context, at int64) (*feed, error) {
 		return nil, errOvertaken
 	}
 	d := &feed{c: c, ctx: ctx, cancel: s.cancel, pos: at, end: -1}
-	c.mu.Lock()
-	c.out, s.feed, s.decided = d, d, false
-	c.mu.Unlock()
-	s.decideLocked(true)
 	f.sentBytes.Store(at)
-	c.mu.Lock()
+	c.mu.Lock() // until the tail is known: no write may come between
 	defer c.mu.Unlock()
+	if c.sent != nil || c.torn || f.base.Size != at {
+		return nil, errOvertaken
+	}
+	c.out, s.feed, s.decided = d, d, false
+	s.decideHeldLocked(true)
 	if maxTail := t.cfg.maxTail; d.end > at+maxTail { // the rest is another, and nobody's changes are there before that
 		c.since.Add(at+maxTail, d.end)
 		d.end = at + maxTail
 		s.size, s.changes = d.end, f.published
 	}
 	s.more = d.end < c.size
-	f.tail = &spool.Tail{From: f.base.Size, To: d.end}
+	f.tail = &spool.Tail{From: at, To: d.end}
 	c.growsLocked(f.id, f.tail)
 	return d, nil
 }
@@ -221,7 +211,7 @@ func (s *shipment) endTail(d *feed) {
 // appended takes in that the server's file holds the tail, after setting its time, and
 // its mode if that was changed here.
 func (s *shipment) appended(path string, now remote.Entry) error {
-	t, f, c := s.tree, s.file, s.c
+	t, f := s.tree, s.file
 	t.mu.Lock()
 	mtime := wholeSecond(s.mtime)
 	p := remote.Publish{Path: path, Size: s.size, MTime: &mtime}
@@ -243,13 +233,7 @@ func (s *shipment) appended(path string, now remote.Entry) error {
 		return fmt.Errorf("look at %s after appending to it: %w", path, errorOr(serr, err))
 	}
 	done.Entry.Size = s.size
-	t.mu.Lock()
-	c.mu.Lock()
-	f.tail = nil
-	c.tailOverLocked()
-	c.mu.Unlock()
-	t.mu.Unlock()
-	s.published(done, p)
+	s.published(done, p) // with which the tail is over
 	return nil
 }
 

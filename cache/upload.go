@@ -162,9 +162,14 @@ func (s *shipment) begin(ctx context.Context, start int64) (*feed, string, error
 // decideLocked fixes what is sent: the file as it is now. With keep, later writes do
 // not call that off. tree.mu is held.
 func (s *shipment) decideLocked(keep bool) {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	s.decideHeldLocked(keep)
+}
+
+// decideHeldLocked is decideLocked for who holds content.mu too.
+func (s *shipment) decideHeldLocked(keep bool) {
 	f, c, d := s.file, s.c, s.feed
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	if d.err != nil || d.paused {
 		return
 	}
