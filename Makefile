@@ -4,7 +4,7 @@
 # make unit         only what needs neither a mount nor (mostly) a server
 # make mounted      only the tests of the real binary, mounted; T=regexp selects some
 # make fuzz         every fuzz target, FUZZTIME=10m for all together; F=regexp selects some
-# make crash        KILLS=210 kills of the daemon under load, and CUTS=40 lives with power cuts
+# make crash        KILLS=210 kills of the daemon under load, CUTS=40 and LIVES=8 lives with power cuts
 # make trial        1 GiB by rsync over a slow line, with kills, restarts and a silence (8 minutes)
 # make soak         random operations against a model for about a quarter of an hour
 # make race         the mounted tests with the daemon under the race detector
@@ -22,6 +22,7 @@ F       ?= .
 FUZZTIME ?= 10m
 KILLS   ?= 210
 CUTS    ?= 40
+LIVES   ?= 8
 
 LDFLAGS = -s -w -X main.version=$(VERSION)
 REPORT  = $(GO) run ./test/report
@@ -47,7 +48,8 @@ SOAKMOUNTED ?= 6000
 CRASH = echo "== kill -9 and power cuts"; \
 	FTPFS_BIN=$(CURDIR)/bin/ftpfs $(GO) test -json -timeout 60m -count=1 ./test/crash -crash.kills $(KILLS); \
 	FTPFS_BIN=$(CURDIR)/bin/ftpfs $(GO) test -json -timeout 20m -count=1 -run TestMountWithManyOwedFiles ./test/mounted -owed.files 100000; \
-	$(GO) test -json -timeout 60m -count=1 -run PowerCut ./cache/spool -powercut.seeds $(CUTS)
+	$(GO) test -json -timeout 60m -count=1 -run PowerCut ./cache/spool -powercut.seeds $(CUTS); \
+	$(GO) test -json -timeout 60m -count=1 -run PowerCut ./cache -treecut.lives $(LIVES)
 FUZZ = echo "== fuzz targets, $(1) together"; $(GO) run ./test/fuzz -time $(1) -run '$(F)'
 
 .PHONY: all build demo test tested check deps unit mounted race crash soak fuzz trial fmt vet clean install uninstall

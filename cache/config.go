@@ -3,6 +3,8 @@ package cache
 import (
 	"log/slog"
 	"time"
+
+	"ftpfs/cache/spool"
 )
 
 // Config of a Tree. Zero values choose the default unless said otherwise.
@@ -27,6 +29,7 @@ type Config struct {
 	tailAbove, leanAbove, maxTail int64         // see tail.go
 	earlyStep                     int64         // see early.go
 	pauseAfter                    time.Duration // see feed.go
+	fs                            spool.FS      // the spool's disk, which also says which boot this is
 }
 
 func (c Config) withDefaults() Config {
@@ -59,6 +62,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.pauseAfter <= 0 {
 		c.pauseAfter = pauseAfter
+	}
+	if c.fs == nil {
+		c.fs = spool.OS
 	}
 	if c.Timeout <= 0 {
 		c.Timeout = 30 * time.Second

@@ -290,6 +290,16 @@ func (f *File) save(open, durable bool) error {
 	return nil
 }
 
+// savePromptly has the record on disk, where a power cut must not bring back the one
+// before. Where the disk refuses that, at least a killed daemon loses nothing. f.rec is
+// held exclusively.
+func (f *File) savePromptly(open bool) error {
+	if f.save(open, true) == nil {
+		return nil
+	}
+	return f.save(open, false)
+}
+
 func (f *File) lastErrorLocked() error {
 	if f.parked != nil {
 		return f.parked

@@ -4,12 +4,14 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"ftpfs/cache/spool"
 )
 
 // FuzzMarks: whatever stands in a file of marks, what comes out are ranges of a file,
 // and only of this boot.
 func FuzzMarks(f *testing.F) {
-	header, err := markHeader()
+	header, err := markHeader(spool.OS)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -18,7 +20,7 @@ func FuzzMarks(f *testing.F) {
 	f.Add(true, []byte{255, 255, 255, 255, 255, 255, 255, 255, 5, 0, 0, 0, 0, 0, 0, 0})
 	f.Add(false, make([]byte, 64))
 	f.Fuzz(func(t *testing.T, ours bool, b []byte) {
-		tree := &Tree{cfg: Config{StateDir: t.TempDir()}}
+		tree := &Tree{cfg: Config{StateDir: t.TempDir(), fs: spool.OS}}
 		if err := os.MkdirAll(filepath.Dir(tree.marksPath(1)), 0o700); err != nil {
 			t.Fatal(err)
 		}

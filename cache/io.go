@@ -146,7 +146,7 @@ func (f *File) markWrites(c *content) {
 	t.mu.Unlock()
 	c.mu.Lock()
 	if needed && c.marks == nil {
-		c.marks = &marks{path: t.marksPath(id)}
+		c.marks = &marks{path: t.marksPath(id), disk: t.cfg.fs}
 	}
 	c.mu.Unlock()
 }
@@ -243,7 +243,11 @@ func (h *Handle) Truncate(ctx context.Context, size int64) error {
 	if size > was {
 		err = c.resize(size)
 	}
-	if err == nil {
+	if err == nil && 0 < size && size < was {
+		// The records before it are given up, and with them the proof that what
+		// remains is on disk, which fsync may have promised.
+		err = f.savePromptly(true)
+	} else if err == nil {
 		err = f.save(true, false)
 	}
 	if err == nil && size <= was {

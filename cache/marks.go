@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"ftpfs/cache/ranges"
+	"ftpfs/cache/spool"
 )
 
 // marks notes which parts of an owed file were written since its record was saved,
@@ -20,7 +21,8 @@ import (
 //
 // Guarded by the content's mu; reset only while nobody writes (file.rec).
 type marks struct {
-	path string // immutable
+	path string   // immutable
+	disk spool.FS // immutable; says which boot this is
 	f    *os.File
 	n    int64        // marks in the file
 	last ranges.Range // the last of them
@@ -29,8 +31,8 @@ type marks struct {
 const markSize = 16
 
 // markHeader is the boot during which the marks were made.
-func markHeader() ([]byte, error) {
-	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+func markHeader(disk spool.FS) ([]byte, error) {
+	b, err := disk.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +49,7 @@ func (t *Tree) marksPath(id uint64) string {
 // makes it longer.
 func (m *marks) add(off, end int64) error {
 	if m.f == nil {
-		header, err := markHeader()
+		header, err := markHeader(m.disk)
 		if err != nil {
 			return err
 		}
@@ -106,7 +108,7 @@ func (t *Tree) readMarks(id uint64) []ranges.Range {
 		return nil
 	}
 	defer f.Close()
-	want, err := markHeader()
+	want, err := markHeader(t.cfg.fs)
 	if err != nil {
 		return nil
 	}

@@ -236,7 +236,13 @@ func (m *move) local() error {
 	}
 	open := f.savedOpen
 	t.mu.Unlock()
-	if err := f.save(open, false); err != nil {
+	var err error
+	if old == nil {
+		err = f.save(open, false)
+	} else { // its content may be nowhere else, so ours must be on disk before it goes
+		err = f.savePromptly(open)
+	}
+	if err != nil {
 		t.mu.Lock()
 		t.moveLocked(m.src, m.from, m.name)
 		if m.dst != nil {
@@ -387,6 +393,9 @@ func (m *move) lockRecords() (unlock func()) {
 	}
 }
 
+// fewRecords are synced one by one; more of them together.
+const fewRecords = 16
+
 // relink takes in that the server has renamed.
 func (m *move) relink() {
 	t := m.tree
@@ -419,7 +428,13 @@ func (m *move) relink() {
 		t.mu.Lock()
 		open := f.savedOpen
 		t.mu.Unlock()
-		if err := f.save(open, false); err != nil {
+		// The intent ends with the rename, and a power cut must not bring back the old
+		// name without it.
+		save := f.savePromptly
+		if len(saves) > fewRecords {
+			save = func(open bool) error { return f.save(open, false) }
+		}
+		if err := save(open); err != nil {
 			t.cfg.Log.Error("cannot record a file's new name; it stays recorded under the old one", "path", f.path(), "err", err)
 		}
 		if f.node != m.src {
@@ -427,6 +442,11 @@ func (m *move) relink() {
 		}
 	}
 	t.saveDirTimes(m.src)
+	if len(saves) > fewRecords {
+		if err := t.spool.SyncAll(); err != nil {
+			t.cfg.Log.Warn("cannot sync the new names of files; a power cut now would bring back their old ones", "below", t.PathOf(m.src), "err", err)
+		}
+	}
 	if dropped != nil {
 		if err := dropped.dropRecordLocked(func() { t.detachLocked(m.dst) }); err != nil {
 			t.cfg.Log.Warn("cannot drop the record of a replaced file", "err", err)

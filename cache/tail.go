@@ -139,7 +139,7 @@ func (s *shipment) appendFrom(ctx context.Context, path string, now remote.Entry
 	t.mu.Lock()
 	open := f.savedOpen
 	t.mu.Unlock()
-	err = f.save(open, false) // before the server has any of it
+	err = f.savePromptly(open) // before the server has any of it, lest a power cut make our tail look like somebody else's
 	f.rec.Unlock()
 	if err != nil {
 		return false, true, err

@@ -225,7 +225,7 @@ func (f *File) drop(c *content, temp string, edge int64) error {
 	c.mu.Unlock()
 	path, open := f.node.pathLocked(), f.savedOpen
 	t.mu.Unlock()
-	err := f.save(open, false) // durable, since it claims less
+	err := f.save(open, true) // else a power cut would bring the record back without the proof that the rest is here
 	if err != nil {
 		c.mu.Lock()
 		c.gone, c.have, c.dirty, c.base = was, have, dirty, base

@@ -80,7 +80,7 @@ func New(cfg Config, store remote.Store) (*Tree, error) {
 			return nil, err
 		}
 	}
-	sp, err := spool.Open(spool.OS, filepath.Join(cfg.StateDir, "spool"), cfg.Identity, cfg.Log)
+	sp, err := spool.Open(cfg.fs, filepath.Join(cfg.StateDir, "spool"), cfg.Identity, cfg.Log)
 	if err != nil {
 		return nil, err
 	}

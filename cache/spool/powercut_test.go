@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"ftpfs/cache/spool/cutdisk"
 )
 
 var powercutSeeds = flag.Uint64("powercut.seeds", 4, "random lives to cut the power on")
@@ -103,7 +105,7 @@ func (o *owner) write(w *owned, off, n int64) {
 	if _, err := w.f.WriteAt(b, off); err != nil {
 		o.t.Fatal(err)
 	}
-	o.rec.log = append(o.rec.log, event{op: "data", path: w.f.Name(), off: off, b: b})
+	o.rec.log = append(o.rec.log, cutdisk.Event{Op: "data", Path: w.f.Name(), Off: off, B: b})
 	w.r.Have.Add(off, off+n)
 	w.r.Dirty.Add(off, off+n)
 	w.r.Size = max(w.r.Size, off+n)
@@ -254,7 +256,7 @@ func (o *owner) truncate(w *owned, size int64) {
 	if err := w.f.Truncate(size); err != nil {
 		o.t.Fatal(err)
 	}
-	o.rec.log = append(o.rec.log, event{op: "truncate", path: w.f.Name(), off: size})
+	o.rec.log = append(o.rec.log, cutdisk.Event{Op: "truncate", Path: w.f.Name(), Off: size})
 	o.write(w, size+100, 5)
 	r.Open = false
 	o.put(w)
@@ -276,7 +278,7 @@ func (o *owner) punch(w *owned) {
 	if _, err := w.f.WriteAt(hole, 0); err != nil {
 		o.t.Fatal(err)
 	}
-	o.rec.log = append(o.rec.log, event{op: "data", path: w.f.Name(), b: hole})
+	o.rec.log = append(o.rec.log, cutdisk.Event{Op: "data", Path: w.f.Name(), B: hole})
 	w.want.sum = w.sum()
 }
 
@@ -330,16 +332,6 @@ func (o *owner) settle() {
 	}
 }
 
-// variant is what a power cut makes of what had not been synced.
-type variant struct {
-	content string  // see cut
-	names   float64 // how many of the changes of names since the last barrier are on disk; or apart
-}
-
-// variants of each prefix: everything dropped, everything kept, the names but not the
-// bytes, the lengths but not the bytes, and pages as they happened to be written.
-var variants = []variant{{"synced", 0}, {"synced", 1}, {"synced", 0.5}, {"hollow", 1}, {"hollow", 0.5}, {"live", 0}, {"live", 1}, {"mixed", 1}, {"mixed", 0.5}, {"synced", apart}, {"live", apart}, {"mixed", apart}}
-
 // At any cut of the power, after each single step of a life: no record that is loaded
 // claims a byte that is not in its data file, whatever was synced is there with its
 // content, what was not written to since may be published, no content is gone that
@@ -370,13 +362,8 @@ func TestPowerCut(t *testing.T) {
 		log := o.rec.log
 		for k := start; k <= len(log); k++ {
 			prefixes++
-			for _, v := range variants {
-				j := apart
-				if v.names != apart {
-					j = barrier(log, k)
-					j += int(v.names * float64(k-j))
-				}
-				o.verify(log, k, j, v.content, dir, promises, seed)
+			for _, v := range cutdisk.Variants {
+				o.verify(log, k, v.NamesOf(log, k), v.Content, dir, promises, seed)
 				cuts++
 				if t.Failed() {
 					t.Fatalf("the story:\n%s", strings.Join(o.story, "\n"))
@@ -384,17 +371,19 @@ func TestPowerCut(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("figure: power cuts: %d prefixes × %d variants = %d starts of the spool, 0 lost", prefixes, len(variants), cuts)
+	t.Logf("figure: power cuts: %d prefixes × %d variants = %d starts of the spool, 0 lost", prefixes, len(cutdisk.Variants), cuts)
 }
 
-func (o *owner) verify(log []event, k, j int, content, from string, promises []promise, seed uint64) {
+func (o *owner) verify(log []cutdisk.Event, k, j int, content, from string, promises []promise, seed uint64) {
 	t := o.t
 	dir, err := os.MkdirTemp(o.tmp(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	cut(t, log, k, j, content, from, dir, o.rnd)
+	if err := cutdisk.Cut(log, k, j, content, from, dir, o.rnd); err != nil {
+		t.Fatal(err)
+	}
 	when := fmt.Sprintf("seed %d, cut after %d, names of %d, content %s", seed, k, j, content)
 	before := contents(t, dir)
 	d := newDisk("b2")
@@ -493,3 +482,6 @@ func contents(t *testing.T, dir string) map[string][]byte {
 	}
 	return all
 }
+
+// cutTo returns b with n bytes, those it has not are zeros.
+func cutTo(b []byte, n int64) []byte { return append(b, make([]byte, n)...)[:n] }

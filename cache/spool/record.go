@@ -74,6 +74,12 @@ func (r *Record) valid() error {
 // its checksum.
 func (r *Record) bare() bool { return r.Dir || r.Have.Empty() && r.Dirty.Empty() }
 
+// idle says that a writer had opened the file, and nothing was written yet: who reads it
+// back gives its data up, so it must not stand for a later record.
+func (r *Record) idle() bool {
+	return r.Open && r.Base != nil && r.Dirty.Empty() && r.Size == r.Base.Size
+}
+
 // proof is what a record on disk says about its own durability.
 type proof struct {
 	Boot   string // boot during which it was put

@@ -144,6 +144,8 @@ func (s *Spool) choose(l leftover) (*Record, *state, bool, error) {
 	var why error // chosen is to be taken for interrupted
 	switch {
 	case s.sameBoot(chosen): // what came after it was never acknowledged
+	case s.durable(chosen) && newer && chosen.rec.idle():
+		return nil, nil, false, s.putAside(l.id, chosen.rec.Path, errors.New("a later record cannot be read, and before it nothing had been written"))
 	case s.durable(chosen) && newer:
 		why = errors.New("a later record cannot be read")
 	case s.durable(chosen), chosen.rec.bare() && !newer:
@@ -151,7 +153,7 @@ func (s *Spool) choose(l leftover) (*Record, *state, bool, error) {
 		why = errors.New("not known to have been on disk when the machine stopped")
 		chosen = nil
 		for i := range recs {
-			if s.durable(&recs[i]) {
+			if s.durable(&recs[i]) && !recs[i].rec.idle() {
 				chosen = &recs[i]
 				break
 			}

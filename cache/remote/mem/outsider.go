@@ -2,6 +2,7 @@ package mem
 
 import (
 	"io/fs"
+	"slices"
 	"sort"
 	"time"
 
@@ -195,4 +196,26 @@ func (d *Disk) Watch(fn func(path string, size int64)) (stop func()) {
 		defer d.mu.Unlock()
 		delete(d.watchers, id)
 	}
+}
+
+// Clone returns a tree that is what this one is now, and goes its own way from here.
+// Nobody watches it, and no transfer writes to it.
+func (d *Disk) Clone() *Disk {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	c := &Disk{now: d.now, used: d.used, ids: d.ids, watchers: map[int]func(string, int64){}}
+	c.root = d.root.clone(nil)
+	return c
+}
+
+func (n *node) clone(parent *node) *node {
+	c := *n
+	c.parent, c.data, c.order = parent, slices.Clone(n.data), slices.Clone(n.order)
+	if n.kids != nil {
+		c.kids = map[string]*node{}
+		for name, kid := range n.kids {
+			c.kids[name] = kid.clone(&c)
+		}
+	}
+	return &c
 }
