@@ -244,6 +244,7 @@ func (s *shipment) published(done remote.Published, p remote.Publish) {
 	c := f.cur
 	c.mu.Lock() // before the tail is over: a transfer of the base would find the file too long
 	c.have.Add(max(c.base, c.gone), c.size)
+	c.gone = 0                // a reader fetches it again
 	c.ver, c.base = v, v.Size // in the same moment: a listing compares them
 	c.mu.Unlock()
 	f.cleanNowLocked()
