@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"ftpfs/cache/remote"
 )
@@ -47,6 +48,20 @@ func (s *storm) acknowledged(data, p string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.alive[data] = p
+	s.tellLocked(data, "must be kept, at %s", p)
+}
+
+// tell notes the fate of a content, for when it is lost. Those of no interest have none.
+func (s *storm) tell(data, format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.alive[data]; ok {
+		s.tellLocked(data, format, args...)
+	}
+}
+
+func (s *storm) tellLocked(data, format string, args ...any) {
+	s.fates[sumOf(data)] = append(s.fates[sumOf(data)], time.Now().Format("15:04:05.000 ")+fmt.Sprintf(format, args...))
 }
 
 func (s *storm) dead(data string) {
@@ -117,7 +132,7 @@ func (s *storm) overwritten(p string, before seen, certain bool) {
 	t := s.m.Tree
 	t.mu.Lock()
 	n := t.findLocked(p)
-	replaces := n == nil || !n.owedLocked()
+	replaces, why := n == nil || !n.owedLocked(), "no base"
 	if !replaces && n.file.base != nil {
 		v := before.entry.Version()
 		if n.ent.unique == "" {
@@ -125,6 +140,7 @@ func (s *storm) overwritten(p string, before seen, certain bool) {
 		}
 		v.MTime, v.MGrain = v.MTime.Truncate(max(1, s.grain)), s.grain
 		replaces = !n.file.base.Differs(v)
+		why = fmt.Sprintf("base %v, server's %v, sent %v", *n.file.base, v, n.file.sent)
 	}
 	if !replaces && n.file.sent != nil {
 		replaces = n.file.sent.Size == before.entry.Size // an earlier publication of ours
@@ -132,6 +148,8 @@ func (s *storm) overwritten(p string, before seen, certain bool) {
 	t.mu.Unlock()
 	if replaces {
 		s.dead(before.disk)
+	} else {
+		s.tell(before.disk, "on the server's %s when that was written here: not based on it (%s)", p, why)
 	}
 }
 
@@ -186,7 +204,7 @@ func (s *storm) missing() error {
 	var lost []string
 	for data, p := range s.alive {
 		if !found[data] {
-			lost = append(lost, fmt.Sprintf("%v, last known as %s", value{'f', data}, p))
+			lost = append(lost, fmt.Sprintf("%v, last known as %s (%s)", value{'f', data}, p, strings.Join(s.fates[sumOf(data)], "; ")))
 		}
 	}
 	if lost == nil {

@@ -296,9 +296,13 @@ func (w *world) edit(p string, appends bool, r *rand.Rand) error {
 			return err
 		}
 	}
-	for range 1 + r.IntN(3) {
+	for k := range 1 + r.IntN(3) {
 		if data, err = w.change(h, data, appends, r); err != nil {
-			w.s.partly(p, before, was)
+			if k > 0 { // what was written before may be on the server by now
+				w.s.overwritten(p, before, was)
+			} else {
+				w.s.partly(p, before, was)
+			}
 			fail := w.failed("edit "+p, err, p)
 			w.maybe(p)
 			w.loosen(p)

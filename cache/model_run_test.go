@@ -277,6 +277,9 @@ func (s *storm) env(rd round) error {
 
 // class of a difference: its words without names and numbers.
 func class(err error) string {
+	if strings.Contains(err.Error(), "lost: ") {
+		return "lost"
+	}
 	var words []string
 	for _, f := range strings.Fields(err.Error()) {
 		if !strings.ContainsAny(f, "/0123456789=\"") {

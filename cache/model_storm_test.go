@@ -43,6 +43,7 @@ type storm struct {
 	mu    sync.Mutex // guards what follows
 	ever  map[sum]bool
 	alive map[string]string
+	fates map[sum][]string
 	asked map[string]uint64
 	lost  map[string]bool // see unsure
 }
@@ -74,7 +75,7 @@ type plan struct {
 
 func newStorm(p plan, dir string) (*storm, error) {
 	s := &storm{opts: p.opts, store: mem.New(p.opts), grain: max(p.opts.MGrain, time.Second), notes: &lastLines{},
-		ever: map[sum]bool{}, alive: map[string]string{}, asked: map[string]uint64{}, lost: map[string]bool{}}
+		ever: map[sum]bool{}, alive: map[string]string{}, fates: map[sum][]string{}, asked: map[string]uint64{}, lost: map[string]bool{}}
 	s.disk = s.store.Disk()
 	cfg := Config{CacheDir: filepath.Join(dir, "cache"), StateDir: filepath.Join(dir, "state"), Identity: "mem",
 		DirCacheTime: time.Minute, PublishDelay: -1, Timeout: 5 * time.Second,
