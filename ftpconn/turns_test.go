@@ -184,6 +184,9 @@ func TestPreemptDoesNotHoldItsCaller(t *testing.T) {
 	select {
 	case err := <-done:
 		kind(t, "stat", err, remote.Canceled)
+		if s.Stats().Busy != 1 { // a server is given seconds to notice, and does not here
+			t.Error("stat ended only when the download had let go")
+		}
 	case <-time.After(cellMost):
 		t.Error("stat does not end with its context")
 	}
