@@ -114,6 +114,9 @@ func (s *shipment) settle(ctx context.Context) error {
 	if err := s.lookForEarlier(); err != nil {
 		return err
 	}
+	if err := s.settleTail(ctx); err != nil { // of a file that was renamed over meanwhile
+		return err
+	}
 
 	f.rec.Lock()
 	t.mu.Lock()

@@ -213,6 +213,10 @@ func (m *move) local() error {
 	t, f := m.tree, m.src.file
 	var old *File
 	defer m.lockRecords()()
+	unadopt := func() {}
+	if m.dst != nil && m.dst.file != nil {
+		unadopt = f.adoptTail(m.dst.file)
+	}
 	t.mu.Lock()
 	base, sent := f.base, f.sent
 	if m.dst != nil {
@@ -243,6 +247,7 @@ func (m *move) local() error {
 		err = f.savePromptly(open)
 	}
 	if err != nil {
+		unadopt()
 		t.mu.Lock()
 		t.moveLocked(m.src, m.from, m.name)
 		if m.dst != nil {
@@ -349,7 +354,12 @@ func (t *Tree) lacks(ctx context.Context, n *Node, path string) bool {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	n.file.base, n.file.sent = nil, nil
+	n.file.base, n.file.sent, n.file.tail = nil, nil, nil
+	if c := n.file.cur; c != nil {
+		c.mu.Lock()
+		c.tailOverLocked()()
+		c.mu.Unlock()
+	}
 	return true
 }
 
@@ -469,6 +479,9 @@ func (n *Node) onServerLocked() []remote.Version {
 		if v != nil {
 			all = append(all, *v)
 		}
+	}
+	if f.tail != nil && f.base != nil { // it may have grown; what it holds is looked at before anything is sent
+		all = append(all, remote.Version{Size: -1, Unique: f.base.Unique})
 	}
 	return all
 }

@@ -161,7 +161,11 @@ func (c *content) readSent(p []byte, off int64) (ok bool, err error) {
 // growsLocked says what the server's file may hold of record id's content.
 func (c *content) growsLocked(id uint64, tail *spool.Tail) {
 	c.growFrom, c.growTo = tail.From, tail.To
-	c.sentPath = filepath.Join(c.tree.cfg.StateDir, fmt.Sprintf("sent-%d-%d-%d", id, tail.From, tail.To))
+	c.sentPath = c.tree.sentPath(id, tail)
+}
+
+func (t *Tree) sentPath(id uint64, tail *spool.Tail) string {
+	return filepath.Join(t.cfg.StateDir, fmt.Sprintf("sent-%d-%d-%d", id, tail.From, tail.To))
 }
 
 // tailOverLocked: nothing behind the base is in doubt any more. What was kept of the tail
@@ -175,6 +179,49 @@ func (c *content) tailOverLocked() (forget func()) {
 			f.Close()
 			os.Remove(path) // else the next start does
 		}
+	}
+}
+
+// adoptTail makes what a file that f is about to replace may have sent of a tail f's to
+// know: its base with half a tail is replaced, and not taken for somebody else's. Without
+// a copy it is. The records of both are locked, so that nobody writes.
+func (f *File) adoptTail(old *File) (undo func()) {
+	t := f.node.tree
+	t.mu.Lock()
+	tail, from, c, id := old.tail, old.cur, f.cur, f.id
+	t.mu.Unlock()
+	if tail == nil || from == nil || tail.To == tail.From {
+		return func() {}
+	}
+	p := make([]byte, tail.To-tail.From)
+	ok, err := from.readSent(p, tail.From)
+	if !ok || err != nil {
+		return func() {}
+	}
+	path := t.sentPath(id, tail)
+	err = os.WriteFile(path, p, 0o600)
+	var sent *os.File
+	if err == nil {
+		sent, err = os.Open(path)
+	}
+	if err != nil {
+		t.cfg.Log.Warn("cannot keep a copy of what was appended to a file that is replaced; it may be taken for another client's change", "err", err)
+		return func() {}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f.tail = tail
+	c.growsLocked(id, tail)
+	c.sent = sent
+	return func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		f.tail = nil
+		c.tailOverLocked()()
 	}
 }
 
