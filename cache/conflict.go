@@ -44,8 +44,8 @@ func (s *shipment) theirs(temp string, p remote.Publish) (remote.Published, erro
 		beside.Path = besidePath(p.Path, n)
 		done, err := t.store.Publish(t.ctx, temp, beside)
 		if err == nil {
+			t.conflict(s.parent(), what, p.Path, beside.Path) // told before sync returns
 			s.keptBeside(now, beside, done)
-			t.conflict(s.parent(), what, p.Path, beside.Path)
 			return done, errConflict
 		}
 		if !nameTaken(err) {
@@ -101,7 +101,9 @@ func conflictName(name string, now time.Time, n int) string {
 
 // keptBeside gives ours the name under which it was published, with its handles and
 // what was written since, and the old name to theirs. Until the kernel has looked the new
-// name up, an open of the inode is taken for one by the old name: see Open.
+// name up, an open of the inode is taken for one by the old name: see Open. If nobody has
+// it open, the copy is another inode, so that the kernel, which may keep the old name for
+// the old inode a while, opens theirs by it whatever was looked up before.
 func (s *shipment) keptBeside(theirs remote.Entry, beside remote.Publish, ours remote.Published) {
 	t, n := s.tree, s.file.node
 	t.mu.Lock()
@@ -114,4 +116,10 @@ func (s *shipment) keptBeside(theirs remote.Entry, beside remote.Publish, ours r
 	t.noteLocked(dir, old, packEntry(&theirs))
 	t.mu.Unlock()
 	s.published(ours, beside)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if f := s.file; f.handles == 0 && !f.owed && !n.removed {
+		t.detachLocked(n)
+		t.spawn(func() { t.tellChanged(n) }) // stat by the old name asks, too
+	}
 }

@@ -215,3 +215,28 @@ func TestWhoHasItOpenGoesOnWithTheConflictCopy(t *testing.T) {
 		t.Errorf("after our copy was removed: %+v", all)
 	}
 }
+
+// The kernel may keep the old name for our inode for a while. Whatever is looked up
+// meanwhile, and be it the copy, what is opened through that inode is not taken for
+// theirs: nobody had it open, so that the copy is another inode.
+func TestTheOldNameDoesNotOpenTheConflictCopy(t *testing.T) {
+	store := mem.New(mem.Options{})
+	m := mountMem(t, store, nil)
+	m.must(store.Disk().WriteFile("/doc.txt", []byte("base")))
+	h, err := m.openAt("/doc.txt", OpenFlags{Read: true, Write: true})
+	m.must(err)
+	old := h.file.node
+	m.Ref(old)
+	defer m.Forget(old)
+	_, err = h.WriteAt(context.Background(), []byte("OURS"), 0)
+	m.must(err)
+	m.must(h.Flush(context.Background()))
+	m.must(store.Disk().WriteFile("/doc.txt", []byte("theirs!")))
+	h.Release()
+	m.sync()
+	m.wantRead(m.Status().Conflicts[0].Copy, "OURS")
+	m.wantRead("/doc.txt", "theirs!")
+	_, err = m.Open(context.Background(), old, OpenFlags{Read: true})
+	m.wantKind(err, remote.Changed)
+	m.wantRead(m.Status().Conflicts[0].Copy, "OURS")
+}
