@@ -20,7 +20,8 @@ func (m *move) begin() (from, to string, owes bool) {
 	m.over = make(chan struct{})
 	t.mu.Lock()
 	from, to = m.src.pathLocked(), join(m.to.pathLocked(), m.newName)
-	owes = m.src.anyOwedLocked() || m.dst != nil && m.dst.anyOwedLocked()
+	owes = m.src.anyOwedLocked() || m.dst != nil && m.dst.anyOwedLocked() ||
+		m.src.typ == remote.Dir && len(t.uploadsInLocked(m.src)) > 0
 	m.intent = spool.Intent{From: from, To: to, Dir: m.src.typ == remote.Dir, At: time.Now()}
 	t.moves[m] = struct{}{}
 	t.mu.Unlock()

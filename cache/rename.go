@@ -430,6 +430,9 @@ func (m *move) relink() {
 	t.touchDirLocked(m.from)
 	t.touchDirLocked(m.to)
 	m.src.eachOwedLocked(func(f *File) { saves = append(saves, f) })
+	if m.src.typ == remote.Dir {
+		saves = append(saves, t.uploadsInLocked(m.src)...)
+	}
 	t.mu.Unlock()
 	for _, f := range saves {
 		if f.node != m.src { // that one is locked

@@ -318,6 +318,11 @@ func (t *Tree) mergeInto(src, to *Node, name string) {
 		delete(t.owedDirs, src)
 		t.owedDirs[dst] = struct{}{}
 	}
+	for f := range t.owed {
+		if f.tempDir == src {
+			f.setTempLocked(f.temp, dst)
+		}
+	}
 	t.unrefLocked(src)
 	t.vanishedLocked(src)
 	t.mu.Unlock()

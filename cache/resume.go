@@ -62,7 +62,7 @@ func (s *shipment) place(ctx context.Context) (int64, error) {
 	t.removeTemp(f)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	f.temp, f.tempDir = t.newTemp('u'), f.node.parent
+	f.setTempLocked(t.newTemp('u'), f.node.parent)
 	s.dir, s.temp = f.tempDir, f.temp
 	c.mu.Lock()
 	c.claimed, c.changed = 0, unchanged
@@ -238,7 +238,7 @@ func (t *Tree) takeUpTempLocked(f *File, r *spool.Record, size int64) {
 	if dir == nil {
 		return
 	}
-	f.temp, f.tempDir = path.Base(r.Temp), dir
+	f.setTempLocked(path.Base(r.Temp), dir)
 	t.temps[f.temp] = struct{}{}
 	f.cur.claimed = size
 	if r.Gone > 0 && f.interrupted {

@@ -67,10 +67,10 @@ func (t *Tree) removeTemp(f *File) {
 
 func (t *Tree) removeTempLocked(f *File) {
 	temp, name := f.tempPathLocked(), f.temp
-	f.temp, f.tempDir = "", nil
 	if temp == "" {
 		return
 	}
+	f.setTempLocked("", nil)
 	t.spawn(func() {
 		err := t.store.Remove(t.ctx, temp)
 		t.mu.Lock()
@@ -85,7 +85,31 @@ func (t *Tree) removeTempLocked(f *File) {
 // doneTempLocked forgets f's temporary name, which has become a final one.
 func (f *File) doneTempLocked() {
 	delete(f.node.tree.temps, f.temp)
-	f.temp, f.tempDir = "", nil
+	f.setTempLocked("", nil)
+}
+
+// setTempLocked has the upload of f lie in dir under name. It stays there when f is moved
+// elsewhere, and is found as long as dir is known, by whatever name: so f holds on to it.
+func (f *File) setTempLocked(name string, dir *Node) {
+	t, old := f.node.tree, f.tempDir
+	f.temp, f.tempDir = name, dir
+	if dir != nil {
+		dir.refs++
+	}
+	if old != nil {
+		t.unrefLocked(old)
+	}
+}
+
+// uploadsInLocked are the owed files whose uploads lie in dir, or below it, while they
+// themselves do not any more.
+func (t *Tree) uploadsInLocked(dir *Node) (out []*File) {
+	for f := range t.owed {
+		if f.tempDir != nil && f.tempDir.withinLocked(dir) && !f.node.withinLocked(dir) {
+			out = append(out, f)
+		}
+	}
+	return out
 }
 
 // removeOld removes what uploads of an earlier session have left, as far as records
