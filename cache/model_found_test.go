@@ -33,9 +33,14 @@ func TestOwedStaysOwedWhenItsDirectoryBecameAFile(t *testing.T) {
 	if s := m.Status(); s.Parked+s.OwedFiles != 1 {
 		t.Errorf("status says nothing of the file that cannot be sent: %+v", s)
 	}
+	// An attempt that had begun before the retry would still end with a refusal.
+	if out, err := m.Sync(context.Background(), "/", func(Progress) {}); out != SomeParked || err != nil {
+		t.Fatalf("Sync with a file in the way: outcome %v, err %v", out, err)
+	}
 	m.must(store.Disk().RemoveAll("/d"))
-	_, err := m.Retry("/")
-	m.must(err)
+	if n, err := m.Retry("/"); n != 1 || err != nil {
+		t.Fatalf("Retry: %d, %v", n, err)
+	}
 	m.sync()
 	m.onServer("/d/f", "ours")
 }
