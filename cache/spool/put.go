@@ -15,8 +15,9 @@ import (
 //     the proof that its content is on disk;
 //   - if the content changed, a power cut that loses the new record brings back
 //     the old one, marked Interrupted;
-//   - if held bytes are given up, which the caller is about to cut off, the old
-//     record must not come back, and Put is durable.
+//   - if held bytes are given up, which the caller is about to cut off, or overwritten
+//     (Open) in a file that a record on disk says is closed, the old record must not
+//     come back, and Put is durable.
 func (s *Spool) Put(r *Record) error {
 	put := func() error { return s.put(r, false) }
 	err := error(nil)
@@ -92,7 +93,7 @@ func (s *Spool) put(r *Record, durably bool) error {
 	if st.size > 0 && len(b) > st.size {
 		st, err = s.grow(r.ID, st, &p, b, next)
 	} else {
-		err = s.write(r.ID, st, &p, b, next, force)
+		err = s.write(r.ID, st, &p, b, next, force || p.reopens)
 	}
 	if err != nil {
 		return err
@@ -101,9 +102,13 @@ func (s *Spool) put(r *Record, durably bool) error {
 	s.mu.Lock()
 	s.files[r.ID] = st
 	s.pending[r.ID] = seq
+	reopens := p.reopens || r.Open && s.closedMayReturnLocked(st) // or a group sync began meanwhile
 	s.mu.Unlock()
 	if !force {
 		s.rouse()
+		if reopens {
+			return s.bar(r.ID, st, b, p.reopens)
+		}
 		return nil
 	}
 	if err = s.fs.SyncDir(s.path("rec")); err == nil {
@@ -120,6 +125,26 @@ func (s *Spool) put(r *Record, durably bool) error {
 		s.rouse()
 	}
 	return err
+}
+
+// bar has the standing record, which is b and says that the file is open, on disk, and
+// so keeps those that say it is closed from being believed. synced: b is, but perhaps
+// not its name.
+func (s *Spool) bar(id uint64, st *state, b []byte, synced bool) error {
+	if !synced {
+		if err := s.fs.WriteAt(s.rec(id, ".json"), b[:st.size], int64(st.at*st.size), true); err != nil {
+			return err
+		}
+	}
+	if err := s.fs.SyncDir(s.path("rec")); err != nil {
+		return err
+	}
+	for i := range st.slots {
+		if i != st.at {
+			st.slots[i].barred = true
+		}
+	}
+	return nil
 }
 
 // write puts b into its slot. What is left of a failed attempt must not be taken for

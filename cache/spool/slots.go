@@ -143,6 +143,7 @@ type slot struct {
 	seq    uint64 // 0: nothing of worth in it
 	synced bool   // the record says that its content was on disk when it was put
 	placed bool   // the record itself was synced
+	barred bool   // a later one that says open is on disk: it would come back as interrupted
 	claim
 }
 
@@ -163,6 +164,7 @@ type plan struct {
 	same     bool // because the standing record could, and it is the same content
 	shrinks  bool // a record that a power cut may bring back claims bytes given up
 	keep     [slotCount]bool
+	reopens  bool // a record that a power cut may bring back says that the file is closed, and the new one that it is not
 	doubtful bool
 }
 
@@ -205,11 +207,31 @@ func (s *Spool) planLocked(id uint64, st *state, c *claim) plan {
 			p.shrinks = true
 		}
 	}
+	p.reopens = c.open && s.closedMayReturnLocked(st)
 	cur := st.standing()
 	if !p.shrinks && s.durableLocked(id, cur.seq, cur.synced) && c.same(&cur.claim) {
 		p.synced, p.same = true, true
 	}
 	return p
+}
+
+// closedMayReturnLocked says whether a power cut may bring back a record that would be
+// believed, and says that the file is closed. What it claims is about to be
+// overwritten, so it must not stand then: it would be published with some of both.
+func (s *Spool) closedMayReturnLocked(st *state) bool {
+	newest := uint64(0) // on disk
+	for i := range st.slots {
+		if sl := &st.slots[i]; sl.seq > newest && s.placedLocked(sl) {
+			newest = sl.seq
+		}
+	}
+	for i := range st.slots {
+		sl := &st.slots[i]
+		if sl.seq >= max(newest, 1) && !sl.open && !sl.barred && !sl.have.Empty() && (sl.synced || s.placedLocked(sl) || sl.seq < s.tried) {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *Spool) placedLocked(sl *slot) bool {
