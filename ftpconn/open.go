@@ -192,10 +192,10 @@ func (r *reader) Read(p []byte) (int, error) {
 	n, err := r.resp.Read(p)
 	r.pos += int64(n)
 	r.last = time.Now()
-	if r.expect != nil && r.expect.Size >= 0 && r.pos > r.expect.Size {
+	if n > 0 && r.expect != nil && r.expect.Size >= 0 && r.pos > r.expect.Size { // who began behind the end gets nothing
 		r.abort()
 		r.err = r.store.fail(r.task, fault(remote.Changed, "the server sends more than the %d bytes it told of", r.expect.Size))
-		return n - int(r.pos-r.expect.Size), r.err
+		return max(0, n-int(r.pos-r.expect.Size)), r.err
 	}
 	if err == nil {
 		return n, nil
