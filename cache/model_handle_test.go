@@ -52,7 +52,7 @@ func (w *world) onHandle(o op, r *rand.Rand) error {
 			fail := w.failed("write "+path, err, path)
 			f.lax = true
 			if linked {
-				w.s.partly(path, before, was)
+				w.s.partly(path, before, was, err)
 				w.maybe(path, value{'f', string(next)})
 			}
 			if !was || remote.Is(err, remote.NoSpace) {

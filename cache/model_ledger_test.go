@@ -35,7 +35,7 @@ func (s *storm) know(states ...string) {
 func (s *storm) checkWhole(what, data string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ever[sumOf(data)] || s.halves.Load() {
+	if s.ever[sumOf(data)] {
 		return nil
 	}
 	return fmt.Errorf("%s: %v was never the content of a file", what, value{'f', data})
@@ -116,7 +116,7 @@ func (s *storm) held(p string) (string, bool) {
 // replaced. What the server has is, if ours is based on it, as it is where nobody else
 // was at work.
 func (s *storm) overwritten(p string, before seen, certain bool) {
-	if certain || len(s.worlds) > 1 { // side by side nobody can tell afterwards what it was based on
+	if certain {
 		s.dead(before.place)
 		s.dead(before.disk)
 	}
@@ -154,9 +154,15 @@ func (s *storm) overwritten(p string, before seen, certain bool) {
 }
 
 // partly is overwritten for an operation that failed, perhaps after it had changed
-// something.
-func (s *storm) partly(p string, before seen, certain bool) {
-	if data, owed := s.held(p); owed && (!before.owed || data != before.held) {
+// something. One that waited for room in the spool may have had a part of it published.
+func (s *storm) partly(p string, before seen, certain bool, err error) {
+	data, owed := s.held(p)
+	changed := owed && (!before.owed || data != before.held)
+	if !changed && remote.Is(err, remote.NoSpace) {
+		now, err := s.disk.ReadFile(p)
+		changed = err == nil && before.onDisk && string(now) != before.disk
+	}
+	if changed {
 		s.overwritten(p, before, certain)
 	}
 }

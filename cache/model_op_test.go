@@ -199,7 +199,7 @@ func (w *world) write(p, data string) error {
 	w.s.know(data, "")
 	err := w.s.m.write(p, []byte(data))
 	if err != nil {
-		w.s.partly(p, before, was)
+		w.s.partly(p, before, was, err)
 		fail := w.failed("write "+p, err, p)
 		w.maybe(p, value{'f', data}, value{'f', ""})
 		return fail
@@ -259,7 +259,7 @@ func (w *world) stream(p string, r *rand.Rand) error {
 	})
 	if err != nil {
 		err = fmt.Errorf("stream %s of %d: %w", p, len(data), err)
-		w.s.partly(p, before, was)
+		w.s.partly(p, before, was, err)
 		if was && w.failed("", err, p) != nil && !remote.Is(err, remote.NoSpace) {
 			return err
 		}
@@ -301,7 +301,7 @@ func (w *world) edit(p string, appends bool, r *rand.Rand) error {
 			if k > 0 { // what was written before may be on the server by now
 				w.s.overwritten(p, before, was)
 			} else {
-				w.s.partly(p, before, was)
+				w.s.partly(p, before, was, err)
 			}
 			fail := w.failed("edit "+p, err, p)
 			w.maybe(p)
@@ -450,6 +450,7 @@ func (w *world) renameDir(p, q string) error {
 		if was {
 			return fail
 		}
+		w.s.diesOnServer(q) // if the other client did just that rename, ours goes there, over what it is based on
 		return nil
 	}
 	w.s.applied.Add(1)

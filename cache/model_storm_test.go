@@ -31,7 +31,6 @@ type storm struct {
 	disk   *mem.Disk
 	grain  time.Duration
 	worlds []*world
-	halves atomic.Bool // see unsure
 	shaky  atomic.Bool // a fault may still have consequences
 	rates  atomic.Pointer[rates]
 	notes  *lastLines
@@ -101,13 +100,11 @@ func newStorm(p plan, dir string) (*storm, error) {
 }
 
 // unsure: where times cannot be set, a publication whose answer was lost is not known
-// again, and what is written after it goes beside it as if it were somebody else's. A tail
-// of which only a part got there is taken for that too, once more is written than a tail,
-// and may be renamed before; so all is unsure from then until all is settled.
+// again, and what is written after it goes beside it as if it were somebody else's.
 func (s *storm) unsure(p string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.lost[p] || s.halves.Load()
+	return s.lost[p]
 }
 
 // What a server may say before it did something, and instead of saying that it did.
@@ -121,9 +118,6 @@ var (
 // hook fails and delays operations: the same ones in each run, whatever the order.
 func (s *storm) hook(seed uint64, when string, rate func(*rates) int, kinds []remote.Kind) func(op, p string) error {
 	return func(op, p string) error {
-		if (op == mem.OpWrite || op == mem.OpData) && !isTemp(path.Base(p)) && s.shaky.Load() {
-			s.halves.Store(true)
-		}
 		r := s.rates.Load()
 		if *r == (rates{}) {
 			return nil
@@ -263,7 +257,6 @@ func (s *storm) settle() error {
 	for _, v := range onDisk {
 		s.know(v.data)
 	}
-	s.halves.Store(false)
 	writers := 0
 	for _, w := range s.worlds {
 		w.adopt(onDisk)
