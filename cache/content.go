@@ -161,9 +161,11 @@ func (c *content) ensureFile() error {
 	return nil
 }
 
-// fill stores p, fetched from the server for offset off, where nothing newer is
-// held. It fails with the local disk's error.
-func (c *content) fill(off int64, p []byte) error {
+// fill stores p, which s brought next, where nothing newer is held, and moves s on in the
+// same moment: who finds its bytes neither held nor to come knows that they were dropped.
+// With sure they are known to be of the content's version. It fails with the local
+// disk's error.
+func (c *content) fill(s *stream, p []byte, sure bool) error {
 	if err := c.lockFile(); err != nil {
 		return err
 	}
@@ -176,7 +178,7 @@ func (c *content) fill(off int64, p []byte) error {
 	if c.stale {
 		return changedWhileRead(c)
 	}
-	end := off + int64(len(p))
+	off, end := s.pos, s.pos+int64(len(p))
 	for at := off; ; {
 		r, ok := c.missingLocked(at, end)
 		if !ok {
@@ -186,13 +188,16 @@ func (c *content) fill(off int64, p []byte) error {
 			return err
 		}
 		c.have.Add(r.Off, r.End)
-		if !c.spooled {
+		if !sure {
 			c.unsure.Add(r.Off, r.End)
 		}
 		c.filledLocked(r.Len())
 		at = r.End
 	}
-	c.filled = time.Now()
+	if !sure {
+		c.filled = time.Now()
+	}
+	s.pos = end
 	c.broadcastLocked()
 	return nil
 }
@@ -218,6 +223,7 @@ func (c *content) writeAt(p []byte, off int64) (int, error) {
 		end := off + int64(n)
 		c.have.Add(off, end)
 		c.dirty.Add(from, end)
+		c.unsure.Remove(from, end)
 		c.size = max(c.size, end)
 		if c.out != nil {
 			c.broadcastLocked()
@@ -241,13 +247,14 @@ func (c *content) cut(size int64) (undo func()) {
 	if c.size >= 0 {
 		c.changesLocked(min(size, c.size), max(size, c.size))
 	}
-	have, dirty, base, was, ours, gone := c.have.Clone(), c.dirty.Clone(), c.base, c.size, c.ours, c.gone
+	have, dirty, unsure, base, was, ours, gone := c.have.Clone(), c.dirty.Clone(), c.unsure.Clone(), c.base, c.size, c.ours, c.gone
 	if size == 0 {
 		c.ours, c.gone = true, 0
 	}
 	if size < c.size || c.size < 0 {
 		c.have.Truncate(size)
 		c.dirty.Truncate(size)
+		c.unsure.Truncate(size)
 		if c.base > size || c.base < 0 {
 			c.base = size
 		}
@@ -264,7 +271,7 @@ func (c *content) cut(size int64) (undo func()) {
 	return func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.have, c.dirty, c.base, c.size, c.ours, c.gone = have, dirty, base, was, ours, gone
+		c.have, c.dirty, c.unsure, c.base, c.size, c.ours, c.gone = have, dirty, unsure, base, was, ours, gone
 	}
 }
 

@@ -86,7 +86,7 @@ func (c *content) becomeEmpty(v remote.Version, id uint64) {
 	defer c.mu.Unlock()
 	c.shut = 0
 	c.ver, c.base, c.size = v, v.Size, v.Size
-	c.have, c.dirty, c.since = ranges.Set{}, ranges.Set{}, ranges.Set{}
+	c.have, c.dirty, c.unsure, c.since = ranges.Set{}, ranges.Set{}, ranges.Set{}, ranges.Set{}
 	c.spooled, c.ours, c.gone = false, false, 0
 	if c.marks != nil {
 		c.marks.end()

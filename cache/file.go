@@ -260,6 +260,9 @@ func (f *File) save(open, durable bool) error {
 	t.mu.Unlock()
 	c.mu.Lock()
 	r.Have, r.Dirty = c.have.Clone(), c.dirty.Clone()
+	for _, u := range c.unsure.Ranges() {
+		r.Have.Remove(u.Off, u.End) // of which version they are is forgotten after a crash
+	}
 	if c.base >= 0 && c.base < r.Size {
 		r.Have.Add(c.base, r.Size) // what lies beyond the base was written, or is a hole
 	}

@@ -73,8 +73,8 @@ func (d *disk) crowded() bool {
 
 // refill stores what fill could not, as the disk is full: after evicting others,
 // after dropping what lies behind the readers, and at last in memory.
-func (d *disk) refill(c *content, off int64, p []byte) error {
-	store := func() error { return c.fill(off, p) }
+func (d *disk) refill(c *content, s *stream, p []byte, sure bool) error {
+	store := func() error { return c.fill(s, p, sure) }
 	err := d.squeezed(store)
 	if errors.Is(err, syscall.ENOSPC) && c.dropBehind(memoryKeep) > 0 {
 		err = store()

@@ -177,10 +177,10 @@ func (f *File) beginWrite(ctx context.Context, c *content, off int64) error {
 				return err
 			}
 			c.mu.Lock()
-			part := !c.wholeLocked() && !c.lean
+			part := (!c.wholeLocked() || !c.unsure.Empty()) && !c.lean
 			c.mu.Unlock()
 			if part { // the rest of the base, while it is still what it was
-				t.spawn(func() { c.fetchAll(t.ctx) })
+				t.spawn(func() { c.fetchBase(t.ctx) })
 			}
 			continue
 		}

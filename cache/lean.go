@@ -63,6 +63,6 @@ func (f *File) touchBase(ctx context.Context, c *content, off int64) error {
 	}
 	f.reserved += missing + c.lent // what was fetched meanwhile is counted twice, until it is published
 	c.lean, c.lent = false, 0
-	t.spawn(func() { c.fetchAll(t.ctx) })
+	t.spawn(func() { c.fetchBase(t.ctx) })
 	return nil
 }

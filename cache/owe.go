@@ -158,7 +158,7 @@ func (c *content) moveToSpool(id uint64, empty, lean bool) error {
 		for _, s := range c.streams {
 			s.cancel()
 		}
-		c.have, c.dirty = ranges.Set{}, ranges.Set{}
+		c.have, c.dirty, c.unsure = ranges.Set{}, ranges.Set{}, ranges.Set{}
 		c.base, c.size, c.ours = 0, 0, true
 		c.broadcastLocked()
 	}

@@ -127,8 +127,11 @@ func (c *content) wantOnce(ctx context.Context, off, end, limit int64) error {
 		for _, r := range c.streams {
 			running = running || r == s
 		}
-		err := s.err
+		err, passed := s.err, s.sent && s.pos > off
 		c.mu.Unlock()
+		if running && passed {
+			return nil // it brought the byte, which was dropped before we looked: ask anew
+		}
 		if !running {
 			if remote.Is(err, remote.Canceled) && c.tree.ctx.Err() == nil {
 				return nil // it had to give way to another; look again
@@ -229,6 +232,7 @@ func (s *stream) run(ctx context.Context) error {
 			return err
 		}
 	}
+	began, brought := time.Now(), int64(0)
 	r, err := c.tree.store.Open(ctx, c.file.path(), pos, expect)
 	if err != nil {
 		return err
@@ -238,8 +242,12 @@ func (s *stream) run(ctx context.Context) error {
 	defer chunks.Put(bp)
 	for s.mayGoOn(ctx) {
 		n, err := r.Read(*bp)
+		brought += int64(n)
+		if s.endsWith(n, err) && (brought > muchAtOnce || time.Since(began) > longAtOnce) {
+			return s.endSure(ctx, r, (*bp)[:n], err)
+		}
 		if n > 0 {
-			if ferr := s.deliver((*bp)[:n]); ferr != nil {
+			if ferr := s.deliver((*bp)[:n], false); ferr != nil {
 				return ferr
 			}
 		}
@@ -268,8 +276,58 @@ func (s *stream) overtakenLocked() bool {
 	return false
 }
 
-// deliver stores what was read and moves on.
-func (s *stream) deliver(p []byte) error {
+// endsWith says whether n more bytes, which came with err, end the transfer: all that
+// follows is held already, if anything does. A transfer of what our own appending makes
+// longer has no such end.
+func (s *stream) endsWith(n int, err error) bool {
+	c := s.content
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	pos := s.pos + int64(n)
+	switch {
+	case c.growTo > 0 || err != nil && !errors.Is(err, io.EOF):
+		return false
+	case c.ver.Size < 0:
+		return err != nil
+	case n == 0 || pos > c.ver.Size:
+		return false
+	case pos == c.ver.Size:
+		return true
+	}
+	_, missing := c.missingLocked(pos, c.ver.Size)
+	return !missing
+}
+
+// endSure ends a transfer of which p is the last, read with rerr: p is given out once the
+// server has said that the version is still what it was. The connection is free by then.
+func (s *stream) endSure(ctx context.Context, r io.ReadCloser, p []byte, rerr error) error {
+	c := s.content
+	c.mu.Lock()
+	toEnd := c.ver.Size < 0 || s.pos+int64(len(p)) >= c.ver.Size
+	c.mu.Unlock()
+	for toEnd && rerr == nil { // the server's confirmation
+		var more [1]byte
+		var n int
+		if n, rerr = r.Read(more[:]); n > 0 {
+			return changedWhileRead(c)
+		}
+	}
+	if toEnd && !errors.Is(rerr, io.EOF) {
+		return rerr
+	}
+	r.Close()
+	sure, err := c.still(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.deliver(p, sure); err != nil || !toEnd {
+		return err
+	}
+	return s.atEnd()
+}
+
+// deliver stores what was read and moves on. With sure it is known to be of the version.
+func (s *stream) deliver(p []byte, sure bool) error {
 	c := s.content
 	c.mu.Lock()
 	pos, ver, grows := s.pos, c.ver, c.growTo > 0
@@ -280,16 +338,13 @@ func (s *stream) deliver(p []byte) error {
 		}
 		p = p[:max(0, ver.Size-pos)] // what follows is our own
 	}
-	err := c.fill(pos, p)
+	err := c.fill(s, p, sure)
 	if errors.Is(err, syscall.ENOSPC) {
-		err = c.tree.disk.refill(c, pos, p)
+		err = c.tree.disk.refill(c, s, p, sure)
 	}
 	if err != nil {
 		return c.tree.disk.fillFailed(c, err)
 	}
-	c.mu.Lock()
-	s.pos = pos + int64(len(p))
-	c.mu.Unlock()
 	return nil
 }
 
@@ -364,6 +419,7 @@ func (s *stream) end(err error) {
 	c := s.content
 	if remote.Is(err, remote.Changed) || remote.Is(err, remote.NotExist) {
 		c.file.remoteChanged(c) // before anybody hears of it and opens the file again
+		c.dropUnsure()
 	}
 	c.mu.Lock()
 	for i, r := range c.streams {

@@ -43,7 +43,7 @@ var errAgain = errors.New("begins again under another name")
 // the last attempt ended, if it can.
 func (s *shipment) send(ctx context.Context) error {
 	f := s.file
-	if err := s.c.fetchAll(ctx); err != nil {
+	if err := s.c.fetchBase(ctx); err != nil {
 		if k := remote.KindOf(err); k == remote.Changed || k == remote.NotExist {
 			return &parkError{fmt.Errorf("the file changed on the server while only a part of it was held here; the parts written are kept: %w", err)}
 		}
