@@ -134,7 +134,9 @@ func (f *File) attrLocked(a *Attr) {
 func (f *File) touchedLocked() {
 	f.gen++
 	f.changes++
-	f.failed, f.parked, f.interrupted = nil, nil, false
+	if f.lost == nil { // else a write that was under way does not make it whole again
+		f.failed, f.parked, f.interrupted = nil, nil, false
+	}
 	if f.dirtyAt.IsZero() {
 		f.dirtyAt = time.Now()
 		f.node.tree.ageLocked(f)

@@ -144,7 +144,15 @@ func TestCutFileThatCannotGoOnIsLostAndSaysSo(t *testing.T) {
 		m.until("the cut is noticed", func() bool { m.retryNow(f); return f.lostNow() != nil })
 		_, err = h.WriteAt(ctx, []byte("x"), int64(len(data)))
 	}
-	m.until("it is lost", func() bool { m.retryNow(f); return f.lostNow() != nil })
+	m.until("it is lost and parked", func() bool { // in two steps
+		if f.lostNow() == nil {
+			m.retryNow(f)
+			return false
+		}
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return f.parked != nil
+	})
 	_, err = h.WriteAt(ctx, []byte("x"), 3<<20)
 	wantEIO(t, "write", err)
 	wantEIO(t, "close", h.Flush(ctx))
