@@ -42,7 +42,7 @@ func (t *Tree) publish(ctx context.Context, f *File, early bool) error {
 	if early && (errors.Is(err, errOvertaken) || overtaken || err == errPaused && t.noAppend.Load()) {
 		f.late = f.writers > 0
 	}
-	if overtaken && t.ctx.Err() == nil {
+	if overtaken && t.ctx.Err() == nil && f.lost == nil { // what is lost is lost whatever was written since
 		err = errOvertaken
 	}
 	keep := err == nil || s.keepTempLocked(err)
@@ -117,6 +117,10 @@ func (s *shipment) settle(ctx context.Context) error {
 	if err := s.settleTail(ctx); err != nil { // of a file that was renamed over meanwhile
 		return err
 	}
+	uploaded, err := s.uploaded()
+	if err != nil {
+		return err
+	}
 
 	f.rec.Lock()
 	t.mu.Lock()
@@ -132,10 +136,12 @@ func (s *shipment) settle(ctx context.Context) error {
 	mtime := wholeSecond(s.mtime)
 	p := remote.Publish{Path: f.node.pathLocked(), Size: s.size, Expect: f.base, MTime: &mtime, Mode: f.mode}
 	temp, open := join(s.dir.pathLocked(), s.temp), f.savedOpen
-	f.sent = &remote.Version{Size: s.size, MTime: mtime, MGrain: time.Second}
+	if f.sent = uploaded; f.sent == nil {
+		f.sent = &remote.Version{Size: s.size, MTime: mtime, MGrain: time.Second}
+	}
 	f.sentChanges = s.changes
 	t.mu.Unlock()
-	err := f.save(open, false)
+	err = f.save(open, false)
 	f.rec.Unlock()
 	if err != nil {
 		return err
@@ -174,6 +180,27 @@ func undecided(err error) bool {
 	default:
 		return k.Offline()
 	}
+}
+
+// uploaded is the version that the temporary file has, and keeps under its final name
+// where times cannot be set; nil where they can, since it then gets ours.
+func (s *shipment) uploaded() (*remote.Version, error) {
+	t := s.tree
+	if t.store.Caps().SetMTime {
+		return nil, nil
+	}
+	t.mu.Lock()
+	temp := join(s.dir.pathLocked(), s.temp)
+	t.mu.Unlock()
+	now, err := t.store.Stat(t.ctx, temp)
+	if err != nil || now.Size != s.size {
+		if k := remote.KindOf(err); err != nil && k.Offline() {
+			return nil, fmt.Errorf("look at what was uploaded of %s: %w", s.file.path(), err)
+		}
+		return nil, nil // the publication finds out what is wrong
+	}
+	v := now.Version()
+	return &v, nil
 }
 
 // lookForEarlier finds out what became of an earlier attempt whose answer was lost,

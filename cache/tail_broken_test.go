@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"ftpfs/cache/remote"
 	"ftpfs/cache/remote/mem"
@@ -106,4 +107,37 @@ func TestATailThatIsCutAgainAndAgain(t *testing.T) {
 		t.Errorf("%d bytes were sent and %d read back of a tail of %d", up, in, len(more))
 	}
 	m.wantClean()
+}
+
+// A publication whose answer was lost, on a server that cannot set times: what it left
+// is known by the time the server gave it, and replaced by what was written since.
+func TestALostAnswerWhereTimesCannotBeSet(t *testing.T) {
+	for _, o := range []mem.Options{{NoTimes: true}, {NoTimes: true, Unique: true}, {}} {
+		store := mem.New(o)
+		m := mountMem(t, store, func(c *Config) { c.PublishDelay = time.Hour })
+		m.must(m.write("/f", []byte("first")))
+		m.sync()
+		var lost atomic.Bool
+		store.HookAfter(func(op, _ string) error {
+			if op == mem.OpPublish && lost.CompareAndSwap(false, true) {
+				return &remote.Error{Kind: remote.Down}
+			}
+			return nil
+		})
+		m.must(m.write("/f", []byte("second, of which the answer is lost")))
+		n, err := m.walk("/f")
+		m.must(err)
+		old := time.Unix(1_000_000_000, 0) // another than the server gives it
+		_, err = m.SetAttr(t.Context(), n, nil, Set{MTime: &old})
+		m.must(err)
+		f := m.fileAt("/f")
+		if err := m.publishNow(t.Context(), f, f.changes); err == nil {
+			t.Fatal("the answer was not lost")
+		}
+		m.Forget(n)
+		m.must(m.write("/f", []byte("third")))
+		m.sync()
+		m.onServer("/f", "third")
+		m.wantClean()
+	}
 }
