@@ -89,9 +89,11 @@ func (s *shipment) gotThere(ctx context.Context) (bool, error) {
 	sent, changes, mode, path := f.sent, f.sentChanges, f.mode, f.node.pathLocked()
 	t.mu.Unlock()
 	s.c.mu.Lock()
-	all := s.c.claimed
+	all, gone := s.c.claimed, s.c.gone
 	s.c.mu.Unlock()
-	if sent == nil || sent.Size != all { // nor is it what f was renamed over
+	// After a restart what was appended to the file since counts as claimed too.
+	grew := sent != nil && gone < sent.Size && sent.Size < all
+	if sent == nil || sent.Size != all && !grew {
 		return false, nil
 	}
 	now, err := t.store.Stat(t.ctx, path)
@@ -101,8 +103,22 @@ func (s *shipment) gotThere(ctx context.Context) (bool, error) {
 	if v := now.Version(); err != nil || now.Type != remote.File || v.Size != sent.Size || v.MGrain <= 0 || v.Differs(*sent) {
 		return false, nil
 	}
+	if grew { // or it is what f was renamed over: then the bytes differ
+		same, err := s.same(t.ctx, path, max(gone, sent.Size-maxTail), sent.Size)
+		if err != nil {
+			return false, fmt.Errorf("read back what was published as %s: %w", path, err)
+		}
+		if !same {
+			return false, nil
+		}
+	}
 	t.mu.Lock()
 	overtaken := !f.owed || f.node.removed || f.cur != s.c
+	if grew && !overtaken {
+		s.c.mu.Lock()
+		s.c.since.Add(sent.Size, s.c.size)
+		s.c.mu.Unlock()
+	}
 	s.size, s.mtime, s.changes = sent.Size, sent.MTime, changes
 	t.mu.Unlock()
 	if overtaken {

@@ -3,6 +3,7 @@ package cache
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -136,4 +137,65 @@ func TestSnapshotAndThenLargerThanTheSpool(t *testing.T) {
 	}
 	m.wantRead("/rec", string(data))
 	m.wantClean()
+}
+
+// The answer to the rename of a file that passed through was lost, more was appended, and
+// then the daemon was killed: what is on the server is ours, and the rest follows it. A
+// file of the same size and time with other bytes is not taken for it.
+func TestAppendedAfterALostAnswerAndKilled(t *testing.T) {
+	for _, ours := range []bool{true, false} {
+		t.Run(fmt.Sprintf("ours %v", ours), func(t *testing.T) {
+			m, h, data := goneFile(t, mem.Options{})
+			m.writeAt(h, data[2<<20:], 2<<20)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			var lost atomic.Bool
+			m.store.HookAfter(func(op, p string) error {
+				if op == mem.OpPublish {
+					lost.Store(true)
+					cancel()
+					return &remote.Error{Kind: remote.Temporary, Text: "no answer"}
+				}
+				return nil
+			})
+			m.store.Hook(func(op, p string) error {
+				if lost.Load() {
+					return &remote.Error{Kind: remote.Temporary, Text: "no answer"}
+				}
+				return nil
+			})
+			h.Flush(ctx)
+			m.until("the attempt is over", func() bool { f := m.fileAt("/big"); m.mu.Lock(); defer m.mu.Unlock(); return f.ship == nil })
+			m.space.mu.Lock()
+			m.space.max += 1 << 20
+			m.space.mu.Unlock()
+			m.writeAt(h, []byte("more"), int64(len(data)))
+			h.Flush(ctx)
+			h.Release()
+			m.stop()
+			if !ours {
+				was, _ := m.store.Disk().Stat("/big")
+				m.must(m.store.Disk().WriteFile("/big", noise(len(data))))
+				m.must(m.store.Disk().Chtimes("/big", was.MTime))
+			}
+			m.store.Hook(nil)
+			m.store.HookAfter(nil)
+			m.open()
+			<-m.loaded
+			m.until("it is settled", func() bool {
+				s := m.Status()
+				if len(s.Owed) > 0 && s.Parked == 0 {
+					m.retryNow(m.fileAt("/big"))
+				}
+				return len(s.Owed) == 0 || s.Parked > 0
+			})
+			if s := m.Status(); (s.Parked == 0) != ours {
+				t.Fatalf("status %+v", s)
+			}
+			if ours {
+				m.holdsNow("/big", append(data, "more"...))
+				m.wantClean()
+			}
+		})
+	}
 }
