@@ -90,7 +90,7 @@ func TestFaultMatrix(t *testing.T) {
 		n := descriptors(t)
 		return n <= files, fmt.Sprintf("%d, %d before", n, files)
 	})
-	t.Logf("faults: %d kinds × %d operations, at their commands = %d cells", len(misdeeds(nil)), lines, len(work))
+	t.Logf("figure: faults: %d kinds × %d operations, at their commands = %d cells", len(misdeeds(nil)), lines, len(work))
 }
 
 // setting is a kind of server and the operations tried on it.

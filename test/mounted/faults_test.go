@@ -202,7 +202,7 @@ func TestFaultsThroughTheMount(t *testing.T) {
 		})
 	}
 	all.Wait()
-	t.Logf("faults through the mount: %d kinds × %d operations = %d cells", len(names), len(deeds), cells)
+	t.Logf("figure: faults through the mount: %d kinds × %d operations = %d cells", len(names), len(deeds), cells)
 }
 
 // openFiles counts the daemon's descriptors without its sockets.
