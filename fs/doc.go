@@ -55,7 +55,7 @@
 //
 //	mount.go      Mount, Server; config.go its settings
 //	device.go     getting /dev/fuse mounted and unmounted; mountinfo.go finding it
-//	kernel.go     what go-fuse's inodes do not show: FORGET, absence, set-id bits
+//	kernel.go     what go-fuse's inodes do not show: FORGET counts, set-id bits
 //	refs.go       counting what the kernel knows
 //	node.go       lookup, stat, readlink, statfs; attr.go what they look like
 //	setattr.go    truncate, chmod, chown, utimens
