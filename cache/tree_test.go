@@ -231,6 +231,36 @@ func TestServerDownAnswersFromMemoryNeverNotExist(t *testing.T) {
 	m.onServer("/known/new", "later")
 }
 
+// A login that is refused for a while is an outage: nothing that is known or written is
+// refused for it.
+func TestRefusedLoginIsAnOutage(t *testing.T) {
+	store := mem.New(mem.Options{CostlyStat: true})
+	m := mountMem(t, store, func(c *Config) { c.DirCacheTime = time.Nanosecond })
+	m.must(store.Disk().Mkdir("/known"))
+	m.must(store.Disk().WriteFile("/known/f", []byte("cached")))
+	m.names("/known")
+	m.wantRead("/known/f", "cached")
+	store.Hook(func(string, string) error {
+		return &remote.Error{Kind: remote.Auth, Code: 530, Text: "Login incorrect."}
+	})
+	m.wantRead("/known/f", "cached")
+	if got := m.names("/known"); !slices.Equal(got, []string{"f"}) {
+		t.Errorf("listing while the login is refused: %q", got)
+	}
+	if m.listDoubt("/known") == nil {
+		t.Error("an old listing passes for the whole truth while the login is refused")
+	}
+	m.must(m.write("/known/new", []byte("later")))
+	m.wantRead("/known/new", "later")
+	m.until("an attempt was made", func() bool { s := m.Status(); return len(s.Owed) == 1 && s.Owed[0].Attempts > 0 })
+	if s := m.Status(); s.Parked != 0 {
+		t.Errorf("status %+v, want nothing parked", s)
+	}
+	store.Hook(nil)
+	m.sync()
+	m.onServer("/known/new", "later")
+}
+
 func TestRefusedForGoodIsParkedAndKept(t *testing.T) {
 	store := mem.New(mem.Options{Quota: 10})
 	m := mountMem(t, store, nil)

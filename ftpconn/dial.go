@@ -3,6 +3,7 @@ package ftpconn
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -108,6 +109,15 @@ func banned(err error) bool {
 	return errors.As(err, &e) && (e.Code == 421 || banWords.MatchString(e.Text))
 }
 
+// wordsOf is what the server said.
+func wordsOf(err error) string {
+	var e *remote.Error
+	if errors.As(err, &e) && e.Code != 0 {
+		return fmt.Sprintf("%d %s", e.Code, e.Text)
+	}
+	return err.Error()
+}
+
 // authWait is how long to believe the refusal that came after so many others in a row.
 func authWait(before int, everRight, banned bool) time.Duration {
 	switch {
@@ -133,6 +143,8 @@ func (p *pool) refusedLocked(err error) {
 	}
 	if living == 0 {
 		p.auth, p.authNext = err, time.Now().Add(authWait(p.authTold, p.store.count.logins.Load() > 0, banned(err)))
+		p.store.log.Warn("the server refuses the login", "server", p.store.cfg.addr(), "answer", wordsOf(err),
+			"again in", time.Until(p.authNext).Round(time.Second))
 		p.authTold++
 		p.failLocked(err)
 		return

@@ -345,6 +345,10 @@ func (p *pool) transferring() bool {
 // add takes in a new session.
 func (p *pool) add(ss *session) {
 	p.mu.Lock()
+	if p.auth != nil && !p.closed { // what is owed need not wait for its next attempt
+		p.store.log.Info("the server takes the login again", "server", p.store.cfg.addr())
+		p.store.spawn(func() { p.store.health.tell(true) })
+	}
 	p.auth, p.authTold = nil, 0
 	if p.closed {
 		p.mu.Unlock()

@@ -52,7 +52,7 @@ func (s *Store) Stats() Stats {
 		st.Waiting += len(q)
 	}
 	if err := p.refusesLocked(); err != nil && !p.closed {
-		st.Refused = err.Error()
+		st.Refused = wordsOf(err)
 	}
 	p.mu.Unlock()
 

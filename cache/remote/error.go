@@ -44,8 +44,9 @@ func (k Kind) String() string {
 }
 
 // Offline says that the failure is the link's or the server's state, not an
-// answer about the thing that was asked.
-func (k Kind) Offline() bool { return k == Timeout || k == Down }
+// answer about the thing that was asked. A refused login is one: it says nothing
+// about the rights of who asks, and may be over in a moment.
+func (k Kind) Offline() bool { return k == Timeout || k == Down || k == Auth }
 
 // Verdict is what the sender of an upload does about a failure.
 type Verdict uint8

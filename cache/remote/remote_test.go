@@ -102,7 +102,7 @@ func TestKinds(t *testing.T) {
 		if got := k.Verdict(); !known || got != want {
 			t.Errorf("verdict of %q is %d, want %d", k, got, want)
 		}
-		if got, want := k.Offline(), k == Timeout || k == Down; got != want {
+		if got, want := k.Offline(), k == Timeout || k == Down || k == Auth; got != want {
 			t.Errorf("%q is offline: %v", k, got)
 		}
 	}

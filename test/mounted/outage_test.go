@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"ftpfs/test/ftpscript"
+	"ftpfs/test/mount"
 )
 
 // calls are what a program may ask of a path that is not cached, with the errno
@@ -152,5 +155,51 @@ func TestATornListingIsAnError(t *testing.T) {
 				t.Error("lstat: ENOENT without the server having said so")
 			}
 		})
+	}
+}
+
+// A password that is refused while mounted (changed, or the server's directory of users
+// is away) is an outage and no matter of rights. A person is told, and it ends by itself.
+func TestARefusedLoginIsAnOutage(t *testing.T) {
+	t.Parallel()
+	srv, m := scripted(t, ftpscript.Options{}, "dir_cache_time=1")
+	srv.Tree.Put("/known/cached", []byte("cached content"))
+	srv.Tree.Put("/unknown/x", []byte("x"))
+	listing := names(t, m.Path("known"))
+	names(t, m.Dir)
+	holds(t, m.Path("known", "cached"), []byte("cached content"))
+	refused := srv.Add(ftpscript.Rule{Verb: "PASS", Instead: "530 Login incorrect."})
+	srv.KillSessions()
+	eventually(t, "notice", func() bool {
+		_, err := os.ReadDir(m.Path("known"))
+		return err != nil
+	})
+	if got := namesInDoubt(t, m.Path("known")); !slices.Equal(got, listing) {
+		t.Errorf("listing %q, want %q", got, listing)
+	}
+	holds(t, m.Path("known", "cached"), []byte("cached content"))
+	put(t, m.Path("known", "new"), []byte("new"))
+	put(t, m.Path("known", "cached"), []byte("written over"))
+	if _, err := os.Lstat(m.Path("unknown", "x")); !errors.Is(err, syscall.EIO) {
+		t.Errorf("lstat in an unknown directory: %v, want EIO", err)
+	}
+	if err := os.Mkdir(m.Path("known", "d"), 0o755); !errors.Is(err, syscall.EIO) {
+		t.Errorf("mkdir: %v, want EIO", err)
+	}
+	said := mount.Ftpfs(t, "status", m.Dir).Out
+	if !strings.Contains(said, "refuses the login: 530 Login incorrect.") {
+		t.Errorf("status:\n%s", said)
+	}
+	refused.Remove()
+	if r := mount.Ftpfs(t, "retry", m.Dir); r.Code != 0 {
+		t.Errorf("retry: %+v", r)
+	}
+	if r := mount.Ftpfs(t, "sync", m.Dir); r.Code != 0 {
+		t.Errorf("sync: %+v", r)
+	}
+	for name, want := range map[string]string{"new": "new", "cached": "written over"} {
+		if got, ok := srv.Tree.Get("/known/" + name); !ok || string(got) != want {
+			t.Errorf("%s on the server: %q, want %q", name, got, want)
+		}
 	}
 }

@@ -52,8 +52,8 @@ func explain(t target.Target, err error) string {
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 // absent says that the server, not the request, is what failed: the mount may go
-// on without it, if it is allowed to.
+// on without it, if it is allowed to. Who has the wrong password is to be told.
 func absent(err error) bool {
 	k := remote.KindOf(err)
-	return k.Offline() || k == remote.Temporary
+	return k != remote.Auth && (k.Offline() || k == remote.Temporary)
 }
