@@ -7,6 +7,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"ftpfs/cache/ranges"
@@ -148,6 +149,9 @@ func (t *Tree) restore(r *spool.Record) (*File, error) {
 	t.takeUpTempLocked(f, r, size)
 	f.tail = r.Tail
 	f.reserved = have.Len()
+	if sys, ok := st.Sys().(*syscall.Stat_t); ok { // what is had of a sparse file is mostly holes
+		f.reserved = min(f.reserved, sys.Blocks*512)
+	}
 	if r.Base != nil && r.Gone == 0 && !f.cur.lean {
 		f.reserved = max(f.reserved, min(r.Base.Size, size))
 	}
