@@ -86,14 +86,20 @@ func TestReadingASmallFileCostsOneTransfer(t *testing.T) {
 	eachListing(t, func(t *testing.T, o ftpscript.Options) {
 		srv, m := scripted(t, o, long)
 		tree(srv, 1, 5)
+		srv.Tree.SetTime("/dir0/file2", time.Now().Add(-time.Hour)) // a change now could be told from it
 		names(t, m.Path("dir0"))
 		got := asked(costs(srv, func() { holds(t, m.Path("dir0", "file2"), []byte("content 0 2")) }))
 		if len(got.Transfers().About("/dir0/file2")) != 1 || len(got.Listings()) != 0 {
 			t.Errorf("reading a small file: want one transfer of it and no listing, got:\n%s", got)
 		}
+		// Whether what was fetched is of one version is asked once, and then known.
 		got = asked(costs(srv, func() { holds(t, m.Path("dir0", "file2"), []byte("content 0 2")) }))
-		if len(got.About("/dir0/file2")) != 0 {
-			t.Errorf("reading it again: want nothing on the wire, got:\n%s", got)
+		if len(got.Transfers().About("/dir0/file2")) != 0 || len(got.Listings())+len(got.Verbs("MLST")) > 1 {
+			t.Errorf("reading it again: want one question at most, got:\n%s", got)
+		}
+		got = asked(costs(srv, func() { holds(t, m.Path("dir0", "file2"), []byte("content 0 2")) }))
+		if len(got) != 0 {
+			t.Errorf("reading it a third time: want nothing on the wire, got:\n%s", got)
 		}
 	})
 }
@@ -128,9 +134,13 @@ func TestSequentialReadIsOneStream(t *testing.T) {
 	srv, m := scripted(t, ftpscript.Options{}, long)
 	data := noise(1, 8<<20)
 	srv.Tree.Put("/big", data)
+	names(t, m.Path())
 	got := asked(costs(srv, func() { holds(t, m.Path("big"), data) }))
 	if len(got.Transfers()) != 1 {
 		t.Errorf("reading 8 MiB front to back: want one transfer, got:\n%s", got)
+	}
+	if n := len(got.Verbs("MLST")); n != 2 {
+		t.Errorf("reading 8 MiB front to back: want two questions, with the transfer and at its end, got:\n%s", got)
 	}
 }
 
