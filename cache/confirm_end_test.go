@@ -213,7 +213,9 @@ func TestAReaderWhoseByteWasDroppedDoesNotWaitForIt(t *testing.T) {
 		c.streams = append(c.streams, s)
 		c.mu.Unlock()
 		began, looked := time.Now(), make(chan error)
-		go func() { looked <- c.wantOnce(context.Background(), 100, 200, chunk) }()
+		ctx, cancel := context.WithTimeout(context.Background(), streamIdle)
+		defer cancel()
+		go func() { looked <- c.wantOnce(ctx, 100, 200, chunk) }()
 		synctest.Wait()
 		c.mu.Lock() // brought and dropped, in this moment
 		s.pos = chunk
