@@ -220,7 +220,7 @@ func (c *content) writeAt(p []byte, off int64) (int, error) {
 	c.changesLocked(from, off+int64(len(p)))
 	n, err := c.f.WriteAt(p, off)
 	if n > 0 {
-		end := off + int64(n)
+		end, was := off+int64(n), c.size
 		c.have.Add(off, end)
 		c.dirty.Add(from, end)
 		c.unsure.Remove(from, end)
@@ -230,7 +230,12 @@ func (c *content) writeAt(p []byte, off int64) (int, error) {
 		}
 		if c.marks != nil {
 			if merr := c.marks.add(from, end); err == nil && merr != nil {
-				return 0, merr // not accepted: a crash would lose it
+				if end > was && c.f.Truncate(was) == nil {
+					c.have.Truncate(was)
+					c.dirty.Truncate(was)
+					c.size = was
+				}
+				return 0, &unmarkedError{merr} // not accepted: a crash would lose it
 			}
 		}
 	}

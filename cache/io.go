@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -127,9 +128,14 @@ func (h *Handle) WriteAt(ctx context.Context, p []byte, off int64) (int, error) 
 	} else {
 		t.space.release(room) // unlinked: its bytes are nobody's but the handle's
 	}
-	if n > 0 {
+	var unmarked *unmarkedError
+	if n > 0 || errors.As(err, &unmarked) {
 		h.wroteLocked()
-		f.size = max(f.size, off+int64(n))
+		if f.size = max(f.size, off+int64(n)); n == 0 {
+			c.mu.Lock()
+			f.size = c.size
+			c.mu.Unlock()
+		}
 		f.mtime = wholeSecond(time.Now())
 		f.touchedLocked()
 		t.followLocked(f)

@@ -100,6 +100,12 @@ func (m *marks) end() {
 	}
 }
 
+// unmarkedError: a write was not accepted, and what it was to write over is not what it was.
+type unmarkedError struct{ err error }
+
+func (e *unmarkedError) Error() string { return e.err.Error() }
+func (e *unmarkedError) Unwrap() error { return e.err }
+
 // readMarks returns what was marked for record id by a daemon that died during this
 // boot. Whatever else is there, or is not, is no mark.
 func (t *Tree) readMarks(id uint64) []ranges.Range {
