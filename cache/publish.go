@@ -257,7 +257,7 @@ func (s *shipment) published(done remote.Published, p remote.Publish) {
 	f.published = max(f.published, s.changes)
 	dir := n.parent
 	t.noteLocked(dir, n.name, e)
-	f.attempts, f.failed, f.dirtyAt = 0, nil, time.Time{}
+	f.attempts, f.failed, f.dirtyAt, f.retryAt = 0, nil, time.Time{}, time.Time{}
 	if f.changes != s.changes { // written again: owed still, now over what we just sent
 		f.base, f.tail = &v, nil
 		forget := s.baseIs(v)

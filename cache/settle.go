@@ -44,7 +44,7 @@ func (t *Tree) Retry(path string) (int, error) {
 		}
 		t.schedule(f, 0)
 	}
-	t.queue.Kick() // what waits for another attempt, too
+	t.kick() // what waits for another attempt, too
 	t.dirQueue.Kick()
 	return len(files), nil
 }
