@@ -113,7 +113,9 @@ func (s *shipment) keptBeside(theirs remote.Entry, beside remote.Publish, ours r
 	}
 	t.moveLocked(n, dir, name)
 	n.strayed = true
-	t.noteLocked(dir, old, packEntry(&theirs))
+	e := packEntry(&theirs)
+	e.inheritMode(&n.ent)
+	t.noteLocked(dir, old, e)
 	t.mu.Unlock()
 	s.published(ours, beside)
 	t.mu.Lock()
