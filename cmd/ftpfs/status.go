@@ -311,5 +311,5 @@ func showParked(out io.Writer, m mountReport, f cache.OwedFile) {
 	fmt.Fprintf(out, "    %s  %s\n", plain(p), size(f.Size))
 	fmt.Fprintf(out, "      %s\n", plain(why))
 	fmt.Fprintf(out, "      ftpfs retry %s    to send it again\n", shell(p))
-	fmt.Fprintf(out, "      ftpfs discard %s    to give it up; a copy is kept\n", shell(p))
+	fmt.Fprintf(out, "      ftpfs discard %s    to give it up; what is here is kept\n", shell(p))
 }
