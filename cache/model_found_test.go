@@ -326,3 +326,19 @@ func TestWhatStoodAsideGoesAlongWithARename(t *testing.T) {
 		})
 	}
 }
+
+// The model itself: a name that is edited again and again while it may be several things
+// is known by each of them once. (Doubled at each edit they filled the memory, and the run
+// seemed to stand still.)
+func TestModelKeepsEachValueOnce(t *testing.T) {
+	w := &world{s: &storm{lost: map[string]bool{}}, top: "/", places: map[string]*place{}, loose: map[string]bool{}}
+	w.maybe("/f", absent)
+	for n := range 20 {
+		may := w.may("/f")
+		w.ours("/f", value{'f', strings.Repeat("x", n)}, nil)
+		w.built("/f", false, may)
+	}
+	if may := w.may("/f"); len(may) > 22 {
+		t.Errorf("after 20 edits a name may be %d things, want no more than 22", len(may))
+	}
+}

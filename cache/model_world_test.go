@@ -75,6 +75,16 @@ func (p *place) value() value {
 	return absent
 }
 
+// also adds what the place may be besides, each value once: an edit of a name that is
+// not certain adds all it may have been, which would double them each time.
+func (p *place) also(vs ...value) {
+	for _, v := range vs {
+		if !slices.Contains(p.alts, v) {
+			p.alts = append(p.alts, v)
+		}
+	}
+}
+
 // at is the place of p, nil if it is absent for certain.
 func (w *world) at(p string) *place {
 	pl := w.places[p]
@@ -134,7 +144,7 @@ func (w *world) ours(p string, v value, ino *inode) {
 		pl = &place{}
 		w.places[p] = pl
 	case pl.torn || len(w.others(pl)) > 0:
-		pl.alts = append(pl.alts, pl.value())
+		pl.also(pl.value())
 		pl.torn, pl.ends = true, time.Time{}
 	default:
 		pl.alts, pl.ends = nil, time.Time{}
@@ -160,7 +170,7 @@ func (w *world) maybe(p string, vs ...value) {
 		w.places[p] = pl
 	}
 	pl.torn, pl.ends = true, time.Time{}
-	pl.alts = append(pl.alts, vs...)
+	pl.also(vs...)
 	w.laxHandles(pl.file)
 }
 
@@ -175,10 +185,10 @@ func (w *world) theirs(p string, v value, owed bool) {
 	w.laxHandles(pl.file)
 	if pl.torn || owed {
 		pl.torn, pl.ends = true, time.Time{}
-		pl.alts = append(pl.alts, v, absent)
+		pl.also(v, absent)
 		return
 	}
-	pl.alts = append(pl.alts, pl.value())
+	pl.also(pl.value())
 	pl.ends = time.Now().Add(w.s.m.cfg.DirCacheTime)
 	pl.dir, pl.file = v.kind == 'd', nil
 	if v.kind == 'f' {
