@@ -4,7 +4,9 @@ import (
 	"context"
 	"os"
 	"slices"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"ftpfs/cache/remote"
@@ -114,44 +116,77 @@ func TestUnmountDuringARenameKeepsItsIntent(t *testing.T) {
 // The daemon dies when the server has renamed one file over another that was owed. The
 // one that was renamed over is not a conflict with the other.
 func TestRestartAfterARenameOverAnOwedFileMakesNoConflict(t *testing.T) {
-	for _, what := range []string{"clean", "owed"} {
-		store := mem.New(mem.Options{})
-		m := mountMem(t, store, nil)
-		m.must(m.write("/a", []byte("theirs")))
-		m.must(m.write("/b", []byte("old")))
-		m.sync()
-		m.stop()
-		m.cfg.PublishDelay = time.Hour
-		m.open()
-		m.must(m.write("/b", []byte("owed, and given up")))
-		if what == "owed" {
-			m.must(m.write("/a", []byte("newer")))
-		}
-		stopping := m.Tree.ctx.Done()
-		moved := make(chan bool)
-		store.HookAfter(func(op, path string) error {
-			if op != mem.OpRename {
-				return nil
-			}
-			close(moved)
-			<-stopping
-			return context.Canceled
+	for _, what := range []string{"clean", "owed", "half sent", "half sent, and it goes on"} {
+		t.Run(what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { renamedOverBeforeARestart(t, what) })
 		})
-		done := make(chan error, 1)
-		go func() { done <- m.rename("/a", "/b") }()
-		<-moved
-		m.stop()
-		<-done
-		store.HookAfter(nil)
-		m.open()
-		m.sync()
-		want := map[string]string{"clean": "theirs", "owed": "newer"}[what]
-		m.onServer("/b", want)
-		m.wantRead("/b", want)
-		if got := store.Disk().Paths(); !slices.Equal(got, []string{"/b"}) {
-			t.Errorf("%s: the server has %q, want /b", what, got)
+	}
+}
+
+func renamedOverBeforeARestart(t *testing.T, what string) {
+	store := mem.New(mem.Options{})
+	m := mountMem(t, store, nil)
+	m.must(m.write("/a", []byte("theirs")))
+	m.must(m.write("/b", []byte("old")))
+	m.sync()
+	m.stop()
+	m.cfg.PublishDelay = time.Hour
+	m.open()
+	over := []byte("owed, and given up")
+	halfSent := strings.HasPrefix(what, "half sent")
+	if halfSent {
+		over = pattern(3, 1<<20)
+		cutAfter(store, 5, 1)
+	}
+	m.must(m.write("/b", over))
+	if halfSent {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		m.Sync(ctx, "/", func(Progress) {})
+		cancel()
+		if left := m.tempsThere(); len(left) != 1 {
+			t.Fatalf("temporary names after an upload was cut: %q, want one", left)
 		}
-		m.stop()
+		store.Hook(func(op, _ string) error {
+			if op == mem.OpWrite || op == mem.OpData {
+				return &remote.Error{Kind: remote.Temporary, Text: "cut"}
+			}
+			return nil
+		})
+	}
+	if what == "owed" {
+		m.must(m.write("/a", []byte("newer")))
+	}
+	stopping := m.Tree.ctx.Done()
+	moved := make(chan bool)
+	store.HookAfter(func(op, path string) error {
+		if op != mem.OpRename {
+			return nil
+		}
+		close(moved)
+		<-stopping
+		return context.Canceled
+	})
+	done := make(chan error, 1)
+	go func() { done <- m.rename("/a", "/b") }()
+	<-moved
+	m.stop()
+	<-done
+	store.HookAfter(nil)
+	store.Hook(nil)
+	m.open()
+	if what == "half sent" { // or else the sync sends more before the rename is settled
+		synctest.Wait()
+	}
+	m.sync()
+	want := map[string]string{"owed": "newer"}[what]
+	if want == "" {
+		want = "theirs"
+	}
+	m.onServer("/b", want)
+	m.wantRead("/b", want)
+	synctest.Wait() // temporary names are removed in the background
+	if got := store.Disk().Paths(); !slices.Equal(got, []string{"/b"}) {
+		t.Errorf("the server has %q, want /b", got)
 	}
 }
 

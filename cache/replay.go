@@ -261,7 +261,11 @@ func (t *Tree) replaced(in *spool.Intent, recs []spool.Record) {
 	t.cfg.Log.Info("what was owed had been renamed over", "path", in.To, "by", in.From, "kept", kept)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.removeTempLocked(f)
+	if f.ship != nil {
+		f.ship.cancel() // and removes what it has sent
+	} else {
+		t.removeTempLocked(f)
+	}
 	f.cleanNowLocked()
 	if f.cur != nil {
 		f.staleLocked()
