@@ -148,7 +148,7 @@ func (t *Tree) settleLater(in *spool.Intent) {
 			t.doubtLocked(dir)
 		}
 		t.mu.Unlock()
-		t.queue.Kick()
+		t.kick()
 	})
 }
 

@@ -80,11 +80,16 @@ func errNoFreeName(p string) error {
 // conflictName tells whose the copy is and when it was made, and keeps the suffix
 // by which programs know the kind of file. It has at most 255 bytes.
 func conflictName(name string, now time.Time, n int) string {
+	return besideName(name, "conflict", now, n)
+}
+
+// besideName is conflictName for any reason why.
+func besideName(name, why string, now time.Time, n int) string {
 	host, err := os.Hostname()
 	if err != nil || strings.ContainsAny(host, "/\r\n") {
 		host = "ftpfs"
 	}
-	mark := ".conflict-" + host + "-" + now.Format("20060102-150405")
+	mark := "." + why + "-" + host + "-" + now.Format("20060102-150405")
 	if n > 0 {
 		mark += "-" + string(rune('a'+n%26))
 	}
@@ -113,7 +118,9 @@ func (s *shipment) keptBeside(theirs remote.Entry, beside remote.Publish, ours r
 	}
 	t.moveLocked(n, dir, name)
 	n.strayed = true
-	t.noteLocked(dir, old, packEntry(&theirs))
+	e := packEntry(&theirs)
+	e.inheritMode(&n.ent)
+	t.noteLocked(dir, old, e)
 	t.mu.Unlock()
 	s.published(ours, beside)
 	t.mu.Lock()

@@ -99,8 +99,8 @@ func (e *entry) inherit(old *entry) {
 	if e.target == nil && e.mtime == old.mtime {
 		e.target = old.target
 	}
-	if e.flags&hasMode == 0 && old.flags&(hasMode|modeSet) == hasMode {
-		e.mode, e.flags = old.mode, e.flags|hasMode // a server may tell modes in listings only
+	if old.flags&modeSet == 0 {
+		e.inheritMode(old)
 	}
 	ov, nv := old.version(), e.version()
 	if e.typ == remote.File && ov.Differs(nv) {
@@ -114,6 +114,14 @@ func (e *entry) inherit(old *entry) {
 	}
 	if old.flags&modeSet != 0 && (e.typ == remote.File || e.flags&hasMode == 0 || e.mtime == old.mtime) {
 		e.mode, e.flags = old.mode, e.flags|modeSet|hasMode
+	}
+}
+
+// inheritMode keeps old's mode where an answer has none: a server may tell modes in
+// listings only.
+func (e *entry) inheritMode(old *entry) {
+	if e.typ == old.typ && e.flags&hasMode == 0 && old.flags&hasMode != 0 {
+		e.mode, e.flags = old.mode, e.flags|old.flags&(hasMode|modeSet)
 	}
 }
 

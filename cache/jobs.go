@@ -13,6 +13,16 @@ import (
 // schedule makes f due for publication after delay.
 func (t *Tree) schedule(f *File, delay time.Duration) { t.queue.Schedule(f, time.Now().Add(delay)) }
 
+// kick ends the pauses after failures, and has all that is owed looked at now.
+func (t *Tree) kick() {
+	t.mu.Lock()
+	for f := range t.owed {
+		f.retryAt = time.Time{}
+	}
+	t.mu.Unlock()
+	t.queue.Kick()
+}
+
 // job is one run of the queue for one file.
 func (t *Tree) job(ctx context.Context, f *File) {
 	if t.wait(ctx, "publish", nil) != nil {
@@ -20,6 +30,11 @@ func (t *Tree) job(ctx context.Context, f *File) {
 	}
 	t.mu.Lock()
 	what := f.dueLocked(time.Now())
+	if wait := time.Until(f.retryAt); what != nothing && wait > 0 && !f.hurryLocked() {
+		t.schedule(f, wait) // whatever brought it here: the last failure set a pause
+		t.mu.Unlock()
+		return
+	}
 	t.mu.Unlock()
 	var err error
 	if what != nothing {
@@ -149,13 +164,13 @@ func (t *Tree) uploadFailed(f *File, err error) {
 	}
 }
 
-// backoff before attempt n+1: from two seconds to five minutes, with jitter.
+// backoff before attempt n+1: from two seconds to five minutes, less some jitter.
 func backoff(n int) time.Duration {
 	d := 5 * time.Minute
 	if n < 8 {
 		d = 2 * time.Second << (n - 1)
 	}
-	return d*3/4 + rand.N(d/2)
+	return d*3/4 + rand.N(d/4)
 }
 
 // parkError is a failure that waiting does not mend, whatever its kind.

@@ -57,6 +57,10 @@ func (t *Tree) foundLocked(dir *Node, name string, n *Node) (*Node, Attr, error)
 // GetAttr returns fresh attributes, or old ones while the server is down.
 func (t *Tree) GetAttr(ctx context.Context, n *Node) (Attr, error) {
 	t.mu.Lock()
+	if n.strayed && n.removed && (n.file == nil || n.file.handles == 0) {
+		defer t.mu.Unlock()
+		return Attr{}, errStale("stat", n) // asked by the old name, which is theirs: the kernel looks it up again
+	}
 	if n.parent == nil || n.removed || n.owedLocked() || t.fresh(t.knownAtLocked(n)) > 0 {
 		defer t.mu.Unlock()
 		return t.attrLocked(n), nil

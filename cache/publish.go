@@ -135,6 +135,9 @@ func (s *shipment) settle(ctx context.Context) error {
 	}
 	mtime := wholeSecond(s.mtime)
 	p := remote.Publish{Path: f.node.pathLocked(), Size: s.size, Expect: f.base, MTime: &mtime, Mode: f.mode}
+	if p.Mode == nil && f.base != nil {
+		p.Mode = f.keptModeLocked() // the server told it since
+	}
 	temp, open := join(s.dir.pathLocked(), s.temp), f.savedOpen
 	if f.sent = uploaded; f.sent == nil {
 		f.sent = &remote.Version{Size: s.size, MTime: mtime, MGrain: time.Second}
@@ -254,10 +257,13 @@ func (s *shipment) published(done remote.Published, p remote.Publish) {
 	f.sent = nil
 	f.doneTempLocked()
 	n := f.node
+	if p.Mode == nil {
+		e.inheritMode(&n.ent) // what was appended to kept it
+	}
 	f.published = max(f.published, s.changes)
 	dir := n.parent
 	t.noteLocked(dir, n.name, e)
-	f.attempts, f.failed, f.dirtyAt = 0, nil, time.Time{}
+	f.attempts, f.failed, f.dirtyAt, f.retryAt = 0, nil, time.Time{}, time.Time{}
 	if f.changes != s.changes { // written again: owed still, now over what we just sent
 		f.base, f.tail = &v, nil
 		forget := s.baseIs(v)

@@ -2,8 +2,11 @@ package cache
 
 import (
 	"fmt"
+	"path"
 	"path/filepath"
 	"time"
+
+	"ftpfs/cache/remote"
 )
 
 func (t *Tree) spoolDir() string { return filepath.Join(t.cfg.StateDir, "spool") }
@@ -44,45 +47,87 @@ func (t *Tree) Retry(path string) (int, error) {
 		}
 		t.schedule(f, 0)
 	}
-	t.queue.Kick() // what waits for another attempt, too
+	t.kick() // what waits for another attempt, too
 	t.dirQueue.Kick()
 	return len(files), nil
 }
 
 // Discard gives up the parked and interrupted files at or below path: what the
-// server has is the truth again. Their content is moved to the folder kept.
+// server has is the truth again. Their content is moved to the folder that kept names.
+// Of a file that was cut while it passed through the spool, the beginning gets a name
+// beside it on the server, which kept says too; where that fails nothing is given up.
 func (t *Tree) Discard(path string) (n int, kept string, err error) {
 	if err := t.wait(t.ctx, "discard", nil); err != nil {
 		return 0, "", err
 	}
+	cut := ""
 	for _, f := range t.parkedUnder(path) {
-		to, err := t.discardOne(f)
+		to, part, err := t.discardOne(f)
 		if err != nil {
 			return n, kept, fmt.Errorf("discard %s: %w", f.path(), err)
 		}
 		if to != "" {
 			n, kept = n+1, filepath.Dir(to)
 		}
+		cut += part
 	}
-	return n, kept, nil
+	return n, kept + cut, nil
 }
 
-func (t *Tree) discardOne(f *File) (kept string, err error) {
+// keepCut gives what the server has of a file that passes through a name to be seen,
+// and says which. f is frozen.
+func (t *Tree) keepCut(f *File) (string, error) {
+	t.mu.Lock()
+	temp, p := f.tempPathLocked(), f.node.pathLocked()
+	needed := f.holdsOnlyThereLocked() && temp != "" && (f.parked != nil || f.interrupted)
+	var gone int64
+	if needed {
+		f.cur.mu.Lock()
+		gone = f.cur.gone
+		f.cur.mu.Unlock()
+	}
+	t.mu.Unlock()
+	if !needed {
+		return "", nil
+	}
+	e, err := t.store.Stat(t.ctx, temp)
+	if remote.Is(err, remote.NotExist) {
+		return "", nil
+	}
+	for n := 0; err == nil && n < conflictTries; n++ {
+		to := path.Join(path.Dir(p), besideName(path.Base(p), "cut", time.Now(), n))
+		_, err = t.store.Publish(t.ctx, temp, remote.Publish{Path: to, Size: e.Size})
+		if err == nil {
+			part := fmt.Sprintf("; the copy lacks the first %d bytes of %s, which are on the server in %s", gone, p, to)
+			t.cfg.Log.Warn("a file that was cut is given up; its beginning is kept on the server", "path", p, "kept", to)
+			return part, nil
+		}
+		if nameTaken(err) && n+1 < conflictTries {
+			err = nil
+		}
+	}
+	return "", fmt.Errorf("keep its beginning, which is on the server only, as %s: %w", temp, err)
+}
+
+func (t *Tree) discardOne(f *File) (kept, part string, err error) {
 	if err := t.freezeFor(t.ctx, f); err != nil {
-		return "", err
+		return "", "", err
 	}
 	defer f.thaw()
+	if part, err = t.keepCut(f); err != nil {
+		return "", "", err
+	}
 	f.rec.Lock()
 	defer f.rec.Unlock()
 	t.mu.Lock()
 	if !f.owed || f.parked == nil && !f.interrupted {
 		t.mu.Unlock()
-		return "", nil // settled meanwhile
+		return "", part, nil // settled meanwhile
 	}
 	id := f.id
 	t.mu.Unlock()
 	if kept, err = t.spool.Discard(id); err != nil {
-		return "", err
+		return "", part, err
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -99,5 +144,5 @@ func (t *Tree) discardOne(f *File) (kept string, err error) {
 	}
 	t.dirDoneLocked(n.parent)
 	t.releaseLocked(n)
-	return kept, nil
+	return kept, part, nil
 }

@@ -215,8 +215,8 @@ func (s *shipment) appended(path string, now remote.Entry) error {
 	t.mu.Lock()
 	mtime := wholeSecond(s.mtime)
 	p := remote.Publish{Path: path, Size: s.size, MTime: &mtime}
-	if f.mode != nil && now.HasMode && *f.mode != now.Mode&0o7777 && f.node.ent.mode != uint16(*f.mode) {
-		p.Mode = f.mode
+	if m, e := f.mode, &f.node.ent; m != nil && (e.flags&hasMode == 0 || e.mode != uint16(*m)) && (!now.HasMode || *m != now.Mode&0o7777) {
+		p.Mode = m
 	}
 	t.mu.Unlock()
 	// From here on the dialogue is not broken off: t.ctx, not ctx.
@@ -227,6 +227,9 @@ func (s *shipment) appended(path string, now remote.Entry) error {
 	done := remote.Published{Entry: now, TimeSet: err == nil, ModeSet: err == nil}
 	if err == nil {
 		done.Entry.MTime, done.Entry.MGrain = mtime, time.Second
+		if p.Mode != nil {
+			done.Entry.Mode, done.Entry.HasMode = *p.Mode, true
+		}
 	} else if e, serr := t.store.Stat(t.ctx, path); serr == nil && e.Size == s.size {
 		done.Entry = e
 	} else {
@@ -268,6 +271,7 @@ func (s *shipment) besideTheirs(ctx context.Context, path string, at int64) (don
 	f.rec.Lock()
 	defer f.rec.Unlock()
 	t.mu.Lock()
+	e.inheritMode(&f.node.ent)
 	more := f.changes != s.changes
 	t.mu.Unlock()
 	if more {

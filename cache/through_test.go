@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -171,9 +172,23 @@ func TestCutFileThatCannotGoOnIsLostAndSaysSo(t *testing.T) {
 	if got := m.tempsThere(); len(got) != 1 {
 		t.Errorf("after a restart the server has %q, want %q", got, temps)
 	}
-	_, _, err = m.Discard("/")
+	begin, err := m.store.Disk().ReadFile(temps[0])
 	m.must(err)
-	m.until("the rest is removed", func() bool { return len(m.tempsThere()) == 0 })
+	n, kept, err := m.Discard("/")
+	m.must(err)
+	if n != 1 || !strings.Contains(kept, "/big.cut-") || !strings.Contains(kept, "lacks the first") {
+		t.Errorf("discard: %d, %q; want it to say where the beginning is", n, kept)
+	}
+	found := 0
+	for _, p := range m.store.Disk().Paths() {
+		if b, err := m.store.Disk().ReadFile(p); strings.HasPrefix(p, "/big.cut-") && err == nil && bytes.Equal(b, begin) {
+			found++
+		}
+	}
+	if found != 1 || len(begin) == 0 {
+		t.Errorf("the server has %q after the discard, want the %d bytes of the beginning in one", m.store.Disk().Paths(), len(begin))
+	}
+	m.until("the temporary name is gone", func() bool { return len(m.tempsThere()) == 0 })
 }
 
 // The daemon dies in the middle: the record claims nothing that is gone, what is there

@@ -102,7 +102,7 @@ func New(cfg Config, store remote.Store) (*Tree, error) {
 	if h, ok := store.(health); ok {
 		h.OnHealth(func(up bool) {
 			if up {
-				t.queue.Kick()
+				t.kick()
 				t.dirQueue.Kick()
 			}
 		})

@@ -382,3 +382,20 @@ func TestReadEndsWithContext(t *testing.T) {
 	_, err = io.ReadAll(r)
 	kind(t, "read", err, remote.Canceled)
 }
+
+// vsftpd says 553 where it may not create a file. Of a name that the user chose it may be
+// the name; of a temporary one of ours it is the right to write there.
+func TestTemporaryNameIsNeverBad(t *testing.T) {
+	srv, s := start(t, ftpscript.Options{}, nil)
+	srv.Tree.MkdirAll("/ro")
+	srv.Add(ftpscript.Rule{Verb: "STOR", Instead: "553 Could not create file."})
+	err := s.Write(t.Context(), "/ro/.tag7", bytes.NewReader(content), 0, -1)
+	kind(t, "upload under a temporary name", err, remote.Permission)
+	if !strings.Contains(err.Error(), "553 Could not create file.") {
+		t.Errorf("%v does not tell what the server said", err)
+	}
+	err = s.Write(t.Context(), "/ro/name", bytes.NewReader(content), 0, -1)
+	kind(t, "upload under a chosen name", err, remote.BadName)
+	err = s.Write(t.Context(), "/gone/.tag7", bytes.NewReader(content), 0, -1)
+	kind(t, "upload into a directory that is not there", err, remote.NotExist)
+}

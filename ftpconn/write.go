@@ -69,6 +69,9 @@ func (s *Store) Write(ctx context.Context, p string, r io.Reader, offset, size i
 // notWritten settles why an upload was refused.
 func (ss *session) notWritten(p string, r wire.Reply) error {
 	kind := kindOf("upload", r)
+	if kind == remote.BadName && r.Code == 553 && ss.store.temporary(p) {
+		kind = remote.Unknown // a name of our own making is a good one: vsftpd says so of any file it may not make
+	}
 	if kind != remote.Unknown && !(kind == remote.BadName && r.Code == 553) {
 		return as(kind, r)
 	}

@@ -180,12 +180,7 @@ func dead(m mounts.Mount) bool {
 // exit code that stands for it, and a line; 0 when it owes nothing. Other users'
 // spools are not seen.
 func leftBehind(m mounts.Mount) (int, string) {
-	var last spoolLeft
-	for _, s := range spools() {
-		if s.note.Mountpoint == m.Point && s.note.Started.After(last.note.Started) {
-			last = s
-		}
-	}
+	last := lastSpool(m)
 	if last.owed == 0 {
 		return 0, ""
 	}
@@ -194,6 +189,16 @@ func leftBehind(m mounts.Mount) (int, string) {
 		code = exitParked
 	}
 	return code, fmt.Sprintf("%s: %s (kept in %s)", last.note.URL, last.debt().Left(), last.note.Spool)
+}
+
+// lastSpool is the spool that was mounted at m last, of this user's.
+func lastSpool(m mounts.Mount) (last spoolLeft) {
+	for _, s := range spools() {
+		if s.note.Mountpoint == m.Point && s.note.Started.After(last.note.Started) {
+			last = s
+		}
+	}
+	return last
 }
 
 // sending asks the daemons whose mount is gone, but which still send.

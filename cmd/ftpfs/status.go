@@ -26,7 +26,7 @@ type report struct {
 
 type mountReport struct {
 	control.Status
-	Error string `json:"error,omitempty"` // why the daemon could not be asked; then only url and mountpoint are good
+	Error string `json:"error,omitempty"` // why the daemon could not be asked; then only url and mountpoint are good, and of a dead one what its spool owes
 
 	socket string
 }
@@ -92,11 +92,21 @@ func ask(ctx context.Context, m mounts.Mount) mountReport {
 	switch {
 	case errors.Is(err, control.ErrGone) && dead(m):
 		err = errDead
+		r.fromSpool(lastSpool(m))
+	case errors.Is(err, errDead):
+		r.fromSpool(lastSpool(m))
 	case errors.Is(err, context.DeadlineExceeded):
 		err = fmt.Errorf("it has not answered for %v", statusTime)
 	}
 	r.Error = err.Error()
 	return r
+}
+
+// fromSpool tells of a mount without a daemon what its spool owes.
+func (r *mountReport) fromSpool(s spoolLeft) {
+	c := &r.Cache
+	c.SpoolDir, c.OwedFiles, c.OwedBytes, c.Parked = s.note.Spool, s.owed-s.parked, s.bytes, s.parked
+	r.Since = s.note.Started
 }
 
 // unmounted lists the spools that owe something and are not among the mounts.
@@ -164,6 +174,15 @@ func showMount(out io.Writer, m mountReport, now time.Time) {
 	}
 	if m.Error != "" {
 		line(out, "daemon", plain(m.Error))
+		if m.Cache.OwedFiles > 0 {
+			line(out, "owed", fmt.Sprintf("%s, %s; sent after the next mount", count(m.Cache.OwedFiles, "file"), size(m.Cache.OwedBytes)))
+		}
+		if m.Cache.Parked > 0 {
+			line(out, "parked", count(m.Cache.Parked, "file")+"; kept until you decide, after the next mount")
+		}
+		if m.Cache.SpoolDir != "" {
+			line(out, "spool", plain(m.Cache.SpoolDir))
+		}
 		return
 	}
 	c := m.Cache
@@ -306,10 +325,10 @@ func showParked(out io.Writer, m mountReport, f cache.OwedFile) {
 	p := local(m, f.Name())
 	why := f.Error
 	if why == "" && f.State == "interrupted" {
-		why = "it was open when the daemon died"
+		why = "it was open when the daemon ended"
 	}
 	fmt.Fprintf(out, "    %s  %s\n", plain(p), size(f.Size))
 	fmt.Fprintf(out, "      %s\n", plain(why))
 	fmt.Fprintf(out, "      ftpfs retry %s    to send it again\n", shell(p))
-	fmt.Fprintf(out, "      ftpfs discard %s    to give it up; a copy is kept\n", shell(p))
+	fmt.Fprintf(out, "      ftpfs discard %s    to give it up; what is here is kept\n", shell(p))
 }

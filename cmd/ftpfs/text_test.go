@@ -117,3 +117,18 @@ func TestWaitFor(t *testing.T) {
 		t.Error("rubbish was taken for a time")
 	}
 }
+
+func TestStatusOfADeadDaemonTellsWhatItsSpoolOwes(t *testing.T) {
+	r := mountReport{Status: control.Status{URL: "ftp://h", Mountpoint: "/m"}, Error: errDead.Error()}
+	r.fromSpool(spoolLeft{owed: 3, bytes: 2048, parked: 1})
+	if c := r.Cache; c.OwedFiles != 2 || c.OwedBytes != 2048 || c.Parked != 1 {
+		t.Errorf("%+v, want 2 files of 2048 bytes owed and 1 parked", c)
+	}
+	var b strings.Builder
+	show(&b, report{Mounts: []mountReport{r}}, time.Now())
+	for _, want := range []string{"daemon is dead", "2 files, 2 KiB; sent after the next mount", "1 file; kept until you decide"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %q in\n%s", want, b.String())
+		}
+	}
+}

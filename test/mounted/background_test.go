@@ -94,3 +94,32 @@ func TestSIGTERMKeepsWhatIsOwed(t *testing.T) {
 		t.Errorf("on the server: %q, want %q", got, "owed")
 	}
 }
+
+// The names of mount point and directory may be any bytes: the daemon gets them as they
+// are, and the commands find the mount by them.
+func TestAMountPointOfAnyBytes(t *testing.T) {
+	srv := ftpscript.Start(t, ftpscript.Options{})
+	srv.Tree.Put("/d\xff/f", []byte("hello"))
+	dir := mount.TempDir(t)
+	point := mkdir(t, filepath.Join(dir, "M\xffz"))
+	t.Cleanup(func() { mount.Detach(point) })
+	program, err := mount.Program()
+	must(t, err)
+	c := mount.Command{Env: []string{"FTPFS_PASSWORD=" + ftpscript.Password}}
+	if r := c.Do(t, program, "-o", "cache_dir="+dir+"/cache\xff", srv.URL("d%FF"), point); r.Code != 0 {
+		t.Fatalf("mount: %+v", r)
+	}
+	holds(t, filepath.Join(point, "f"), []byte("hello"))
+	put(t, filepath.Join(point, "new"), []byte("new"))
+	for _, command := range []string{"sync", "status", "unmount"} {
+		if r := mount.Ftpfs(t, command, point); r.Code != 0 {
+			t.Errorf("%s: %+v", command, r)
+		}
+	}
+	if got, _ := srv.Tree.Get("/d\xff/new"); string(got) != "new" {
+		t.Errorf("on the server: %q", got)
+	}
+	if len(names(t, point)) != 0 {
+		t.Error("still mounted after ftpfs unmount")
+	}
+}

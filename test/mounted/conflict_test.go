@@ -128,3 +128,24 @@ func TestConflictFoundAtTheNextMount(t *testing.T) {
 	}
 	holds(t, filepath.Join(w.srv.Root, told[0].Copy), []byte("ours"))
 }
+
+// After a conflict stat by the old name shows their file, also when nothing was opened or
+// listed since, and however long the kernel was told that it may keep the name.
+func TestStatAfterAConflictIsOfTheirs(t *testing.T) {
+	w := on(t, servers.VSFTPD, "dir_cache_time=600")
+	w.srv.Put("f", []byte("base"))
+	holds(t, w.Path("f"), []byte("base"))
+	f, err := os.OpenFile(w.Path("f"), os.O_WRONLY|os.O_TRUNC, 0)
+	must(t, err)
+	_, err = f.WriteString(" ours")
+	must(t, err)
+	const theirs = "their edit, which is longer"
+	w.srv.Put("f", []byte(theirs))
+	w.srv.Own(w.srv.Root)
+	must(t, f.Close())
+	syncNow(t, w.Mount)
+	eventually(t, "their size", func() bool {
+		fi, err := os.Stat(w.Path("f"))
+		return err == nil && fi.Size() == int64(len(theirs))
+	})
+}

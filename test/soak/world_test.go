@@ -20,10 +20,11 @@ import (
 )
 
 // world is the reference. Below ours/ only the mount acts, and each name must be what
-// the operations made of it, or, where one failed, what it was before. Below theirs/ only
-// another client acts, on the server's disk, and the mount must show it within
-// dir_cache_time. Below both/ the two write the same names without looking: every
-// content that either of them finished must be there in the end, under whatever name.
+// the operations made of it, or, where one failed, what it was before; a rename that
+// failed happened or did not, never by half. Below theirs/ only another client acts, on
+// the server's disk, and the mount must show it within dir_cache_time. Below both/ the
+// two write the same names without looking: every content that either of them finished
+// must be there in the end, under whatever name.
 type world struct {
 	t   *testing.T
 	r   *rand.Rand
@@ -35,6 +36,7 @@ type world struct {
 	dirs  map[string]bool     // below ours/
 	loose map[string]bool     // names of which an operation failed: also absence will do
 	must  map[string]string   // contents below both/ that must not be lost, and their name
+	open  []halves            // renames that failed, of names to which nothing else was done since
 	log   []string
 	down  bool
 }
@@ -90,6 +92,7 @@ func pick[V any](w *world, m map[string]V) string {
 // not; while it is not, never as if something did not exist.
 func (w *world) failed(what string, err error, names ...string) {
 	w.t.Helper()
+	w.note("  %s failed: %v", what, err)
 	if !w.down && !w.isLoose(names...) {
 		w.fatal("%s: %v", what, err)
 	}
@@ -127,6 +130,7 @@ func (w *world) step() {
 	case k < 63:
 		if p := pick(w, w.files); p != "" {
 			w.note("unlink %s", p)
+			w.touched(p)
 			if err := os.Remove(w.m.Path(p)); err != nil {
 				w.failed("unlink "+p, err, p)
 			} else {
@@ -140,6 +144,7 @@ func (w *world) step() {
 			return
 		}
 		w.note("mkdir %s", p)
+		w.touched(p)
 		if err := os.Mkdir(w.m.Path(p), 0o755); err != nil {
 			w.failed("mkdir "+p, err, p)
 		} else {
@@ -167,6 +172,7 @@ func (w *world) write(p, data string, flag int) {
 		}
 		whole = was[0] + data
 	}
+	w.touched(p)
 	f, err := os.OpenFile(w.m.Path(p), os.O_WRONLY|os.O_CREATE|flag, 0o644)
 	if err == nil {
 		_, err = f.WriteString(data)
@@ -184,41 +190,8 @@ func (w *world) write(p, data string, flag int) {
 	w.files[p] = []string{whole}
 }
 
-func (w *world) rename() {
-	p, q := pick(w, w.files), filepath.Join(pick(w, w.dirs), fmt.Sprintf("f%d", w.r.IntN(12)))
-	if w.r.IntN(4) == 0 {
-		p, q = pick(w, w.dirs), filepath.Join(pick(w, w.dirs), fmt.Sprintf("d%d", w.r.IntN(4)))
-	}
-	if p == "" || p == "ours" || p == q || w.dirs[q] || strings.HasPrefix(q+"/", p+"/") || w.isLoose(p, q) {
-		return
-	}
-	w.note("rename %s %s", p, q)
-	if err := os.Rename(w.m.Path(p), w.m.Path(q)); err != nil {
-		w.failed("rename "+p+" "+q, err, p, q)
-		w.files[q] = append(w.files[q], w.files[p]...)
-		return
-	}
-	w.did.ops++
-	if !w.dirs[p] {
-		w.files[q] = w.files[p]
-		delete(w.files, p)
-		return
-	}
-	for k, v := range w.files {
-		if strings.HasPrefix(k, p+"/") {
-			delete(w.files, k)
-			w.files[q+k[len(p):]] = v
-		}
-	}
-	for k := range w.dirs {
-		if k == p || strings.HasPrefix(k, p+"/") {
-			delete(w.dirs, k)
-			w.dirs[q+k[len(p):]] = true
-		}
-	}
-}
-
-// check reads p through the mount.
+// check reads p through the mount. That changes nothing, and so decides nothing: what was
+// certain before is so after a failure, and what was not is not.
 func (w *world) check(p string) {
 	w.t.Helper()
 	got, err := os.ReadFile(w.m.Path(p))
@@ -227,9 +200,10 @@ func (w *world) check(p string) {
 	}
 	switch {
 	case err != nil:
+		certain := !w.isLoose(p)
 		w.failed("read "+p, err, p)
-		if !w.isLoose(filepath.Dir(p)) && w.files[p] != nil && len(w.files[p]) == 1 {
-			delete(w.loose, p) // reading changes nothing
+		if certain {
+			delete(w.loose, p)
 		}
 	case w.isLoose(p):
 	case !slices.Contains(w.files[p], string(got)):
@@ -435,6 +409,11 @@ func (w *world) differs() error {
 			return fmt.Errorf("the server's %s is %d bytes %.30q (there: %v); want %d bytes %.30q", p, len(got), got, ok, len(may[0]), may[0])
 		}
 	}
+	for _, h := range w.open {
+		if err := h.check(disk); err != nil {
+			return err
+		}
+	}
 	for p := range disk {
 		if strings.HasPrefix(p, "ours/") && w.files[p] == nil && !w.dirs[p] && !w.isLoose(p) {
 			return fmt.Errorf("the server has %s, which should not be there", p)
@@ -481,6 +460,7 @@ func (w *world) adopt() {
 	clear(w.files)
 	clear(w.dirs)
 	clear(w.loose)
+	w.open = nil
 	for p, data := range disk {
 		switch {
 		case p != "ours" && !strings.HasPrefix(p, "ours/"):

@@ -28,6 +28,7 @@ type Options struct {
 	NoTimes    bool          // times cannot be set
 	NoDirTimes bool          // times of directories cannot be set
 	NoModes    bool          // modes cannot be set
+	ListModes  bool          // modes are told in listings only, as by servers without MLST
 	NoAppend   bool          // Write at an offset is refused
 	LateNo     bool          // and Caps does not say so
 	Sums       string        // how it computes checksums, as in remote.Checksum; "" is not at all

@@ -29,7 +29,7 @@ func (s *Store) Publish(ctx context.Context, tmp string, p remote.Publish) (remo
 		out.TimeSet, out.ModeSet = s.setAttr(n, remote.Attr{MTime: p.MTime, Mode: p.Mode})
 		out.TimeSet = out.TimeSet && p.MTime != nil
 		out.ModeSet = out.ModeSet && p.Mode != nil
-		out.Entry = n.entry(s.opts)
+		out.Entry = n.answer(s.opts)
 		if out.TimeSet {
 			out.Entry.MTime = n.mtime
 		}

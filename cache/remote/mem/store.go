@@ -23,6 +23,15 @@ func (n *node) entry(o Options) remote.Entry {
 	return e
 }
 
+// answer is what the server tells of a node that was asked for by name.
+func (n *node) answer(o Options) remote.Entry {
+	e := n.entry(o)
+	if o.ListModes {
+		e.Mode, e.HasMode = 0, false
+	}
+	return e
+}
+
 // do runs one operation on the disk between the hooks.
 func (s *Store) do(ctx context.Context, op, path string, effect func(d *Disk) error) error {
 	if err := s.enter(ctx, op, path); err != nil {
@@ -63,7 +72,7 @@ func (s *Store) Stat(ctx context.Context, path string) (remote.Entry, error) {
 	err := s.do(ctx, OpStat, path, func(d *Disk) error {
 		n, err := d.find(path, false)
 		if err == nil {
-			e = n.entry(s.opts)
+			e = n.answer(s.opts)
 		}
 		return err
 	})

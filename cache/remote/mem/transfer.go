@@ -22,7 +22,7 @@ func (s *Store) Open(ctx context.Context, path string, offset int64, expect *rem
 		case n.kind != remote.File:
 			return &remote.Error{Kind: remote.Permission}
 		case expect != nil:
-			e := n.entry(s.opts)
+			e := n.answer(s.opts)
 			if e.Version().Differs(*expect) {
 				return &remote.Error{Kind: remote.Changed}
 			}
