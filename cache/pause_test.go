@@ -74,3 +74,34 @@ func TestPausesAreBounded(t *testing.T) {
 		}
 	}
 }
+
+// A person's retry is for the files that wait after a failure, too, and counts them.
+func TestRetryCountsWhatWaitsAfterAFailure(t *testing.T) {
+	store := mem.New(mem.Options{})
+	m := mountMem(t, store, nil)
+	store.Hook(func(op, p string) error {
+		if op == mem.OpWrite {
+			return &remote.Error{Kind: remote.Temporary, Text: "busy"}
+		}
+		return nil
+	})
+	m.must(m.write("/f", []byte("text")))
+	f := m.fileAt("/f")
+	m.until("the first attempt failed", func() bool {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return f.failed != nil
+	})
+	store.Hook(nil)
+	m.mu.Lock()
+	f.retryAt = time.Now().Add(time.Hour)
+	m.mu.Unlock()
+	if n, err := m.Retry("/f"); n != 1 || err != nil {
+		t.Fatalf("Retry: %d files, %v", n, err)
+	}
+	m.until("it went out", func() bool { _, err := store.Disk().ReadFile("/f"); return err == nil })
+	m.sync()
+	if n, err := m.Retry("/"); n != 0 || err != nil {
+		t.Fatalf("Retry with nothing to do: %d files, %v", n, err)
+	}
+}

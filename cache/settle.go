@@ -26,13 +26,14 @@ func (t *Tree) parkedUnder(path string) []*File {
 	return files
 }
 
-// Retry takes up the parked and interrupted files at or below path again, and
-// returns how many. Uploads that wait for another attempt are tried now.
+// Retry takes up the parked and interrupted files at or below path again, tries those
+// now that wait after a failure, and returns how many there are of both.
 func (t *Tree) Retry(path string) (int, error) {
 	if err := t.wait(t.ctx, "retry", nil); err != nil {
 		return 0, err
 	}
 	files := t.parkedUnder(path)
+	waiting := t.pausingUnder(path)
 	for i, f := range files {
 		f.rec.Lock()
 		t.mu.Lock()
@@ -49,7 +50,22 @@ func (t *Tree) Retry(path string) (int, error) {
 	}
 	t.kick() // what waits for another attempt, too
 	t.dirQueue.Kick()
-	return len(files), nil
+	return len(files) + waiting, nil
+}
+
+// pausingUnder counts the files at or below path whose last upload failed, and which will
+// be tried again by themselves.
+func (t *Tree) pausingUnder(path string) (n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if top := t.findLocked(path); top != nil {
+		top.eachOwedLocked(func(f *File) {
+			if f.parked == nil && !f.interrupted && f.failed != nil {
+				n++
+			}
+		})
+	}
+	return n
 }
 
 // Discard gives up the parked and interrupted files at or below path: what the
