@@ -1,8 +1,12 @@
 package cache
 
 import (
+	"path"
+	"slices"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"ftpfs/cache/remote"
 	"ftpfs/cache/remote/mem"
@@ -44,5 +48,60 @@ func TestRenameOverAFileWhosePublicationIsInDoubt(t *testing.T) {
 		m.sync()
 		m.onServer("/f", "the third one")
 		m.wantClean()
+	}
+}
+
+// At the start an upload begins, as somebody waits for it, before it is known that a
+// rename had put another file in its place. Given up then, it leaves nothing behind,
+// however far it is.
+func TestUploadOfWhatWasRenamedOverBeforeARestartLeavesNothing(t *testing.T) {
+	for _, at := range []string{mem.OpWrite, mem.OpData} {
+		synctest.Test(t, func(t *testing.T) {
+			store := mem.New(mem.Options{})
+			m := mountMem(t, store, nil)
+			m.must(m.write("/a", []byte("theirs")))
+			m.must(m.write("/b", []byte("old")))
+			m.sync()
+			m.stop()
+			m.cfg.PublishDelay = time.Hour
+			m.open()
+			m.must(m.write("/b", []byte("owed, and given up")))
+			store.HookAfter(func(op, _ string) error { // the answer is lost, and nobody can look
+				if op == mem.OpRename {
+					store.Hook(func(string, string) error { return &remote.Error{Kind: remote.Down} })
+					return &remote.Error{Kind: remote.Down}
+				}
+				return nil
+			})
+			m.wantKind(m.rename("/a", "/b"), remote.Down)
+			m.stop()
+			store.Hook(nil)
+			store.HookAfter(nil)
+
+			looks := store.Hold(func(op, p string) bool { return op == mem.OpStat && p == "/a" })
+			upload := store.Hold(func(op, p string) bool { return op == at && isTemp(path.Base(p)) })
+			m.open()
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				m.Sync(t.Context(), "/", func(Progress) {})
+			}()
+			synctest.Wait()
+			if n := len(upload.Arrived()); n != 1 {
+				t.Fatalf("%s: %d uploads began; want one", at, n)
+			}
+			looks.Release()
+			synctest.Wait()
+			upload.Release()
+			<-ended
+			synctest.Wait()
+			if got := store.Disk().Paths(); !slices.Equal(got, []string{"/b"}) {
+				t.Errorf("%s: the server has %q, want /b", at, got)
+			}
+			m.onServer("/b", "theirs")
+			m.wantRead("/b", "theirs")
+			m.wantClean()
+			m.stop()
+		})
 	}
 }
