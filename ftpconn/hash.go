@@ -120,7 +120,8 @@ func (ss *session) sumBy(verb, algorithm, p string, size int64) (sum remote.Chec
 func sumIn(r wire.Reply, verb, algorithm string, size int64) ([]byte, bool) {
 	length := (remote.Checksum{Algorithm: algorithm}).Hash().Size()
 	words := strings.Fields(r.Text())
-	if verb == "HASH" {
+	if verb == "HASH" { // ProFTPD: "213-Computing SHA-256 digest" comes before
+		words = strings.Fields(r.Lines[len(r.Lines)-1])
 		if len(words) < 4 || !strings.EqualFold(words[0], algorithm) || !wholeRange(words[1], size) {
 			return nil, false
 		}

@@ -105,6 +105,9 @@ func (r *reader) begin(ss *session) (*ftp.Response, error) {
 			return fault(remote.IsDir, "")
 		}
 		v := e.Version()
+		if e.Type == remote.Symlink {
+			v.Size = -1 // its own; what is sent is what it points to
+		}
 		seen = &v
 		if r.expect != nil && r.expect.Differs(v) {
 			return fault(remote.Changed, "the server's file has %d bytes of %v", v.Size, v.MTime.UTC())

@@ -112,8 +112,8 @@ func (ss *session) answered(q inquiry, rs []wire.Reply) (a answer, err error) {
 	case rs[0].OK():
 		a.Entry, err = entryOf(q.path, rs[0])
 		a.found = err == nil
-		if n, ok := sizeIn(rs[1]); ok && a.found && a.Type == remote.File && a.Size < 0 {
-			a.Size = n
+		if n, ok := sizeIn(rs[1]); ok && a.found && a.Type == remote.File {
+			a.Size = n // what would be sent: of a link ProFTPD and Pure-FTPd give its own size in MLST
 		}
 	default:
 		ss.noMLST(rs[0])
