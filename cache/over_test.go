@@ -105,3 +105,41 @@ func TestUploadOfWhatWasRenamedOverBeforeARestartLeavesNothing(t *testing.T) {
 		})
 	}
 }
+
+// A rename that never reached the server is not taken for done at the next start, because
+// another client has removed the one file meanwhile and the other was there before: what is
+// owed of both arrives.
+func TestAfterARestartARenameThatWasNotIsNotTakenForDone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := mem.New(mem.Options{})
+		m := mountMem(t, store, func(c *Config) { c.PublishDelay = time.Hour })
+		m.must(m.write("/to", []byte("the target, before")))
+		m.must(m.write("/from", []byte("the source")))
+		m.sync()
+		m.must(m.write("/from", []byte("the source, edited")))
+		m.must(m.write("/to", []byte("the target, edited")))
+		store.Hook(func(op, _ string) error {
+			if op == mem.OpRename || op == mem.OpStat {
+				return &remote.Error{Kind: remote.Down}
+			}
+			return nil
+		})
+		m.wantKind(m.rename("/from", "/to"), remote.Down)
+		m.stop()
+		m.must(store.Disk().RemoveAll("/from"))
+		store.Hook(nil)
+		m.open()
+		m.sync()
+		m.onServer("/to", "the target, edited")
+		found := 0
+		for _, p := range store.Disk().Paths() {
+			if data, err := store.Disk().ReadFile(p); err == nil && string(data) == "the source, edited" {
+				found++
+			}
+		}
+		if found != 1 {
+			t.Errorf("what was owed of the source is on the server %d times; it has %q", found, store.Disk().Paths())
+		}
+		m.wantClean()
+	})
+}

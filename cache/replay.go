@@ -214,7 +214,7 @@ func (t *Tree) settleIntent(in *spool.Intent, recs []spool.Record) bool {
 			return false
 		}
 	} else {
-		done, known := t.settleRename(in.From, in.To, nil)
+		done, known := t.settleRename(in.From, in.To, t.owedFrom(in))
 		if !known {
 			return false
 		}
@@ -227,6 +227,18 @@ func (t *Tree) settleIntent(in *spool.Intent, recs []spool.Record) bool {
 		t.cfg.Log.Warn("cannot drop the record of a settled rename", "err", err)
 	}
 	return true
+}
+
+// owedFrom is what the server may have had under in.From before the rename, as far as
+// what is owed there tells.
+func (t *Tree) owedFrom(in *spool.Intent) []remote.Version {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := t.findLocked(in.From)
+	if in.Dir || n == nil || n.file == nil || !n.file.owed {
+		return nil
+	}
+	return n.onServerLocked()
 }
 
 // replaced gives up what was owed under in.To before the rename, which put another
