@@ -342,3 +342,43 @@ func TestModelKeepsEachValueOnce(t *testing.T) {
 		t.Errorf("after 20 edits a name may be %d things, want no more than 22", len(may))
 	}
 }
+
+// The model itself: of a patch whose base somebody changed only the patch is kept, also
+// where the file was renamed meanwhile; that is no loss.
+func TestModelGivesAPatchUpUnderItsNewName(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		s, err := newStorm(plan{worlds: 1}, dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.close()
+		w := s.worlds[0]
+		s.ever[sumOf("")] = true
+		for _, o := range []op{{kind: "theirwrite", p: "/a", n: 1, seed: 1}, {kind: "sleep"}} {
+			if err := w.do(o); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(2 * time.Minute)
+		s.store.Hook(func(op, _ string) error {
+			if op == mem.OpOpen {
+				return &remote.Error{Kind: remote.Permission, Text: "by the test"}
+			}
+			return nil
+		})
+		steps := []op{{kind: "append", p: "/a", n: 1, seed: 2}, {kind: "theirwrite", p: "/a", n: 2, seed: 3}, {kind: "rename", p: "/a", q: "/b"}}
+		for _, o := range steps {
+			if err := w.do(o); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if len(s.alive) != 2 {
+			t.Fatalf("%d contents must be kept, want theirs and ours", len(s.alive))
+		}
+		s.store.Hook(nil)
+		if err := s.settle(); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -64,6 +64,19 @@ func (s *storm) tellLocked(data, format string, args ...any) {
 	s.fates[sumOf(data)] = append(s.fates[sumOf(data)], time.Now().Format("15:04:05.000 ")+fmt.Sprintf(format, args...))
 }
 
+// followed takes in that p was renamed to q here: what must be kept is known as q now, but
+// for what somebody else has put under the old name since.
+func (s *storm) followed(p, q string) {
+	theirs, err := s.disk.ReadFile(p)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for data, at := range s.alive {
+		if at == p && (err != nil || data != string(theirs)) {
+			s.alive[data] = q
+		}
+	}
+}
+
 func (s *storm) dead(data string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -416,6 +416,7 @@ func (w *world) rename(p, q string) error {
 		return fail
 	}
 	w.s.applied.Add(1)
+	w.s.followed(p, q)
 	w.laxIfGone(dst)
 	alts := append([]value{}, w.others(src)...)
 	torn, ino := src.torn || !was || len(alts) > 0, src.file
