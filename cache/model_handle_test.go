@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"ftpfs/cache/remote"
@@ -61,8 +63,10 @@ func (w *world) onHandle(o op, r *rand.Rand) error {
 			return fail
 		}
 		w.s.applied.Add(1)
-		if linked {
+		if linked || w.beside(f) {
 			w.s.overwritten(path, before, was)
+		}
+		if linked {
 			if !was {
 				w.ours(path, value{'f', string(next)}, f.ino)
 			}
@@ -75,6 +79,16 @@ func (w *world) onHandle(o op, r *rand.Rand) error {
 		}
 	}
 	return nil
+}
+
+// beside says whether the open file is a conflict copy by now, a name that this world does
+// not know: what is written to it takes the place of what it was.
+func (w *world) beside(f *opened) bool {
+	t, n := w.s.m.Tree, f.h.file.node
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := n.pathLocked()
+	return strings.Contains(path.Base(p), ".conflict-") && t.findLocked(p) == n
 }
 
 // linked says whether the open file still has a name that this world knows.
