@@ -346,6 +346,12 @@ func TestModelKeepsEachValueOnce(t *testing.T) {
 // The model itself: of a patch whose base somebody changed only the patch is kept, also
 // where the file was renamed meanwhile; that is no loss.
 func TestModelGivesAPatchUpUnderItsNewName(t *testing.T) {
+	for _, kind := range []string{"rename", "renamedir"} {
+		t.Run(kind, func(t *testing.T) { aPatchIsGivenUp(t, kind) })
+	}
+}
+
+func aPatchIsGivenUp(t *testing.T, kind string) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		s, err := newStorm(plan{worlds: 1}, dir)
@@ -355,7 +361,7 @@ func TestModelGivesAPatchUpUnderItsNewName(t *testing.T) {
 		defer s.close()
 		w := s.worlds[0]
 		s.ever[sumOf("")] = true
-		for _, o := range []op{{kind: "theirwrite", p: "/a", n: 1, seed: 1}, {kind: "sleep"}} {
+		for _, o := range []op{{kind: "mkdir", p: "/d"}, {kind: "theirwrite", p: "/d/a", n: 1, seed: 1}, {kind: "sleep"}} {
 			if err := w.do(o); err != nil {
 				t.Fatal(err)
 			}
@@ -367,7 +373,11 @@ func TestModelGivesAPatchUpUnderItsNewName(t *testing.T) {
 			}
 			return nil
 		})
-		steps := []op{{kind: "append", p: "/a", n: 1, seed: 2}, {kind: "theirwrite", p: "/a", n: 2, seed: 3}, {kind: "rename", p: "/a", q: "/b"}}
+		from, to := "/d/a", "/b"
+		if kind == "renamedir" {
+			from, to = "/d", "/e"
+		}
+		steps := []op{{kind: "append", p: "/d/a", n: 1, seed: 2}, {kind: "theirwrite", p: "/d/a", n: 2, seed: 3}, {kind: kind, p: from, q: to}}
 		for _, o := range steps {
 			if err := w.do(o); err != nil {
 				t.Fatal(err)

@@ -64,15 +64,20 @@ func (s *storm) tellLocked(data, format string, args ...any) {
 	s.fates[sumOf(data)] = append(s.fates[sumOf(data)], time.Now().Format("15:04:05.000 ")+fmt.Sprintf(format, args...))
 }
 
-// followed takes in that p was renamed to q here: what must be kept is known as q now, but
-// for what somebody else has put under the old name since.
+// followed takes in that p, or all below it, was renamed to q here: what must be kept is
+// known by its new name now, but for what the server has under either: giveUp is not about that.
 func (s *storm) followed(p, q string) {
-	theirs, err := s.disk.ReadFile(p)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for data, at := range s.alive {
-		if at == p && (err != nil || data != string(theirs)) {
-			s.alive[data] = q
+		rest, ok := strings.CutPrefix(at, p)
+		if !ok || rest != "" && rest[0] != '/' {
+			continue
+		}
+		was, _ := s.disk.ReadFile(at)
+		is, _ := s.disk.ReadFile(q + rest)
+		if data != string(was) && data != string(is) {
+			s.alive[data] = q + rest
 		}
 	}
 }

@@ -455,6 +455,7 @@ func (w *world) renameDir(p, q string) error {
 		return nil
 	}
 	w.s.applied.Add(1)
+	w.s.followed(p, q)
 	if dst != nil { // it was empty, or whatever was in it is not below it now
 		for k := range w.places {
 			if strings.HasPrefix(k, q+"/") {
