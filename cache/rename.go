@@ -502,14 +502,15 @@ func (m *move) dstChangesLocked() uint64 {
 // there before. If it is known what the file was, the one at the new name must be it;
 // otherwise what is owed keeps its old name, and nothing is lost.
 func (t *Tree) settleRename(from, to string, was []remote.Version) (done, known bool) {
-	wait := time.Second
+	wait, said := time.Second, false
 	for {
 		_, err := t.store.Stat(t.ctx, from)
 		if err == nil {
 			return false, true
 		}
 		if surelyGone(err) {
-			now, err := t.store.Stat(t.ctx, to)
+			var now remote.Entry
+			now, err = t.store.Stat(t.ctx, to)
 			switch {
 			case err == nil && len(was) == 0:
 				return true, true
@@ -519,6 +520,11 @@ func (t *Tree) settleRename(from, to string, was []remote.Version) (done, known 
 			case surelyGone(err):
 				return false, true // both gone: someone else; what is owed keeps its old name
 			}
+		}
+		if !said && t.ctx.Err() == nil && !remote.KindOf(err).Offline() {
+			said = true
+			t.cfg.Log.Error("cannot find out whether a rename happened; what depends on it, after a restart all that is owed, is not published before the server tells",
+				"from", from, "to", to, "err", err)
 		}
 		select {
 		case <-t.ctx.Done():

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"slices"
 	"strings"
@@ -188,6 +189,42 @@ func renamedOverBeforeARestart(t *testing.T, what string) {
 	if got := store.Disk().Paths(); !slices.Equal(got, []string{"/b"}) {
 		t.Errorf("the server has %q, want /b", got)
 	}
+}
+
+// A server that will not say what lies under the names of a rename without an answer keeps
+// all that is owed waiting: that is said, and ends when it says.
+func TestRenameThatCannotBeSettledIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := mem.New(mem.Options{})
+		m := mountMem(t, store, nil)
+		m.must(m.write("/other", []byte("elsewhere")))
+		m.sync()
+		told := &lastLines{}
+		m.stop()
+		m.cfg.Log = slog.New(slog.NewTextHandler(told, nil))
+		m.open()
+		<-m.loaded
+		in := &spool.Intent{From: "/a", To: "/b", At: time.Now()}
+		m.must(m.spool.PutIntent(in))
+		m.stop()
+		refuse := func(op, p string) error {
+			if op == mem.OpStat && (p == "/a" || p == "/b") {
+				return &remote.Error{Kind: remote.Permission, Text: "by the test"}
+			}
+			return nil
+		}
+		store.Hook(refuse)
+		m.open()
+		m.must(m.write("/c", []byte("accepted")))
+		synctest.Wait()
+		if said := strings.Join(told.lines, "\n"); !strings.Contains(said, "whether a rename happened") || !strings.Contains(said, "by the test") {
+			t.Errorf("the log says nothing of a rename that holds all up: %q", said)
+		}
+		m.wantRead("/other", "elsewhere")
+		store.Hook(nil)
+		m.sync()
+		m.onServer("/c", "accepted")
+	})
 }
 
 // An interrupted rmdir goes on; a file made in the directory meanwhile was accepted.
