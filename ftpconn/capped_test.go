@@ -1,7 +1,10 @@
 package ftpconn
 
 import (
+	"context"
 	"errors"
+	"net"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -52,6 +55,47 @@ func TestCapIsTriedAgain(t *testing.T) {
 		p.tick.Stop() // there is nothing behind these sessions
 		p.mu.Unlock()
 	})
+}
+
+// Who waits while the cap is tried again gets the further connection tried: it is not
+// enough that there could be one.
+func TestWaitingTriesTheCap(t *testing.T) {
+	for _, look := range []struct {
+		what string
+		at   func(*pool)
+	}{
+		{"two nudges later", func(*pool) { time.Sleep(2 * time.Second) }},
+		{"asked for the limit", func(p *pool) { p.limitNow() }},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			dialed := make(chan struct{}, 100)
+			s := New(Config{Dial: func(context.Context, string, string) (net.Conn, error) {
+				dialed <- struct{}{}
+				return nil, syscall.ECONNREFUSED
+			}})
+			p := &s.pool
+			held := &session{}
+			p.all[held] = true
+			p.busy[metadata]++
+			p.dialing++
+			p.learn(&full{errors.New("421 too many")}, false)
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan error, 1)
+			go func() { _, err := p.acquire(ctx, metadata, false); done <- err }()
+			time.Sleep(capSoon + time.Millisecond) // between two nudges
+			look.at(p)
+			synctest.Wait()
+			if len(dialed) == 0 {
+				t.Errorf("%s: nothing was dialed", look.what)
+			}
+			cancel()
+			<-done
+			p.mu.Lock()
+			delete(p.all, held) // there is nothing behind it
+			p.mu.Unlock()
+			s.Close()
+		})
+	}
 }
 
 // A password that was right before is tried again soon, twice; one that never was, and

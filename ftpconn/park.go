@@ -63,6 +63,7 @@ func (p *pool) sweep() {
 // where it was, an upload is cut and goes on by appending.
 func (p *pool) preempt(c class) {
 	p.mu.Lock()
+	p.growLocked()
 	transfers := p.busy[read] + p.busy[upload]
 	crowded := len(p.all)+p.dialing >= p.capLocked()
 	var starved bool

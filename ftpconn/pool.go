@@ -183,7 +183,8 @@ func (p *pool) release(ss *session, c class) {
 	}
 }
 
-// capLocked is how many sessions there may be now.
+// capLocked is how many sessions there may be now. It raises a learned cap whose
+// time has come, so that dispatchLocked must follow.
 func (p *pool) capLocked() int {
 	if p.learned > 0 && time.Now().After(p.capNext) {
 		p.learned++ // try one more
@@ -201,7 +202,15 @@ func (p *pool) capLocked() int {
 func (p *pool) limitNow() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.capLocked()
+	return p.growLocked()
+}
+
+// growLocked is capLocked for who only looks: it dials for those who wait when the
+// cap has just been raised, since nobody else would.
+func (p *pool) growLocked() int {
+	n := p.capLocked()
+	p.dispatchLocked()
+	return n
 }
 
 // mayLocked says whether one more of class c may hold a connection: metadata
