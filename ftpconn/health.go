@@ -82,8 +82,12 @@ func (h *health) errorLocked() error {
 }
 
 // grace is how long a doubt may last: a login takes a few round trips, and some
-// servers hash passwords for seconds.
-func (h *health) grace() time.Duration { return min(5*time.Second, h.store.cfg.Timeout/4) }
+// servers hash passwords for seconds. A short timeout does not make logins fast: a
+// quarter of it would call a server down that is well.
+func (h *health) grace() time.Duration {
+	t := h.store.cfg.Timeout
+	return min(5*time.Second, max(t/4, min(t, 2*time.Second)))
+}
 
 // down makes the server count as down because of err and starts the probe. The
 // first who wait get the plain reason.
