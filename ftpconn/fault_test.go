@@ -187,34 +187,37 @@ func TestLostReplies(t *testing.T) {
 		}},
 	} {
 		for _, fault := range []string{"hung up after", "no reply", "dropped before"} {
-			change := impatient
-			if fault != "no reply" {
-				change = nil
-			}
-			srv, s := start(t, ftpscript.Options{}, change)
-			srv.Tree.Put("/f", content)
-			srv.Tree.MkdirAll("/empty")
-			ok(t, "connect", s.Connect(ctx))
-			rule := ftpscript.Rule{Verb: c.verb, Times: 1}
-			switch fault {
-			case "hung up after":
-				rule.Hangup = true
-			case "no reply":
-				rule.Swallow = true
-			default:
-				rule.Drop = true
-			}
-			srv.Add(rule)
-			err := c.do(s)
-			done := c.want(srv)
-			switch {
-			case fault == "hung up after" && (err != nil || !done):
-				t.Errorf("%s %s: error %v, done %v", c.verb, fault, err, done)
-			case err == nil && !done:
-				t.Errorf("%s %s: no error, but it is not done", c.verb, fault)
-			case err != nil && !remote.KindOf(err).Offline():
-				t.Errorf("%s %s: %v", c.verb, fault, err)
-			}
+			t.Run(c.verb+" "+fault, func(t *testing.T) {
+				t.Parallel()
+				change := impatient
+				if fault != "no reply" {
+					change = nil
+				}
+				srv, s := start(t, ftpscript.Options{}, change)
+				srv.Tree.Put("/f", content)
+				srv.Tree.MkdirAll("/empty")
+				ok(t, "connect", s.Connect(ctx))
+				rule := ftpscript.Rule{Verb: c.verb, Times: 1}
+				switch fault {
+				case "hung up after":
+					rule.Hangup = true
+				case "no reply":
+					rule.Swallow = true
+				default:
+					rule.Drop = true
+				}
+				srv.Add(rule)
+				err := c.do(s)
+				done := c.want(srv)
+				switch {
+				case fault == "hung up after" && (err != nil || !done):
+					t.Errorf("%s %s: error %v, done %v", c.verb, fault, err, done)
+				case err == nil && !done:
+					t.Errorf("%s %s: no error, but it is not done", c.verb, fault)
+				case err != nil && !remote.KindOf(err).Offline():
+					t.Errorf("%s %s: %v", c.verb, fault, err)
+				}
+			})
 		}
 	}
 }
@@ -286,6 +289,7 @@ func TestUploadRefusedMidway(t *testing.T) {
 func TestStallCountsAsDown(t *testing.T) {
 	for _, verb := range []string{"MLST", "RETR", "MLSD", "STOR"} {
 		t.Run(verb, func(t *testing.T) {
+			t.Parallel()
 			srv, s := start(t, ftpscript.Options{}, impatient)
 			health := make(chan bool, 100)
 			s.OnHealth(func(up bool) { health <- up })

@@ -23,6 +23,7 @@ func TestPassivePorts(t *testing.T) {
 		"filtered": {ftpscript.Filtered, remote.Timeout},
 	} {
 		t.Run(what, func(t *testing.T) {
+			t.Parallel()
 			srv, s := start(t, ftpscript.Options{}, impatient)
 			srv.Tree.Put("/d/f", content)
 			ok(t, "connect", s.Connect(t.Context()))
@@ -42,6 +43,7 @@ func TestPassivePorts(t *testing.T) {
 
 // A server's data connections that come from a third host are turned away.
 func TestActiveFromThirdHost(t *testing.T) {
+	t.Parallel() // it mostly waits
 	srv, s := start(t, ftpscript.Options{DataFrom: "127.0.0.2"}, func(c *ftpconn.Config) { c.Active = true; c.Timeout = short })
 	srv.Tree.Put("/f", content)
 	ok(t, "connect", s.Connect(t.Context()))

@@ -285,6 +285,7 @@ func TestSegmentsRetreat(t *testing.T) {
 	}
 	for what, write := range map[string]func(net.Conn, []byte) (int, error){"loses commands": lose, "resets": drop} {
 		t.Run(what, func(t *testing.T) {
+			t.Parallel()
 			var seg segments
 			srv := ftpscript.Start(t, ftpscript.Options{})
 			srv.Tree.Put("/d/f", content)

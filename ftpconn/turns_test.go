@@ -42,6 +42,7 @@ func (s *slow) Read(p []byte) (int, error) {
 // With one connection a long upload and those who ask something take turns, and
 // the upload arrives as it was.
 func TestUploadTakesTurns(t *testing.T) {
+	t.Parallel() // it mostly waits
 	srv, s := start(t, ftpscript.Options{}, func(c *ftpconn.Config) { c.MaxConns = 1; c.Timeout = short })
 	srv.Tree.Put("/f", content)
 	src := newSlow(t)
@@ -70,6 +71,7 @@ func TestUploadTakesTurns(t *testing.T) {
 // Where the server does not append, the upload fails once for later and is left
 // alone after that: who asks then waits for as long as it gets on.
 func TestUploadNotCutTwice(t *testing.T) {
+	t.Parallel() // it mostly waits
 	srv, s := start(t, ftpscript.Options{Refuse: []string{"APPE"}}, func(c *ftpconn.Config) { c.MaxConns = 1; c.Timeout = short })
 	src := newSlow(t)
 	done := make(chan error, 1)
