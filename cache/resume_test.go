@@ -1,7 +1,9 @@
 package cache
 
 import (
+	"context"
 	"fmt"
+	"path"
 	"testing"
 
 	"ftpfs/cache/remote"
@@ -85,6 +87,42 @@ func TestUploadDoesNotGoOnOverChangedBytes(t *testing.T) {
 				t.Errorf("%d bytes were sent, want %d", up, want)
 			}
 		})
+	}
+}
+
+// A write while the server is asked how much it has: it falls behind that, but among the
+// bytes that the dead session may still be writing.
+func TestUploadDoesNotGoOnOverBytesChangedWhileItAsks(t *testing.T) {
+	store := mem.New(mem.Options{})
+	m := mountMem(t, store, nil)
+	data := pattern(3, 1<<20)
+	const there, off = 5 * 32 << 10, 5*32<<10 + 100 // a chunk more than is there was claimed
+	cutAfter(store, 5, 1)
+	m.must(m.write("/f", data))
+	f := m.fileAt("/f")
+	m.until("it was cut", func() bool { m.mu.Lock(); defer m.mu.Unlock(); return f.failed != nil })
+	asked := false
+	store.Hook(func(op, p string) error {
+		if op != mem.OpStat || !isTemp(path.Base(p)) || asked {
+			return nil
+		}
+		asked = true
+		h, err := m.openAt("/f", OpenFlags{Write: true})
+		if err != nil {
+			return err
+		}
+		defer h.Release()
+		if _, err := h.WriteAt(context.Background(), []byte("changed"), off); err != nil {
+			return err
+		}
+		return h.Flush(context.Background())
+	})
+	copy(data[off:], "changed")
+	m.until("it arrives", func() bool { m.retryNow(f); return !f.isOwed() })
+	store.Hook(nil)
+	m.holdsNow("/f", data)
+	if _, up := store.Bytes(); !asked || up != there+int64(len(data)) {
+		t.Errorf("asked: %v; %d bytes were sent, want %d: all of it again", asked, up, there+len(data))
 	}
 }
 

@@ -135,7 +135,7 @@ func (s *shipment) begin(ctx context.Context, start int64) (*feed, string, error
 		return nil, "", errOvertaken
 	}
 	c.mu.Lock()
-	if start > c.intactLocked() || start < c.gone {
+	if start > c.resumableLocked() || start < c.gone {
 		c.mu.Unlock()
 		return nil, "", errOvertaken // written over since it was looked at
 	}
