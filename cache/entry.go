@@ -25,6 +25,7 @@ const (
 	hasMode  = 1 << iota // the server tells the mode
 	modeSet              // mode was set here and the server cannot keep it
 	shownSet             // shown is valid
+	guessed              // mtime is what a directory of the server may have by now: our own changes in it gave it another
 )
 
 // grain of a time, ordered from unknown to exact.
@@ -109,7 +110,7 @@ func (e *entry) inherit(old *entry) {
 	if e.typ == remote.File && old.grain > e.grain {
 		e.mtime, e.grain = old.mtime, old.grain
 	}
-	if old.flags&shownSet != 0 && (e.typ == remote.File || e.mtime == old.mtime) {
+	if old.flags&shownSet != 0 && (e.typ == remote.File || e.mtime == old.mtime || old.flags&guessed != 0) {
 		e.shown, e.flags = old.shown, e.flags|shownSet
 	}
 	if old.flags&modeSet != 0 && (e.typ == remote.File || e.flags&hasMode == 0 || e.mtime == old.mtime) {

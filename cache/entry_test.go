@@ -38,3 +38,29 @@ func TestAModeIsNotForgottenForAnAnswerWithoutOne(t *testing.T) {
 		}
 	}
 }
+
+// The time that was set for a directory on a server that cannot keep it is shown although
+// our own last publication in it gave it another there; and until somebody changes it.
+func TestTheTimeOfADirectoryOutlivesOurOwnChangesInIt(t *testing.T) {
+	dir := func(at int64) entry {
+		return packEntry(&remote.Entry{Name: "d", Type: remote.Dir, Size: -1, MTime: time.Unix(at, 0), MGrain: time.Minute})
+	}
+	e := dir(1700000000)
+	e.showTime(time.Unix(1000000000, 0))
+	e.flags |= guessed
+	listed := dir(1700000040)
+	listed.inherit(&e)
+	if got := listed.time().Unix(); got != 1000000000 {
+		t.Errorf("after the first listing: %d", got)
+	}
+	again := dir(1700000040)
+	again.inherit(&listed)
+	if got := again.time().Unix(); got != 1000000000 {
+		t.Errorf("after the same once more: %d", got)
+	}
+	changed := dir(1700000100)
+	changed.inherit(&again)
+	if got := changed.time().Unix(); got != 1700000100 {
+		t.Errorf("after somebody's change: %d", got)
+	}
+}

@@ -303,7 +303,7 @@ func (t *Tree) touchDirLocked(dir *Node) {
 		return
 	}
 	dir.ent.mtime, dir.ent.grain = time.Now().Unix(), grainSecond
-	dir.ent.flags &^= shownSet
+	dir.ent.flags &^= shownSet | guessed
 	if p := dir.parent; p != nil && p.list != nil {
 		if _, ok := p.list.ents[dir.name]; ok {
 			p.list.ents[dir.name] = dir.ent

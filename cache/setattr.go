@@ -274,9 +274,10 @@ func (t *Tree) setDirTime(ctx context.Context, dir *Node) {
 	}
 	e := dir.ent
 	if err == nil {
-		e.mtime, e.grain, e.flags = at.Unix(), grainSecond, e.flags&^shownSet
+		e.mtime, e.grain, e.flags = at.Unix(), grainSecond, e.flags&^(shownSet|guessed)
 	} else {
 		e.showTime(*at)
+		e.flags |= guessed
 	}
 	dir.ent = e
 	if dir.parent != nil && !dir.removed {
