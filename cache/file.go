@@ -214,6 +214,7 @@ func (f *File) owedNowLocked() {
 // cleanNowLocked ends that.
 func (f *File) cleanNowLocked() {
 	t := f.node.tree
+	clear(t.outage)
 	if f.owed {
 		f.owed = false
 		f.node.parent.owed--
@@ -244,6 +245,27 @@ func (f *File) tempPathLocked() string {
 // save writes the record of an owed file; f.rec is held exclusively. open says that
 // a writer has not closed yet; durable that a power cut must not undo it.
 func (f *File) save(open, durable bool) error {
+	if durable {
+		return f.saveBy(open, syncRecord)
+	}
+	return f.saveBy(open, putRecord)
+}
+
+func putRecord(t *Tree, r *spool.Record, _ *content) error { return t.spool.Put(r) }
+
+// noteRecord is for what is not worth the last room on the disk.
+func noteRecord(t *Tree, r *spool.Record, _ *content) error { return t.spool.Note(r) }
+
+func syncRecord(t *Tree, r *spool.Record, c *content) error {
+	if err := c.lockFile(); err != nil {
+		return err
+	}
+	defer c.io.RUnlock()
+	return t.spool.Sync(r, c.f)
+}
+
+// saveBy is save, which hands the record and the content that it is of to put.
+func (f *File) saveBy(open bool, put func(*Tree, *spool.Record, *content) error) error {
 	t := f.node.tree
 	t.mu.Lock()
 	if f.node.removed || !f.owed {
@@ -272,16 +294,7 @@ func (f *File) save(open, durable bool) error {
 	r.Gone = c.gone
 	r.Resume = !open && r.Temp != "" && c.changed == unchanged
 	c.mu.Unlock()
-	var err error
-	if durable {
-		if err = c.lockFile(); err == nil {
-			err = t.spool.Sync(&r, c.f)
-			c.io.RUnlock()
-		}
-	} else {
-		err = t.spool.Put(&r)
-	}
-	if err != nil {
+	if err := put(t, &r, c); err != nil {
 		return err
 	}
 	t.mu.Lock()

@@ -139,6 +139,11 @@ func (t *Tree) uploadFailed(f *File, err error) {
 	if verdict == remote.Park {
 		f.parked = err
 	}
+	kind := remote.KindOf(err)
+	known := t.outage[kind] // a server that is down fails each of a thousand files
+	if !local && kind.Offline() {
+		t.outage[kind] = true
+	}
 	t.changedLocked()
 	t.mu.Unlock()
 	if verdict == remote.Park {
@@ -148,7 +153,7 @@ func (t *Tree) uploadFailed(f *File, err error) {
 			t.once("disk", "the disk of the spool or the cache refuses what an upload needs; all uploads are tried again", err)
 		}
 		level := slog.LevelWarn
-		if local {
+		if local || known {
 			level = slog.LevelDebug
 		}
 		t.cfg.Log.Log(context.Background(), level, "upload failed; it will be tried again", "path", path, "attempt", attempts, "in", wait.Round(time.Second), "err", err)
@@ -159,8 +164,12 @@ func (t *Tree) uploadFailed(f *File, err error) {
 	t.mu.Lock()
 	open := f.savedOpen
 	t.mu.Unlock()
-	if err := f.save(open, false); err != nil {
-		t.cfg.Log.Warn("cannot note a failed upload in the spool", "path", path, "err", err)
+	put := noteRecord
+	if verdict == remote.Park {
+		put = putRecord
+	}
+	if err := f.saveBy(open, put); err != nil { // it is tried again all the same
+		t.once("note", "cannot note in the spool that an upload failed; the counts of attempts begin anew after a restart", err)
 	}
 }
 

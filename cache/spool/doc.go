@@ -7,7 +7,7 @@
 //
 //	lock                 flock of the one daemon, with its pid and mountpoint
 //	id                   format version, and the server, user and path it serves
-//	synced               which sequence numbers are known to be on disk (mark.go)
+//	synced, synced.2     which sequence numbers are known to be on disk (mark.go)
 //	rec/N.json           record of file N, checksum inside, and earlier ones (slots.go)
 //	rec/N.tmp            what will replace N.json
 //	rec/N.gone           N was dropped; its data is about to go (drop.go)

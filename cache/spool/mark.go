@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,28 +17,53 @@ const (
 	reserve    = 1 << 16     // numbers reserved on disk at once
 )
 
-// mark is the file synced. Records whose sequence number is in OnDisk are on disk
-// with their data. It is a set, not one number: while Load has not yet settled
-// what an earlier boot left, new records may be on disk and older ones not.
+// mark is the files synced and synced.2, of which the newer counts. Records whose
+// sequence number is in OnDisk are on disk with their data. It is a set, not one
+// number: while Load has not yet settled what an earlier boot left, new records may be
+// on disk and older ones not.
+//
+// The older of the two is overwritten in place, in pages it has: on a disk without a
+// free page a mark can be made all the same, or nothing would leave the spool. What
+// becomes torn is the mark that does not count yet.
 type mark struct {
+	N       uint64     `json:"n,omitempty"` // the higher, the newer
 	OnDisk  ranges.Set `json:"on_disk"`
 	Ceiling uint64     `json:"ceiling"` // no number above this was ever given to a record
 }
+
+var markNames = [...]string{"synced", "synced.2"}
 
 // readMark takes over the mark of an earlier run. When it is lost, records of this
 // boot and those with a proof of their own still count, and the highest
 // sequence number is looked up in the records themselves.
 func (s *Spool) readMark(records []string) error {
-	b, err := s.fs.ReadFile(s.path("synced"))
-	if err == nil {
-		var m mark
-		if err = unseal(b, &m); err == nil && m.Ceiling < 1<<62 {
-			s.onDisk, s.ceiling = m.OnDisk, m.Ceiling
-			return nil
+	found, damaged := false, error(nil)
+	for i, name := range markNames {
+		b, err := s.fs.ReadFile(s.path(name))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
 		}
-		s.log.Error("the file synced cannot be believed; reading all records instead", "err", err)
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return err
+		if err != nil {
+			return err
+		}
+		s.markSize[i] = len(b)
+		var m mark
+		if err := unseal(b, &m); err != nil || m.Ceiling >= 1<<62 || m.N >= 1<<62 {
+			damaged = errors.Join(damaged, fmt.Errorf("%s: %w", name, cmp.Or(err, errors.New("numbers too high"))))
+			continue
+		}
+		if !found || m.N > s.markN {
+			found = true
+			s.onDisk, s.ceiling, s.markN, s.markAt = m.OnDisk, m.Ceiling, m.N, 1-i
+		}
+	}
+	switch {
+	case found && damaged == nil:
+		return nil
+	case found:
+		s.log.Warn("one of two marks was torn, as a power cut leaves it; the other one counts", "err", damaged)
+	case damaged != nil:
+		s.log.Error("the file synced cannot be believed; reading all records instead", "err", damaged)
 	}
 	for _, name := range records {
 		if b, err := s.fs.ReadFile(s.path("rec", name)); err == nil {
@@ -49,13 +75,48 @@ func (s *Spool) readMark(records []string) error {
 	return nil
 }
 
+// reserveMarks makes both files of the mark, with a page at least, as far as the disk
+// has room. Where it cannot tell that their names are on disk, they are replaced, not
+// overwritten.
+func (s *Spool) reserveMarks() {
+	s.marking.Lock()
+	defer s.marking.Unlock()
+	m := mark{OnDisk: s.onDisk.Clone(), Ceiling: max(s.ceiling, s.next)}
+	for range markNames {
+		if s.markSize[s.markAt]%slotUnit == 0 && s.markSize[s.markAt] > 0 {
+			break // the other one is older, and was made first
+		}
+		if err := s.writeMark(m); err != nil {
+			break
+		}
+	}
+	if s.fs.SyncDir(s.dir) != nil {
+		s.markSize = [len(markNames)]int{}
+	}
+}
+
 // writeMark makes m durable. The caller holds marking.
 func (s *Spool) writeMark(m mark) error {
+	m.N = s.markN + 1
 	b, err := seal(&m)
 	if err != nil {
 		return err
 	}
-	return writeAtomic(s.fs, s.dir, s.path("synced"), b)
+	size := max(s.markSize[s.markAt], (len(b)/slotUnit+1)*slotUnit)
+	b = append(b, blanks(size-len(b))...)
+	path := s.path(markNames[s.markAt])
+	err = s.lightened(func() error {
+		if s.markSize[s.markAt] == 0 {
+			return writeAtomic(s.fs, s.dir, path, b)
+		}
+		return s.fs.WriteAt(path, b, 0, true)
+	})
+	if err != nil {
+		return err
+	}
+	s.markN, s.markSize[s.markAt] = m.N, size
+	s.markAt = 1 - s.markAt
+	return nil
 }
 
 // begin gives out the next sequence number and counts it as in flight until end.
@@ -86,7 +147,7 @@ func (s *Spool) raise(seq uint64) error {
 	s.marking.Lock()
 	defer s.marking.Unlock()
 	s.mu.Lock()
-	m := mark{s.onDisk.Clone(), seq + reserve}
+	m := mark{OnDisk: s.onDisk.Clone(), Ceiling: seq + reserve}
 	enough := seq <= s.ceiling
 	s.mu.Unlock()
 	if enough {
@@ -195,7 +256,7 @@ func (s *Spool) groupSync() error {
 		s.mu.Unlock()
 		return fmt.Errorf("file %d: %w", id, err)
 	}
-	m := mark{s.onDisk.Clone(), s.ceiling}
+	m := mark{OnDisk: s.onDisk.Clone(), Ceiling: s.ceiling}
 	s.mu.Unlock()
 	m.OnDisk.Add(int64(from), int64(end))
 	if err := s.writeMark(m); err != nil {

@@ -1,8 +1,10 @@
 package spool
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"syscall"
 )
 
 // Put records r and sets r.Seq. When it returns nil, a killed daemon loses nothing
@@ -24,12 +26,33 @@ func (s *Spool) Put(r *Record) error {
 	if r.Open {
 		err = put()
 	} else {
-		err = s.lightened(put)
+		err = s.lightened(s.compact(put))
 	}
 	if err != nil {
 		return fmt.Errorf("spool: put %q: %w", r.Path, err)
 	}
 	return nil
+}
+
+// Note is Put of what would be good to know and is not needed, as that an attempt
+// failed: room kept for what must be recorded is not spent on it.
+func (s *Spool) Note(r *Record) error {
+	if err := s.put(r, false); err != nil {
+		return fmt.Errorf("spool: note %q: %w", r.Path, err)
+	}
+	return nil
+}
+
+// compact does put, and when the disk is full, once more after a group sync: that
+// needs no room, and then all slots of a record's file but one can be used again.
+func (s *Spool) compact(put func() error) func() error {
+	return func() error {
+		err := put()
+		if errors.Is(err, syscall.ENOSPC) && s.groupSync() == nil {
+			err = put()
+		}
+		return err
+	}
 }
 
 // Sync is Put, and when it returns nil a power cut loses nothing of r, nor of the

@@ -38,10 +38,14 @@ type Spool struct {
 
 	stripes [64]sync.Mutex // by id: guards the id's files
 	syncing sync.Mutex     // one group sync at a time
-	marking sync.Mutex     // guards the file synced
+	marking sync.Mutex     // guards the files of the mark, and the mark… below
 	wake    chan struct{}  // capacity 1: something waits for the group sync
 	stop    chan struct{}
 	done    sync.WaitGroup // the group sync's goroutine
+
+	markN    uint64              // number of the newer mark
+	markAt   int                 // which file is the older
+	markSize [len(markNames)]int // of the files; 0: none that can be overwritten
 
 	ballasting sync.Mutex // guards weights; a leaf
 	weights    int        // pieces of ballast there are
@@ -89,6 +93,7 @@ func Open(fsys FS, dir, identity string, log *slog.Logger) (*Spool, error) {
 		return nil, err
 	}
 	s.ballast()
+	s.reserveMarks()
 	s.done.Go(s.groupSyncs)
 	return s, nil
 }

@@ -28,10 +28,11 @@ type Status struct {
 			What string `json:"what"`
 		} `json:"conflicts"`
 		Files []struct {
-			Path  string `json:"path"`
-			State string `json:"state"`
-			Size  int64  `json:"size"`
-			Error string `json:"error"`
+			Path     string `json:"path"`
+			State    string `json:"state"`
+			Attempts int    `json:"attempts"`
+			Size     int64  `json:"size"`
+			Error    string `json:"error"`
 		} `json:"owed"`
 	} `json:"cache"`
 }

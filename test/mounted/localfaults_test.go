@@ -91,6 +91,16 @@ func TestAFullSpoolDiskLosesNothingAccepted(t *testing.T) {
 	if s := m.Status(); s.Cache.Owed < len(files) {
 		t.Errorf("status: %d files owed, want at least the %d that were accepted", s.Cache.Owed, len(files))
 	}
+	// What is tried again and again with a server that does not answer, on a disk
+	// without a page, must not use up what it takes to send it later.
+	eventually(t, "try every file twice", func() bool {
+		for _, f := range m.Status().Cache.Files {
+			if f.Attempts < 2 {
+				return false
+			}
+		}
+		return true
+	})
 	few(t, m, 60)
 
 	m.Kill()
