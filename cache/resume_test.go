@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"path"
+	"sync"
 	"testing"
+	"time"
 
 	"ftpfs/cache/remote"
 	"ftpfs/cache/remote/mem"
@@ -31,6 +33,27 @@ func (m *mount) retryNow(f *File) {
 	f.retryAt = f.retryAt.AddDate(-1, 0, 0)
 	m.mu.Unlock()
 	m.queue.Kick()
+}
+
+// retrying keeps what waits after a failure due, as the backoff is seconds, until the test
+// calls what it returns: nothing goes on behind it.
+func (m *mount) retrying(f *File) (end func()) {
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			case <-time.After(5 * time.Millisecond):
+				m.retryNow(f)
+			}
+		}
+	})
+	return func() {
+		close(done)
+		wg.Wait()
+	}
 }
 
 // An upload that is cut at any place goes on there: over all attempts nothing is sent

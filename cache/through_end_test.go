@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"ftpfs/cache/remote"
 	"ftpfs/cache/remote/mem"
@@ -25,18 +24,7 @@ func TestLostAnswerToThePublicationOfWhatPassedThrough(t *testing.T) {
 		return nil
 	})
 	f := m.fileAt("/big")
-	done := make(chan struct{})
-	defer close(done)
-	go func() {
-		for {
-			select {
-			case <-done:
-				return
-			case <-time.After(5 * time.Millisecond):
-				m.retryNow(f)
-			}
-		}
-	}()
+	defer m.retrying(f)()
 	err := h.Flush(context.Background())
 	h.Release()
 	m.holdsNow("/big", data)
@@ -117,18 +105,7 @@ func TestSnapshotAndThenLargerThanTheSpool(t *testing.T) {
 		t.Fatal("nothing is gone")
 	}
 	cutAfter(m.store, 3, 2)
-	done := make(chan struct{})
-	defer close(done)
-	go func() {
-		for {
-			select {
-			case <-done:
-				return
-			case <-time.After(5 * time.Millisecond):
-				m.retryNow(f)
-			}
-		}
-	}()
+	defer m.retrying(f)()
 	m.writeAt(h, data[2<<20:], 2<<20)
 	m.closeFile(h)
 	m.holdsNow("/rec", data)

@@ -109,18 +109,7 @@ func TestCutInTheMiddleOfWhatPassesThrough(t *testing.T) {
 	m, h, data := goneFile(t, mem.Options{})
 	f := m.fileAt("/big")
 	cutAfter(m.store, 3, 2)
-	done := make(chan struct{})
-	defer close(done)
-	go func() { // the backoff is seconds
-		for {
-			select {
-			case <-done:
-				return
-			case <-time.After(5 * time.Millisecond):
-				m.retryNow(f)
-			}
-		}
-	}()
+	defer m.retrying(f)()
 	m.writeAt(h, data[2<<20:], 2<<20)
 	m.closeFile(h)
 	m.holdsNow("/big", data)
