@@ -42,6 +42,14 @@ func Main(m *testing.M) {
 	for _, name := range []string{"FTPFS_PASSWORD", "XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET"} {
 		os.Unsetenv(name)
 	}
+	if os.Geteuid() != 0 { // the directory of the control sockets stays when they go
+		runtime := filepath.Join(home, "run")
+		if err := os.Mkdir(runtime, 0o700); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(2)
+		}
+		os.Setenv("XDG_RUNTIME_DIR", runtime)
+	}
 	os.Setenv("LC_ALL", "C.UTF-8")
 	os.Setenv("TZ", "UTC")
 

@@ -32,14 +32,17 @@ func TestAPlainUser(t *testing.T) {
 	ftpfs := filepath.Join(dir, "ftpfs") // the tree may be root's alone
 	must(t, copyFile(ftpfs, program))
 	home, point := mkdir(t, filepath.Join(dir, "home")), mkdir(t, filepath.Join(dir, "mnt"))
-	must(t, os.Chown(home, nobody, nobody))
-	must(t, os.Chown(point, nobody, nobody))
+	runtime := filepath.Join(dir, "run") // that a login brings; else sockets are in /tmp, and their directory stays
+	must(t, os.Mkdir(runtime, 0o700))
+	for _, d := range []string{home, point, runtime} {
+		must(t, os.Chown(d, nobody, nobody))
+	}
 	t.Cleanup(func() { mount.Detach(point) })
 
 	as := func(script string) (string, error) {
 		cmd := exec.Command("sh", "-ec", script, "sh", srv.URL("d"), point)
 		cmd.Dir = home
-		cmd.Env = []string{"HOME=" + home, "PATH=" + dir + ":" + os.Getenv("PATH"), "FTPFS_PASSWORD=" + ftpscript.Password}
+		cmd.Env = []string{"HOME=" + home, "XDG_RUNTIME_DIR=" + runtime, "PATH=" + dir + ":" + os.Getenv("PATH"), "FTPFS_PASSWORD=" + ftpscript.Password}
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 		out, err := cmd.CombinedOutput()
 		return string(out), err
