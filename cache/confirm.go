@@ -182,6 +182,24 @@ func (c *content) movedFrom(path string, ver remote.Version) bool {
 	return c.ver != ver || c.growTo > 0
 }
 
+// overtakenByUs says that what the server was asked for is not what c is of any more, by
+// what was done here meanwhile: a tail was appended, or the file renamed. That the server
+// has something else says nothing then of other clients.
+func (s *stream) overtakenByUs() bool {
+	c, t, n := s.content, s.content.tree, s.content.file.node
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if n.removed || n.parent == nil || s.path == "" {
+		return false
+	}
+	if n.pathLocked() != s.path || t.movingLocked(n.parent, n.name) != nil {
+		return true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ver != s.ver || c.growTo != s.growTo
+}
+
 // fetchBase waits until the whole file is held, and known to be of one version.
 func (c *content) fetchBase(ctx context.Context) error {
 	if err := c.fetchAll(ctx); err != nil {

@@ -263,11 +263,14 @@ func (t *Tree) askSince(ctx context.Context, dir *Node, name string, since time.
 		return nil, err
 	}
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	if n, known := t.knownLocked(dir, name, true); n != nil {
+	n, known := t.knownLocked(dir, name, true)
+	path = join(dir.pathLocked(), name)
+	t.mu.Unlock()
+	switch {
+	case n != nil:
 		return n, nil
-	} else if !known {
-		return nil, &remote.Error{Op: "stat", Path: path, Kind: remote.Temporary, Text: "the directory changed meanwhile"}
+	case !known: // evicted in the moment between
+		return t.askOne(ctx, dir, name, path)
 	}
 	return nil, &remote.Error{Op: "stat", Path: path, Kind: remote.NotExist}
 }

@@ -38,6 +38,11 @@ type stream struct {
 	sent  bool  // the server was asked: pos can no longer be moved back
 	idle  bool
 	err   error // how it ended
+
+	// what was asked for; the transfer's own once it has sent
+	path   string
+	ver    remote.Version
+	growTo int64
 }
 
 // want waits until the first byte of [off, end) is held, fetching up to limit if
@@ -225,6 +230,7 @@ func (s *stream) run(ctx context.Context) error {
 	s.sent = true
 	pos, ver, growTo := s.pos, c.ver, c.growTo
 	c.mu.Unlock()
+	s.path, s.ver, s.growTo = c.file.path(), ver, growTo
 	expect := &ver
 	if growTo > 0 {
 		var err error
@@ -233,7 +239,7 @@ func (s *stream) run(ctx context.Context) error {
 		}
 	}
 	began, brought := time.Now(), int64(0)
-	r, err := c.tree.store.Open(ctx, c.file.path(), pos, expect)
+	r, err := c.tree.store.Open(ctx, s.path, pos, expect)
 	if err != nil {
 		return err
 	}
@@ -417,7 +423,12 @@ func (s *stream) mayGoOn(ctx context.Context) bool {
 // end takes the stream from its content and tells those who wait how it ended.
 func (s *stream) end(err error) {
 	c := s.content
-	if remote.Is(err, remote.Changed) || remote.Is(err, remote.NotExist) {
+	changed := remote.Is(err, remote.Changed) || remote.Is(err, remote.NotExist)
+	if changed && s.overtakenByUs() {
+		err = &remote.Error{Op: "read", Path: s.path, Kind: remote.Temporary, Text: "it was changed here during the transfer", Err: err}
+		changed = false
+	}
+	if changed {
 		c.file.remoteChanged(c) // before anybody hears of it and opens the file again
 		c.dropUnsure()
 	}
