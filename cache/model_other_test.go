@@ -55,6 +55,9 @@ func (w *world) other(o op, r *rand.Rand) error {
 			return nil
 		}
 		owedTo := m.owes(o.q)
+		if err := w.s.halfTails(o.p); err != nil {
+			return err
+		}
 		w.s.diesOnServer(o.q)
 		if d.Rename(o.p, o.q) != nil {
 			return nil
@@ -78,6 +81,9 @@ func (w *world) other(o op, r *rand.Rand) error {
 	case "theirrenamedir":
 		if !isThere || here.Type != remote.Dir {
 			return nil
+		}
+		if err := w.s.halfTails(o.p); err != nil {
+			return err
 		}
 		if _, taken := d.Stat(o.q); taken || d.Rename(o.p, o.q) != nil {
 			return nil
@@ -106,6 +112,38 @@ func (w *world) other(o op, r *rand.Rand) error {
 	w.s.applied.Add(1)
 	w.s.changes.Add(1)
 	return nil
+}
+
+// halfTails takes in that the other client moves what the server has at or below p: of a
+// file that is just being appended to, the only one that others see half written, that is
+// what it had with any part of the tail.
+func (s *storm) halfTails(p string) error {
+	for _, q := range s.disk.Paths() {
+		if q != p && !strings.HasPrefix(q, p+"/") || strings.HasSuffix(q, "/") || isTemp(path.Base(q)) {
+			continue
+		}
+		data, err := s.disk.ReadFile(q)
+		if err != nil {
+			return err
+		}
+		err = s.checkWhole("server's "+q, string(data))
+		if err == nil || s.unsure(q) {
+			continue
+		}
+		if ours, owed := s.held(q); !owed || !s.m.tails(q) || ours != "" && !strings.HasPrefix(ours, string(data)) {
+			return err
+		}
+		s.know(string(data))
+	}
+	return nil
+}
+
+// tails says whether a part of what is owed may be behind the server's file at p.
+func (m *mount) tails(p string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := m.findLocked(p)
+	return n != nil && n.file != nil && n.file.tail != nil
 }
 
 // owes says whether the file at p, or one below it, is owed.
