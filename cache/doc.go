@@ -16,7 +16,8 @@
 //	names.go     mkdir, rmdir, unlink
 //	rename.go    rename, local or on the server; moving.go what is meant meanwhile
 //	file.go      one regular file: clean, dirty, uploading, parked; its record
-//	content.go   its bytes: a sparse file and the ranges held
+//	content.go   what is held of it: a sparse file and the ranges that count; bytes.go
+//	             writing and reading them
 //	stream.go    fetching them, in streams that are joined and not restarted
 //	confirm.go   whether what was fetched was of one version
 //	handle.go    open, create, flush, fsync, release; io.go read and write

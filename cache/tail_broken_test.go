@@ -1,7 +1,9 @@
 package cache
 
 import (
+	"context"
 	"fmt"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -139,5 +141,172 @@ func TestALostAnswerWhereTimesCannotBeSet(t *testing.T) {
 		m.sync()
 		m.onServer("/f", "third")
 		m.wantClean()
+	}
+}
+
+// Killed at any step, the next daemon sends what is missing, and only that.
+func TestAppendKilledAtAnyStep(t *testing.T) {
+	const tail = 200_000
+	for name, at := range map[string]func(op string, n int) bool{
+		"before it is looked at": func(op string, n int) bool { return op == mem.OpStat && n == 1 },
+		"before it is sent":      func(op string, n int) bool { return op == mem.OpWrite },
+		"in its middle":          func(op string, n int) bool { return op == mem.OpData && n == 4 },
+		"before its time is set": func(op string, n int) bool { return op == mem.OpSetAttr },
+	} {
+		t.Run(name, func(t *testing.T) {
+			store, m, want := logs(t, large, mem.Options{}, nil)
+			m.names("/")
+			counts := map[string]int{}
+			hold := store.Hold(func(op, p string) bool {
+				if p == "/log" {
+					counts[op]++
+				}
+				return p == "/log" && at(op, counts[op])
+			})
+			more := noise(tail)
+			want = append(want, more...)
+			m.must(m.grow("/log", more))
+			<-hold.Arrived()
+			m.crash()
+			hold.Release()
+			m.sync()
+			m.onServer("/log", string(want))
+			m.wantClean()
+			if _, up := store.Bytes(); up > tail {
+				t.Errorf("%d bytes were sent of a tail of %d", up, tail)
+			}
+			if store.Count(mem.OpPublish) != 0 {
+				t.Error("it was replaced")
+			}
+			m.wantRead("/log", string(want))
+		})
+	}
+}
+
+// A tail that broke off goes on where it ended; also under the file's new name, and
+// after its answer was lost.
+func TestABrokenTailGoesOn(t *testing.T) {
+	for _, name := range []string{"/log", "/log.1"} {
+		store, m, want := logs(t, large, mem.Options{}, nil)
+		var n atomic.Int32
+		store.Hook(func(op, _ string) error {
+			if op == mem.OpData && n.Add(1) == 3 {
+				return &remote.Error{Kind: remote.Down}
+			}
+			return nil
+		})
+		more := noise(150_000)
+		want = append(want, more...)
+		m.must(m.grow("/log", more))
+		m.waitFailed("/log")
+		if name != "/log" {
+			m.must(m.rename("/log", name))
+		}
+		m.sync()
+		m.onServer(name, string(want))
+		if _, up := store.Bytes(); up != 150_000 {
+			t.Errorf("%d bytes were sent, want 150000", up)
+		}
+		m.wantClean()
+	}
+	store, m, want := logs(t, large, mem.Options{}, nil)
+	var lost atomic.Bool
+	store.HookAfter(func(op, _ string) error {
+		if op == mem.OpWrite && lost.CompareAndSwap(false, true) {
+			return &remote.Error{Kind: remote.Down}
+		}
+		return nil
+	})
+	m.must(m.grow("/log", []byte("more")))
+	m.waitFailed("/log")
+	m.sync()
+	m.onServer("/log", string(append(want, "more"...)))
+	m.wantClean()
+}
+
+// A full disk in the middle of a tail parks it; retry goes on where it ended.
+func TestATailOnAFullDiskIsParked(t *testing.T) {
+	store, m, want := logs(t, large, mem.Options{}, nil)
+	var full atomic.Bool
+	full.Store(true)
+	var n atomic.Int32
+	store.Hook(func(op, _ string) error {
+		if op == mem.OpData && full.Load() && n.Add(1) > 2 {
+			return &remote.Error{Kind: remote.NoSpace}
+		}
+		return nil
+	})
+	more := noise(150_000)
+	want = append(want, more...)
+	m.must(m.grow("/log", more))
+	m.waitFailed("/log")
+	if s := m.Status(); s.Parked != 1 {
+		t.Fatalf("status %+v, want a parked file", s)
+	}
+	m.wantRead("/log", string(want))
+	full.Store(false)
+	_, err := m.Retry("/log")
+	m.must(err)
+	m.sync()
+	m.onServer("/log", string(want))
+	m.wantClean()
+}
+
+// A tail broke off, and then the file is changed in another way: what is on the server
+// is known for ours, and replaced.
+func TestABrokenTailIsOursToReplace(t *testing.T) {
+	for name, change := range map[string]func(h *Handle, data []byte) ([]byte, error){
+		"emptied": func(h *Handle, data []byte) ([]byte, error) { return nil, h.Truncate(context.Background(), 0) },
+		"cut into the tail": func(h *Handle, data []byte) ([]byte, error) {
+			return data[:large+10_000], h.Truncate(context.Background(), large+10_000)
+		},
+		"written over in the tail": func(h *Handle, data []byte) ([]byte, error) {
+			_, err := h.WriteAt(context.Background(), []byte("other"), large+5)
+			copy(data[large+5:], "other")
+			return data, err
+		},
+		"written over in the base": func(h *Handle, data []byte) ([]byte, error) {
+			_, err := h.WriteAt(context.Background(), []byte("other"), 5)
+			copy(data[5:], "other")
+			return data, err
+		},
+	} {
+		for _, restarted := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, restarted %v", name, restarted), func(t *testing.T) {
+				store, m, want := logs(t, large, mem.Options{}, nil)
+				var n atomic.Int32
+				store.Hook(func(op, _ string) error {
+					if op == mem.OpData && n.Add(1) > 3 {
+						return &remote.Error{Kind: remote.Down}
+					}
+					return nil
+				})
+				more := noise(150_000)
+				want = append(want, more...)
+				m.must(m.grow("/log", more))
+				m.waitFailed("/log")
+				if on, _ := store.Disk().Stat("/log"); on.Size == large {
+					t.Fatal("nothing of the tail is on the server")
+				}
+				h, err := m.openAt("/log", OpenFlags{Write: true})
+				m.must(err)
+				want, err = change(h, want)
+				m.must(err)
+				m.must(h.Flush(t.Context()))
+				h.Release()
+				if restarted {
+					m.stop()
+					m.open()
+				}
+				store.Hook(nil)
+				m.sync()
+				m.onServer("/log", string(want))
+				m.wantClean()
+				m.wantRead("/log", string(want))
+				if left, _ := filepath.Glob(filepath.Join(m.cfg.StateDir, "sent-*")); len(left) > 0 {
+					t.Errorf("left behind: %q", left)
+				}
+			})
+		}
 	}
 }
