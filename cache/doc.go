@@ -14,7 +14,8 @@
 //	readdir.go   a directory as of one opendir
 //	setattr.go   truncate, utimens, chmod
 //	names.go     mkdir, rmdir, unlink
-//	rename.go    rename, local or on the server; moving.go what is meant meanwhile
+//	rename.go    rename on the server; moving.go what is meant meanwhile, relink.go what
+//	             follows here, and local renames; unsettled.go where the answer was lost
 //	file.go      one regular file: clean, dirty, uploading, parked; its record
 //	content.go   what is held of it: a sparse file and the ranges that count; bytes.go
 //	             writing and reading them

@@ -1,0 +1,188 @@
+package cache
+
+import (
+	"context"
+
+	"ftpfs/cache/remote"
+)
+
+// local renames a file that the server does not know. It adopts the version of what
+// it replaces as its base.
+func (m *move) local() error {
+	t, f := m.tree, m.src.file
+	var old *File
+	defer m.lockRecords()()
+	unadopt := func() {}
+	if m.dst != nil && m.dst.file != nil {
+		unadopt = f.adoptTail(m.dst.file)
+	}
+	t.mu.Lock()
+	base, sent := f.base, f.sent
+	if m.dst != nil {
+		if old = m.dst.file; old != nil && old.owed {
+			f.base, f.sent = old.base, old.sent // one of the two is there
+		} else {
+			old = nil
+			v := m.dst.ent.version()
+			f.base = &v
+		}
+		if m.dst.ent.flags&hasMode != 0 && f.mode == nil {
+			mode := uint32(m.dst.ent.mode)
+			f.mode = &mode
+		}
+	}
+	t.moveLocked(m.src, m.to, m.newName)
+	parked, failed, attempts := f.parked, f.failed, f.attempts
+	retry := parked != nil // perhaps the server only refused the name
+	if retry {
+		f.parked, f.failed, f.attempts = nil, nil, 0
+	}
+	open := f.savedOpen
+	t.mu.Unlock()
+	var err error
+	if old == nil {
+		err = f.save(open, false)
+	} else { // its content may be nowhere else, so ours must be on disk before it goes
+		err = f.savePromptly(open)
+	}
+	if err != nil {
+		unadopt()
+		t.mu.Lock()
+		t.moveLocked(m.src, m.from, m.name)
+		if m.dst != nil {
+			t.attachLocked(m.dst)
+		}
+		f.base, f.sent, f.parked, f.failed, f.attempts = base, sent, parked, failed, attempts
+		t.mu.Unlock()
+		return err
+	}
+	if old != nil {
+		if err := old.dropRecordLocked(func() { t.detachLocked(m.dst) }); err != nil {
+			t.cfg.Log.Warn("cannot drop the record of a replaced file; the newer one wins", "err", err)
+		}
+		t.removeTemp(old)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if m.dst != nil {
+		t.detachLocked(m.dst)
+	}
+	t.touchDirLocked(m.from)
+	t.touchDirLocked(m.to)
+	if retry && f.writers == 0 {
+		t.schedule(f, t.cfg.PublishDelay)
+	}
+	return nil
+}
+
+// lacks says whether n is owed and the server has nothing under its name: a
+// publication that a restart left in doubt had not happened, or somebody removed the
+// file there. Then ours is like one that was never sent.
+func (t *Tree) lacks(ctx context.Context, n *Node, path string) bool {
+	if n.file == nil || !n.file.isOwed() {
+		return false
+	}
+	if _, err := t.store.Stat(ctx, path); !remote.Is(err, remote.NotExist) {
+		return false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n.file.base, n.file.sent, n.file.tail = nil, nil, nil
+	if c := n.file.cur; c != nil {
+		c.mu.Lock()
+		c.tailOverLocked()()
+		c.mu.Unlock()
+	}
+	return true
+}
+
+func (n *Node) owedNow() bool { return n.file != nil && n.file.isOwed() }
+
+// lockRecords keeps the records of the two files as they are, until unlock. Between the
+// new name of the one and the end of the other nobody may write a record of the
+// other: of two for one path the later one wins after a crash.
+func (m *move) lockRecords() (unlock func()) {
+	var files []*File
+	m.tree.mu.Lock()
+	for _, n := range []*Node{m.src, m.dst} {
+		if n != nil && n.file != nil {
+			files = append(files, n.file)
+		}
+	}
+	m.tree.mu.Unlock()
+	if len(files) == 2 && files[1].node.ino < files[0].node.ino {
+		files[0], files[1] = files[1], files[0] // one order for all
+	}
+	for _, f := range files {
+		f.rec.Lock()
+	}
+	return func() {
+		for _, f := range files {
+			f.rec.Unlock()
+		}
+	}
+}
+
+// fewRecords are synced one by one; more of them together.
+const fewRecords = 16
+
+// relink takes in that the server has renamed.
+func (m *move) relink() {
+	t := m.tree
+	var saves []*File
+	var dropped *File
+	defer m.lockRecords()()
+	t.mu.Lock()
+	if m.dst != nil {
+		if f := m.dst.file; f != nil && f.owed {
+			dropped = f
+		}
+		if dropped == nil {
+			t.detachLocked(m.dst)
+		}
+	}
+	if k := m.to.kids[m.newName]; k != nil && k != m.dst && k != m.src {
+		t.detachLocked(k) // found by somebody who asked the server before we knew
+	}
+	t.noteGoneLocked(m.from, m.name)
+	t.moveLocked(m.src, m.to, m.newName)
+	t.noteLocked(m.to, m.newName, m.src.ent)
+	t.touchDirLocked(m.from)
+	t.touchDirLocked(m.to)
+	m.src.eachOwedLocked(func(f *File) { saves = append(saves, f) })
+	if m.src.typ == remote.Dir {
+		saves = append(saves, t.uploadsInLocked(m.src)...)
+	}
+	t.mu.Unlock()
+	for _, f := range saves {
+		if f.node != m.src { // that one is locked
+			f.rec.Lock()
+		}
+		t.mu.Lock()
+		open := f.savedOpen
+		t.mu.Unlock()
+		// The intent ends with the rename, and a power cut must not bring back the old
+		// name without it.
+		save := f.savePromptly
+		if len(saves) > fewRecords {
+			save = func(open bool) error { return f.save(open, false) }
+		}
+		if err := save(open); err != nil {
+			t.cfg.Log.Error("cannot record a file's new name; it stays recorded under the old one", "path", f.path(), "err", err)
+		}
+		if f.node != m.src {
+			f.rec.Unlock()
+		}
+	}
+	t.saveDirTimes(m.src)
+	if len(saves) > fewRecords {
+		if err := t.spool.SyncAll(); err != nil {
+			t.cfg.Log.Warn("cannot sync the new names of files; a power cut now would bring back their old ones", "below", t.PathOf(m.src), "err", err)
+		}
+	}
+	if dropped != nil {
+		if err := dropped.dropRecordLocked(func() { t.detachLocked(m.dst) }); err != nil {
+			t.cfg.Log.Warn("cannot drop the record of a replaced file", "err", err)
+		}
+	}
+}
