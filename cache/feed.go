@@ -34,6 +34,7 @@ type feed struct {
 	keep   bool
 	paused bool
 	err    error      // called off
+	told   bool       // and the upload was told so
 	aside  ranges.Set // parts of [pos, end) that were overwritten since,
 	side   *os.File   // and what they were, at the same offsets
 }
@@ -93,6 +94,7 @@ func (d *feed) take(p []byte) (int, <-chan struct{}, error) {
 	defer c.mu.Unlock()
 	switch {
 	case d.err != nil:
+		d.told = true
 		return 0, nil, d.err
 	case d.paused:
 		return 0, nil, io.EOF
@@ -165,6 +167,7 @@ func (d *feed) ended() error {
 	d.c.mu.Lock()
 	defer d.c.mu.Unlock()
 	if d.err != nil {
+		d.told = true
 		return d.err
 	}
 	return &remote.Error{Op: "upload", Kind: remote.Canceled, Err: d.ctx.Err()}

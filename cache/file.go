@@ -130,12 +130,16 @@ func (f *File) attrLocked(a *Attr) {
 	}
 }
 
-// touchedLocked counts a change of what f holds.
+// touchedLocked counts a change of what f holds. Why the last attempt failed is told until
+// the next one.
 func (f *File) touchedLocked() {
 	f.gen++
 	f.changes++
 	if f.lost == nil { // else a write that was under way does not make it whole again
-		f.failed, f.parked, f.interrupted = nil, nil, false
+		if f.interrupted {
+			f.failed = nil // that it was cut off is settled by the write
+		}
+		f.parked, f.interrupted = nil, false
 	}
 	if f.dirtyAt.IsZero() {
 		f.dirtyAt = time.Now()

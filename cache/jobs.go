@@ -126,6 +126,10 @@ func (t *Tree) uploadFailed(f *File, err error) {
 	if errors.As(err, &parked) {
 		verdict = remote.Park
 	}
+	var outdated *outdatedError
+	if errors.As(err, &outdated) {
+		verdict = remote.Retry // it was said of what the file was before
+	}
 	t.mu.Lock()
 	if !f.owed {
 		t.mu.Unlock()
@@ -187,6 +191,13 @@ type parkError struct{ err error }
 
 func (e *parkError) Error() string { return e.err.Error() }
 func (e *parkError) Unwrap() error { return e.err }
+
+// outdatedError is a failure of content that has been written over since: it counts and
+// sets a pause as any other, but what is there now has not been refused.
+type outdatedError struct{ err error }
+
+func (e *outdatedError) Error() string { return e.err.Error() }
+func (e *outdatedError) Unwrap() error { return e.err }
 
 // publishNow publishes f as it stands and waits until so many changes of it are on the
 // server. The first failure is the caller's answer; the upload is tried again all

@@ -38,12 +38,16 @@ func (t *Tree) publish(ctx context.Context, f *File, early bool) error {
 	if err == nil {
 		f.shippedAt, f.shipTook = time.Now(), time.Since(began)
 	}
-	overtaken := err != nil && (!f.owed || s.decided && f.gen != s.gen && !s.keeps())
+	changed := s.decided && f.gen != s.gen && !s.keeps()
+	overtaken := err != nil && (!f.owed || changed && remote.Is(err, remote.Canceled))
 	if early && (errors.Is(err, errOvertaken) || overtaken || err == errPaused && t.noAppend.Load()) {
 		f.late = f.writers > 0
 	}
 	if overtaken && t.ctx.Err() == nil && f.lost == nil { // what is lost is lost whatever was written since
 		err = errOvertaken
+	}
+	if changed && err != nil && !errors.Is(err, errOvertaken) {
+		err = &outdatedError{err}
 	}
 	keep := err == nil || s.keepTempLocked(err)
 	t.releaseLocked(f.node)

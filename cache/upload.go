@@ -88,11 +88,11 @@ func (s *shipment) sendFrom(ctx context.Context, start int64) error {
 	}
 	t.mu.Lock()
 	s.c.mu.Lock()
-	called, paused, sent, gone := d.err, d.paused, d.pos, s.c.gone
+	called, told, paused, sent, gone := d.err, d.told, d.paused, d.pos, s.c.gone
 	s.c.mu.Unlock()
 	t.mu.Unlock()
 	switch {
-	case called != nil:
+	case called != nil && (told || !refused(err)):
 		return called
 	case err == nil && paused:
 		return errPaused
@@ -109,12 +109,18 @@ func (s *shipment) sendFrom(ctx context.Context, start int64) error {
 		// The dead session may hold the file for minutes: vsftpd locks it.
 		return errAgain
 	}
-	if sent > start {
+	if sent > start && !(refused(err) && remote.KindOf(err).Verdict() == remote.Park) {
 		t.mu.Lock()
 		f.attempts = 0 // it gets on
 		t.mu.Unlock()
 	}
 	return fmt.Errorf("upload %s: %w", f.path(), err)
+}
+
+// refused says that err is what the server said, and not a transfer that ended.
+func refused(err error) bool {
+	var e *remote.Error
+	return errors.As(err, &e) && (e.Code != 0 || e.Kind != remote.Unknown && e.Kind.Verdict() == remote.Park)
 }
 
 // unusable says that a resumed upload failed because of what it was to go on from.
