@@ -77,7 +77,8 @@ func (m *move) local() error {
 
 // lacks says whether n is owed and the server has nothing under its name: a
 // publication that a restart left in doubt had not happened, or somebody removed the
-// file there. Then ours is like one that was never sent.
+// file there. Then ours is like one that was never sent, if all of it is here; of a patch
+// to what is gone the rest is nowhere, and must not be looked for in another file.
 func (t *Tree) lacks(ctx context.Context, n *Node, path string) bool {
 	if n.file == nil || !n.file.isOwed() {
 		return false
@@ -87,12 +88,15 @@ func (t *Tree) lacks(ctx context.Context, n *Node, path string) bool {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	n.file.base, n.file.sent, n.file.tail = nil, nil, nil
 	if c := n.file.cur; c != nil {
 		c.mu.Lock()
+		defer c.mu.Unlock()
+		if !c.wholeLocked() || !c.unsure.Empty() {
+			return false
+		}
 		c.tailOverLocked()()
-		c.mu.Unlock()
 	}
+	n.file.base, n.file.sent, n.file.tail = nil, nil, nil
 	return true
 }
 
