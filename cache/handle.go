@@ -218,7 +218,7 @@ func (f *File) lostNow() error {
 func (h *Handle) Fsync(ctx context.Context) error {
 	t, f := h.tree, h.file
 	t.mu.Lock()
-	owed, changes, open, lost := f.owed, f.changes, f.savedOpen, f.lost
+	owed, changes, lost := f.owed, f.changes, f.lost
 	if lost == nil && owed && f.throughLocked() {
 		f.cur.mu.Lock()
 		lost = f.cur.goneLocked("fsync")
@@ -232,6 +232,9 @@ func (h *Handle) Fsync(ctx context.Context) error {
 		return lost
 	}
 	f.rec.Lock()
+	t.mu.Lock()
+	open := f.savedOpen
+	t.mu.Unlock()
 	err := f.save(open, true)
 	f.rec.Unlock()
 	if err != nil {

@@ -199,6 +199,27 @@ func (f *File) beginWrite(ctx context.Context, c *content, off int64) error {
 	}
 }
 
+// beginCut is beginWrite that returns with f.rec held exclusively. An upload that was
+// under way may be through before that is to be had: then the file is not owed any more,
+// and a cut would be nobody's.
+func (f *File) beginCut(ctx context.Context, c *content, size int64) error {
+	t := f.node.tree
+	for {
+		if err := f.beginWrite(ctx, c, size); err != nil {
+			return err
+		}
+		f.rec.RUnlock()
+		f.rec.Lock()
+		t.mu.Lock()
+		begun := f.owed && f.savedOpen || f.node.removed
+		t.mu.Unlock()
+		if begun {
+			return nil
+		}
+		f.rec.Unlock()
+	}
+}
+
 // Truncate sets the size: it cuts, or adds a hole that reads as zeros.
 func (h *Handle) Truncate(ctx context.Context, size int64) error {
 	t, f := h.tree, h.file
@@ -227,11 +248,9 @@ func (h *Handle) Truncate(ctx context.Context, size int64) error {
 	if err := f.touchBase(ctx, c, size); err != nil {
 		return err
 	}
-	if err := f.beginWrite(ctx, c, size); err != nil {
+	if err := f.beginCut(ctx, c, size); err != nil {
 		return err
 	}
-	f.rec.RUnlock()
-	f.rec.Lock()
 	defer f.rec.Unlock()
 	undo := c.cut(size)
 	t.mu.Lock()
