@@ -3,7 +3,7 @@ package cache
 import (
 	"context"
 	"path"
-	"strings"
+	"slices"
 	"time"
 
 	"ftpfs/cache/remote"
@@ -134,62 +134,28 @@ func (t *Tree) dropReplacement(in *spool.Intent) {
 // settleLater finishes in the background what was broken off. If the tree closes first,
 // the record stays for the next start.
 func (t *Tree) settleLater(in *spool.Intent) {
+	t.spawn(t.unsettle(in, func() error { return t.settleReplacement(in) }).run)
+}
+
+// settleReplacement finishes a replacement that was broken off, or says why it cannot be.
+func (t *Tree) settleReplacement(in *spool.Intent) error {
+	if err := t.settleBackup(in); err != nil {
+		return err
+	}
+	t.dropReplacement(in)
 	t.mu.Lock()
-	t.aside[in.From] = struct{}{}
-	t.mu.Unlock()
-	t.spawn(func() {
-		if !t.settleReplacement(in) {
-			return
-		}
-		t.dropReplacement(in)
-		t.mu.Lock()
-		delete(t.aside, in.From)
-		if dir := t.findLocked(path.Dir(in.From)); dir != nil {
-			t.doubtLocked(dir)
-		}
-		t.mu.Unlock()
-		t.kick()
-	})
+	defer t.mu.Unlock()
+	if dir := t.findLocked(path.Dir(in.From)); dir != nil {
+		t.doubtLocked(dir)
+	}
+	return nil
 }
 
 // steppedAside says that the absence of a file may be our doing.
 func (t *Tree) steppedAside(p string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	_, ok := t.aside[p]
-	return ok
-}
-
-// restless fails where the old version of the file at p, or of one below it, stands aside:
-// it is put back under the name that was recorded, whatever happens to that meanwhile.
-func (t *Tree) restless(op, p string) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for q := range t.aside {
-		if q == p || strings.HasPrefix(q, p+"/") {
-			return &remote.Error{Op: op, Path: q, Kind: remote.Temporary, Text: "its old version has stepped aside on the server, and is being put back"}
-		}
-	}
-	return nil
-}
-
-// settleReplacement finishes a replacement that was broken off, trying until it
-// succeeds; false when the tree closes first.
-func (t *Tree) settleReplacement(in *spool.Intent) bool {
-	for wait := time.Second; ; wait = min(2*wait, 10*time.Second) {
-		err := t.settleBackup(in)
-		if err == nil {
-			return true
-		}
-		if wait == time.Second {
-			t.cfg.Log.Warn("cannot settle a replacement that was broken off; it is tried until it succeeds", "path", in.From, "old version", in.To, "err", err)
-		}
-		select {
-		case <-t.ctx.Done():
-			return false
-		case <-time.After(wait):
-		}
-	}
+	return slices.ContainsFunc(t.unsettled, func(u *unsettled) bool { return u.replaces() && u.intent.From == p })
 }
 
 // settleBackup puts the old version back where nothing took its name, and removes it

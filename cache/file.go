@@ -279,10 +279,10 @@ func (f *File) saveBy(open bool, put func(*Tree, *spool.Record, *content) error)
 	c, changes := f.cur, f.changes
 	r := spool.Record{ID: f.id, Path: f.node.pathLocked(), Base: f.base, Size: f.size, Open: open, Mode: f.mode,
 		Interrupted: f.interrupted,
-		Created:     f.created, Attempts: f.attempts, Parked: f.parked != nil, Temp: f.tempPathLocked(), Tail: f.tail, Sent: f.sent}
+		Created:     f.created, Attempts: f.attempts, Parked: f.parked != nil && heldBy(f.parked) == nil, Temp: f.tempPathLocked(), Tail: f.tail, Sent: f.sent}
 	mtime := f.mtime
 	r.MTime = &mtime
-	if err := f.lastErrorLocked(); err != nil {
+	if err := f.lastErrorLocked(); err != nil && heldBy(err) == nil {
 		r.LastError = err.Error()
 	}
 	t.mu.Unlock()

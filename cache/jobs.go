@@ -13,11 +13,17 @@ import (
 // schedule makes f due for publication after delay.
 func (t *Tree) schedule(f *File, delay time.Duration) { t.queue.Schedule(f, time.Now().Add(delay)) }
 
-// kick ends the pauses after failures, and has all that is owed looked at now.
+// kick ends the pauses after failures, and has all that is owed or unsettled looked at now.
 func (t *Tree) kick() {
 	t.mu.Lock()
 	for f := range t.owed {
 		f.retryAt = time.Time{}
+	}
+	for _, u := range t.unsettled {
+		select {
+		case u.poke <- struct{}{}:
+		default:
+		}
 	}
 	t.mu.Unlock()
 	t.queue.Kick()
@@ -30,6 +36,11 @@ func (t *Tree) job(ctx context.Context, f *File) {
 	}
 	t.mu.Lock()
 	what := f.dueLocked(time.Now())
+	if u := f.waitsForLocked(); what != nothing && u != nil {
+		u.holdLocked(f, what == whole)
+		t.mu.Unlock()
+		return
+	}
 	if wait := time.Until(f.retryAt); what != nothing && wait > 0 && !f.hurryLocked() {
 		t.schedule(f, wait) // whatever brought it here: the last failure set a pause
 		t.mu.Unlock()
@@ -41,6 +52,10 @@ func (t *Tree) job(ctx context.Context, f *File) {
 		err = t.publish(ctx, f, what == following)
 	}
 	if ctx.Err() != nil {
+		return
+	}
+	if heldBy(err) != nil {
+		t.schedule(f, 0) // it waits from its beginning, or goes on if it need not any more
 		return
 	}
 	if err != nil && !errors.Is(err, errOvertaken) && !errors.Is(err, errPaused) {

@@ -16,7 +16,7 @@ import (
 // begin makes m known until it is released. What is owed at that moment depends on its
 // record.
 func (m *move) begin() (from, to string, owes bool) {
-	t, release := m.tree, m.release
+	t := m.tree
 	m.over = make(chan struct{})
 	t.mu.Lock()
 	from, to = m.src.pathLocked(), join(m.to.pathLocked(), m.newName)
@@ -25,14 +25,19 @@ func (m *move) begin() (from, to string, owes bool) {
 	m.intent = spool.Intent{From: from, To: to, Dir: m.src.typ == remote.Dir, At: time.Now()}
 	t.moves[m] = struct{}{}
 	t.mu.Unlock()
-	m.release = func() {
+	return from, to, owes
+}
+
+// release is the end of m, also of one that never began.
+func (m *move) release() {
+	t := m.tree
+	if m.over != nil {
 		t.mu.Lock()
 		delete(t.moves, m)
 		close(m.over)
 		t.mu.Unlock()
-		release()
 	}
-	return from, to, owes
+	m.thaw()
 }
 
 // record puts on disk what is about to be renamed, so that a start after a crash finds
@@ -74,12 +79,12 @@ func (t *Tree) recordMoves(n *Node) error {
 	return nil
 }
 
-// movingLocked returns what is closed at the end of a rename that concerns name in dir,
-// or dir itself if name is empty; nil if there is none.
-func (t *Tree) movingLocked(dir *Node, name string) <-chan struct{} {
+// movingLocked returns a rename under way that concerns name in dir, or dir itself if name
+// is empty; nil if there is none.
+func (t *Tree) movingLocked(dir *Node, name string) *move {
 	for m := range t.moves {
 		if dir.withinLocked(m.src) || m.dst != nil && dir.withinLocked(m.dst) || m.concerns(dir, name) {
-			return m.over
+			return m
 		}
 	}
 	return nil
@@ -99,13 +104,20 @@ func (t *Tree) nameMovingLocked(dir *Node, name string) bool {
 	return false
 }
 
-// afterMove waits for the end of a rename.
-func (t *Tree) afterMove(ctx context.Context, over <-chan struct{}, op, path string) error {
+// afterMove waits for the end of a rename, but not for one of which the server has not
+// told, when asked, whether it happened.
+func (t *Tree) afterMove(ctx context.Context, m *move, op, path string) error {
+	t.mu.Lock()
+	if u := m.doubt; u != nil && u.err != nil {
+		defer t.mu.Unlock()
+		return u.errorLocked(op, path)
+	}
+	t.mu.Unlock()
 	timer := time.NewTimer(t.cfg.Timeout)
 	defer timer.Stop()
 	kind := remote.Timeout
 	select {
-	case <-over:
+	case <-m.over:
 		return nil
 	case <-timer.C:
 	case <-t.ctx.Done():

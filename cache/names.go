@@ -67,6 +67,9 @@ func (t *Tree) Mkdir(ctx context.Context, dir *Node, name string, mode uint32) (
 	var left bool // guarded by tree.mu: the caller was interrupted
 	err := t.do(ctx, "mkdir", dir, func(ctx context.Context) error {
 		path := join(t.PathOf(dir), name)
+		if err := t.afterLook(ctx, "mkdir", path); err != nil {
+			return err
+		}
 		err := t.store.Mkdir(ctx, path)
 		if remote.Is(err, remote.NotExist) && t.remake(ctx, dir) {
 			err = t.store.Mkdir(ctx, path)
@@ -112,8 +115,8 @@ func (t *Tree) Mkdir(ctx context.Context, dir *Node, name string, mode uint32) (
 // in it were on their way there, with those above it. False: it was there, or
 // nothing is owed in it, or it cannot be made.
 //
-// It shares the gate: a directory that is just being renamed, or of which nobody knows
-// yet whether it was, must not appear again under its old name.
+// It shares the gate: a directory that is just being renamed must not appear again under
+// its old name, nor one of which nobody knows yet whether it was.
 func (t *Tree) remake(ctx context.Context, dir *Node) bool {
 	ctx, cancel := context.WithTimeout(ctx, t.cfg.Timeout)
 	defer cancel()
@@ -123,7 +126,7 @@ func (t *Tree) remake(ctx context.Context, dir *Node) bool {
 	defer t.gate.Release(1)
 	var paths []string
 	t.mu.Lock()
-	if !dir.anyOwedLocked() || dir.removed {
+	if !dir.anyOwedLocked() || dir.removed || t.concerningLocked(dir.pathLocked()) != nil {
 		t.mu.Unlock()
 		return false
 	}
@@ -183,6 +186,9 @@ func (t *Tree) rmdir(ctx context.Context, dir, n *Node, name string) error {
 		return err
 	}
 	path := t.PathOf(n)
+	if err := t.afterLook(ctx, "rmdir", path); err != nil {
+		return err
+	}
 	if t.owesBelow(n) {
 		return &remote.Error{Op: "rmdir", Path: path, Kind: remote.NotEmpty, Text: "files in it are still on their way to the server"}
 	}
@@ -244,6 +250,9 @@ func (t *Tree) stillThere(op string, dir, n *Node, name string) error {
 }
 
 func (t *Tree) unlink(ctx context.Context, dir, n *Node, name string) error {
+	if err := t.afterLook(ctx, "remove", t.PathOf(n)); err != nil {
+		return err
+	}
 	var f *File
 	if n.typ == remote.File {
 		t.mu.Lock()

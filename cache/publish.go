@@ -115,6 +115,9 @@ func (s *shipment) settle(ctx context.Context) error {
 		return err
 	}
 	defer f.thaw()
+	if err := f.waits(); err != nil {
+		return err
+	}
 	if err := s.lookForEarlier(); err != nil {
 		return err
 	}

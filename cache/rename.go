@@ -23,9 +23,10 @@ type move struct {
 	from, to *Node // directories
 	name     string
 	newName  string
-	release  func()        // ends the freeze
+	unfreeze func()        // ends the freeze; nil: there is none
 	over     chan struct{} // closed at the end; see moving.go
 	intent   spool.Intent  // immutable while it is under way, save Seq
+	doubt    *unsettled    // guarded by tree.mu: nobody knows whether it happened
 
 	recording sync.Mutex // held while the intent is written; inside file.rec
 	recorded  bool
@@ -102,7 +103,7 @@ func (m *move) freeze(ctx context.Context) error {
 		if err := t.gate.Acquire(ctx, gateAll); err != nil {
 			return canceled("rename", m.src, ctx)
 		}
-		m.release = func() { t.gate.Release(gateAll) }
+		m.unfreeze = func() { t.gate.Release(gateAll) }
 		return nil
 	}
 	var files []*File
@@ -124,12 +125,20 @@ func (m *move) freeze(ctx context.Context) error {
 			return err
 		}
 	}
-	m.release = func() {
+	m.unfreeze = func() {
 		for _, f := range files {
 			f.thaw()
 		}
 	}
 	return nil
+}
+
+// thaw ends the freeze, once.
+func (m *move) thaw() {
+	if m.unfreeze != nil {
+		m.unfreeze()
+		m.unfreeze = nil
+	}
 }
 
 // stillThere: see Tree.stillThere. What lies at the new name must be what was found
@@ -150,12 +159,16 @@ func (m *move) stillThere() error {
 }
 
 func (m *move) run(ctx context.Context) error {
+	from, to := m.tree.PathOf(m.src), join(m.tree.PathOf(m.to), m.newName)
+	if err := m.tree.afterLook(ctx, "rename", from, to); err != nil {
+		return err
+	}
 	if err := m.freeze(ctx); err != nil {
 		return err
 	}
 	err := m.stillThere()
 	if err == nil {
-		err = m.tree.restless("rename", m.tree.PathOf(m.src))
+		err = m.tree.restless("rename", from, to)
 	}
 	if err != nil {
 		m.release()
@@ -245,30 +258,60 @@ func (m *move) onServer(ctx context.Context) error {
 	case err == nil:
 		m.relink()
 	case m.isRecorded() && undecided(err):
-		// Nobody knows whether it happened. Nothing below is published before we do,
-		// and if the tree closes first, the intent stays for the next start.
 		t.doubtAfter(err, m.from, m.to)
-		if !t.spawn(func() {
-			if done, known := t.settleRename(from, to, was); known {
-				t.mu.Lock()
-				newer := m.dstChangesLocked() != dstChanges
-				t.mu.Unlock()
-				if done && !newer { // else what was written to the target since counts
-					m.relink()
-				}
-				m.ended()
-			} else {
-				m.release()
-			}
-		}) {
-			m.release()
-		}
+		m.settleLater(was, dstChanges)
 		return err
 	default:
 		t.doubtAfter(err, m.from, m.to)
 	}
 	m.ended()
 	return err
+}
+
+// settleLater finds out in the background whether m happened. Nothing that it concerns is
+// published before, and if the tree closes first, the intent stays for the next start.
+func (m *move) settleLater(was []remote.Version, dstChanges uint64) {
+	t := m.tree
+	nodes := []*Node{m.src, m.from, m.to}
+	if m.dst != nil {
+		nodes = append(nodes, m.dst)
+	}
+	u := t.unsettle(&m.intent, func() error {
+		done, err := t.happened(m.intent.From, m.intent.To, was)
+		if err != nil {
+			return err
+		}
+		t.mu.Lock()
+		newer := m.dstChangesLocked() != dstChanges // what was written to the target since counts
+		gone := m.src.removed || m.to.removed
+		t.mu.Unlock()
+		if done && !newer && !gone {
+			m.relink()
+		}
+		m.ended()
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		for _, n := range nodes {
+			t.unrefLocked(n)
+		}
+		return nil
+	})
+	t.mu.Lock()
+	m.doubt = u
+	for _, n := range nodes {
+		n.refs++
+	}
+	t.mu.Unlock()
+	m.thaw()
+	t.spawn(u.run)
+}
+
+// dstChangesLocked tells whether what is replaced was written to meanwhile.
+func (m *move) dstChangesLocked() uint64 {
+	if m.dst == nil || !m.dst.owedLocked() {
+		return 0
+	}
+	return m.dst.file.changes
 }
 
 func (m *move) ended() {

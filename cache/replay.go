@@ -7,6 +7,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -15,8 +16,8 @@ import (
 	"ftpfs/cache/spool"
 )
 
-// load reads the spool back and puts what is owed into the tree. Renames whose
-// outcome is unknown are settled before anything is published.
+// load reads the spool back and puts what is owed into the tree. What hangs on a rename
+// whose outcome is unknown is published once that is settled, the rest at once.
 func (t *Tree) load() {
 	recs, intents, err := t.spool.Load(t.ctx)
 	if err != nil {
@@ -44,18 +45,13 @@ func (t *Tree) load() {
 		t.dropOldMarks()
 		t.dropOldSent()
 	}
-	gated := len(intents) > 0 && t.gate.TryAcquire(gateAll)
+	unsettled := t.takeUpIntents(intents, recs)
 	close(t.loaded)
 	if len(files) > 0 {
 		t.cfg.Log.Info("taking up what is owed to the server", "files", len(files))
 	}
-	for i := range intents {
-		if !t.settleIntent(&intents[i], recs) {
-			return // unmounting: the gate stays shut
-		}
-	}
-	if gated {
-		t.gate.Release(gateAll)
+	for _, u := range unsettled {
+		t.spawn(u.run)
 	}
 	t.spawn(func() { t.removeOld(temps) })
 	now := time.Now()
@@ -206,27 +202,44 @@ func (t *Tree) nodeAtLocked(p string, typ remote.EntryType) *Node {
 	return n
 }
 
-// settleIntent finds out whether a rename that was under way happened, and brings
-// the records, those that were found at start, in line. False: the tree is closing.
-func (t *Tree) settleIntent(in *spool.Intent, recs []spool.Record) bool {
-	if isTemp(path.Base(in.To)) {
-		if !t.settleReplacement(in) {
-			return false
+// takeUpIntents makes known what was under way on the server when an earlier daemon ended.
+// recs are the records found at start.
+func (t *Tree) takeUpIntents(intents []spool.Intent, recs []spool.Record) (all []*unsettled) {
+	for i := range intents {
+		in := &intents[i]
+		look := t.settleIntent(in, recs)
+		if isTemp(path.Base(in.To)) {
+			look = func() error { return t.settleReplacement(in) }
 		}
-	} else {
-		done, known := t.settleRename(in.From, in.To, t.owedFrom(in))
-		if !known {
-			return false
+		u := t.unsettle(in, look)
+		for _, b := range all {
+			if u.touches(b.intent.From) || u.touches(b.intent.To) {
+				u.before = append(u.before, b)
+			}
+		}
+		all = append(all, u)
+	}
+	return all
+}
+
+// settleIntent finds out whether a rename that was under way happened, and brings the
+// records in line.
+func (t *Tree) settleIntent(in *spool.Intent, recs []spool.Record) func() error {
+	owedFrom := sync.OnceValue(func() []remote.Version { return t.owedFrom(in) }) // what was settled before has its part in it
+	return func() error {
+		done, err := t.happened(in.From, in.To, owedFrom())
+		if err != nil {
+			return err
 		}
 		if done {
 			t.replaced(in, recs)
 			t.renamed(in)
 		}
+		if err := t.spool.DropIntent(in.Seq); err != nil {
+			t.cfg.Log.Warn("cannot drop the record of a settled rename", "err", err)
+		}
+		return nil
 	}
-	if err := t.spool.DropIntent(in.Seq); err != nil {
-		t.cfg.Log.Warn("cannot drop the record of a settled rename", "err", err)
-	}
-	return true
 }
 
 // owedFrom is what the server may have had under in.From before the rename, as far as
@@ -273,11 +286,7 @@ func (t *Tree) replaced(in *spool.Intent, recs []spool.Record) {
 	t.cfg.Log.Info("what was owed had been renamed over", "path", in.To, "by", in.From, "kept", kept)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if f.ship != nil {
-		f.ship.cancel() // and removes what it has sent
-	} else {
-		t.removeTempLocked(f)
-	}
+	t.removeTempLocked(f) // which nobody sends to: it waits for this
 	f.cleanNowLocked()
 	if f.cur != nil {
 		f.staleLocked()
@@ -294,9 +303,9 @@ func (t *Tree) renamed(in *spool.Intent) {
 		typ = remote.Dir
 	}
 	src := t.findLocked(in.From)
-	if src == nil || src.typ != typ {
+	if src == nil || src.typ != typ || !in.Dir && src.owedLocked() && src.file.base == nil && src.file.sent == nil {
 		t.mu.Unlock()
-		return // what was owed there is not any more
+		return // what was owed there is not any more, or was made since
 	}
 	to := t.root
 	if dir := path.Dir(in.To); dir != "/" {

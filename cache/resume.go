@@ -55,6 +55,12 @@ func (s *shipment) place(ctx context.Context) (int64, error) {
 		if there, err := s.gotThere(ctx); there || err != nil {
 			return 0, errorOr(err, errThere)
 		}
+		t.mu.Lock()
+		moved := f.tempPathLocked() != temp
+		t.mu.Unlock()
+		if moved { // its directory was renamed while we asked
+			return 0, errOvertaken
+		}
 	}
 	if err := f.cannotResume(c); err != nil {
 		return 0, err
@@ -85,6 +91,9 @@ func (s *shipment) gotThere(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	defer f.thaw()
+	if err := f.waits(); err != nil {
+		return false, err
+	}
 	t.mu.Lock()
 	sent, changes, mode, path := f.sent, f.sentChanges, f.mode, f.node.pathLocked()
 	t.mu.Unlock()

@@ -253,7 +253,7 @@ func (t *Tree) dirDoneLocked(dir *Node) {
 func (t *Tree) setDirTime(ctx context.Context, dir *Node) {
 	t.mu.Lock()
 	at, path := dir.owesAt, dir.pathLocked()
-	skip := at == nil || dir.owed > 0 || dir.removed
+	skip := at == nil || dir.owed > 0 || dir.removed || t.concerningLocked(path) != nil
 	t.mu.Unlock()
 	if skip {
 		return

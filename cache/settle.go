@@ -35,6 +35,9 @@ func (t *Tree) Retry(path string) (int, error) {
 	files := t.parkedUnder(path)
 	waiting := t.pausingUnder(path)
 	for i, f := range files {
+		if t.isHeld(f) { // it has not been refused itself
+			continue
+		}
 		f.rec.Lock()
 		t.mu.Lock()
 		f.parked, f.interrupted, f.failed, f.lost, f.attempts, f.retryAt = nil, false, nil, nil, 0, time.Time{}
@@ -51,6 +54,14 @@ func (t *Tree) Retry(path string) (int, error) {
 	t.kick() // what waits for another attempt, too
 	t.dirQueue.Kick()
 	return len(files) + waiting, nil
+}
+
+// isHeld says that f is parked for the sake of something else, which the server is asked
+// about anew.
+func (t *Tree) isHeld(f *File) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return heldBy(f.parked) != nil
 }
 
 // pausingUnder counts the files at or below path whose last upload failed, and which will
@@ -105,6 +116,9 @@ func (t *Tree) keepCut(f *File) (string, error) {
 	t.mu.Unlock()
 	if !needed {
 		return "", nil
+	}
+	if err := f.waits(); err != nil { // it may be elsewhere
+		return "", err
 	}
 	e, err := t.store.Stat(t.ctx, temp)
 	if remote.Is(err, remote.NotExist) {

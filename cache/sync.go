@@ -91,7 +91,12 @@ func (t *Tree) sync(ctx context.Context, path string, open bool, report func(Pro
 			}
 		}
 		for n := range t.owedDirs {
-			if n.withinLocked(top) && n.owed == 0 {
+			if !n.withinLocked(top) || n.owed > 0 {
+				continue
+			}
+			if u := t.concerningLocked(n.pathLocked()); u != nil && u.refusedLocked() {
+				p.Parked++
+			} else {
 				waiting++
 			}
 		}

@@ -73,6 +73,9 @@ func (s *shipment) sendTail(ctx context.Context) (done bool, err error) {
 		return true, err
 	}
 	defer f.thaw()
+	if err := f.waits(); err != nil {
+		return true, err
+	}
 	if !appends {
 		return false, s.settleTail(ctx)
 	}

@@ -57,7 +57,7 @@ type Tree struct {
 	owedDirs   map[*Node]struct{}
 	temps      map[string]struct{}  // temporary names in use
 	moves      map[*move]struct{}   // renames on their way to the server
-	aside      map[string]struct{}  // paths whose old version may have stepped aside; see backup.go
+	unsettled  []*unsettled         // what became of them the server has not told, oldest first
 	changed    chan struct{}        // closed and replaced when something owed was settled, or not
 	conflicts  []Conflict           // recent ones, oldest first
 	said       map[string]bool      // warnings that are given once
@@ -90,7 +90,7 @@ func New(cfg Config, store remote.Store) (*Tree, error) {
 	}
 	t := &Tree{cfg: cfg, store: store, spool: sp, gate: newGate(), loaded: make(chan struct{}), tag: MountTag(cfg.StateDir, cfg.Identity),
 		nodes: map[uint64]*Node{}, inos: newInodes(), owed: map[*File]struct{}{}, owedDirs: map[*Node]struct{}{},
-		temps: map[string]struct{}{}, moves: map[*move]struct{}{}, aside: map[string]struct{}{}, changed: make(chan struct{}), said: map[string]bool{}, outage: map[remote.Kind]bool{}}
+		temps: map[string]struct{}{}, moves: map[*move]struct{}{}, changed: make(chan struct{}), said: map[string]bool{}, outage: map[remote.Kind]bool{}}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	t.space = newSpace(cfg.SpoolSize, cfg.Timeout)
 	t.disk = newDisk(t, cfg.CacheSize)

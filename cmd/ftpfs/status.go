@@ -315,8 +315,10 @@ func showOwed(out io.Writer, m mountReport, f cache.OwedFile, now time.Time) {
 	if !f.Since.IsZero() {
 		s += ", for " + ago(f.Since, now)
 	}
-	if f.Error != "" {
+	if f.Error != "" && f.Attempts > 0 {
 		s += fmt.Sprintf("; attempt %d failed: %s", f.Attempts, plain(f.Error))
+	} else if f.Error != "" { // it was not tried
+		s += "; " + plain(f.Error)
 	}
 	fmt.Fprintln(out, s)
 }
