@@ -32,6 +32,12 @@ func (c *content) ensureFile() error {
 	if err != nil {
 		return err
 	}
+	if err := c.tree.spare(f); err != nil {
+		if !inMemory {
+			os.Remove(f.Name())
+		}
+		return err
+	}
 	c.f = f
 	c.mu.Lock()
 	if c.inMemory = inMemory; !inMemory {

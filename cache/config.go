@@ -30,6 +30,7 @@ type Config struct {
 	earlyStep                     int64         // see early.go
 	pauseAfter                    time.Duration // see feed.go
 	fs                            spool.FS      // the spool's disk, which also says which boot this is
+	maxFiles                      int           // see descriptor.go
 }
 
 func (c Config) withDefaults() Config {

@@ -23,16 +23,21 @@ func pattern(seed uint64, n int) []byte {
 // make opens a new file for writing.
 func (m *mount) make(p string) *Handle {
 	m.t.Helper()
-	var h *Handle
-	m.must(m.with(p, func(dir *Node, name string) error {
+	h, err := m.create(p)
+	m.must(err)
+	return h
+}
+
+func (m *mount) create(p string) (h *Handle, err error) {
+	err = m.with(p, func(dir *Node, name string) error {
 		n, made, _, err := m.Create(context.Background(), dir, name, 0o644, false, OpenFlags{Read: true, Write: true})
 		if err == nil {
 			m.Forget(n)
 		}
 		h = made
 		return err
-	}))
-	return h
+	})
+	return h, err
 }
 
 func (m *mount) writeAt(h *Handle, p []byte, off int64) {

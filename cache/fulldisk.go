@@ -38,10 +38,11 @@ func (d *disk) sharesSpool() bool {
 	return unix.Stat(d.tree.cfg.CacheDir, &cache) == nil && unix.Stat(d.tree.spoolDir(), &spool) == nil && cache.Dev == spool.Dev
 }
 
-// fromDisk says that err is this machine's, and no word of the server.
+// fromDisk says that err is this machine's, and no word of the server: neither of its
+// replies, nor of the network. A Store also wraps what the reader of an upload said.
 func fromDisk(err error) bool {
 	var re *remote.Error
-	if errors.As(err, &re) {
+	if errors.As(err, &re) && (re.Code != 0 || re.Kind != remote.Unknown) {
 		return false
 	}
 	var pe *fs.PathError

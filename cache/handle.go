@@ -59,7 +59,7 @@ func (t *Tree) Open(ctx context.Context, n *Node, fl OpenFlags) (*Handle, error)
 	if changed {
 		t.tellChanged(n)
 	}
-	if err := h.c.openFile(); err != nil {
+	if err := t.disk.opening(h.c.openFile); err != nil {
 		h.Release()
 		return nil, err
 	}

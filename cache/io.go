@@ -171,7 +171,7 @@ func (f *File) beginWrite(ctx context.Context, c *content, off int64) error {
 			return errStale("write", f.node)
 		}
 		if owed && open || removed {
-			if err := c.ensureFile(); err != nil {
+			if err := t.disk.opening(c.ensureFile); err != nil {
 				f.rec.RUnlock()
 				return err
 			}
@@ -179,7 +179,7 @@ func (f *File) beginWrite(ctx context.Context, c *content, off int64) error {
 		}
 		f.rec.RUnlock()
 		if !owed {
-			if err := f.owe(ctx, c, false, c.mayBeLean(off)); err != nil {
+			if err := t.disk.opening(func() error { return f.owe(ctx, c, false, c.mayBeLean(off)) }); err != nil {
 				return err
 			}
 			c.mu.Lock()
@@ -241,7 +241,7 @@ func (h *Handle) Truncate(ctx context.Context, size int64) error {
 	owed, removed := f.owed, f.node.removed
 	t.mu.Unlock()
 	if !owed && !removed && size == 0 {
-		if err := f.owe(ctx, c, true, false); err != nil {
+		if err := t.disk.opening(func() error { return f.owe(ctx, c, true, false) }); err != nil {
 			return err
 		}
 	}

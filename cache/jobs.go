@@ -187,6 +187,7 @@ func (t *Tree) uploadFailed(f *File, err error) {
 	if verdict == remote.Park {
 		put = putRecord
 	}
+	defer t.rest(f)                             // it was opened to be sent
 	if err := f.saveBy(open, put); err != nil { // it is tried again all the same
 		t.once("note", "cannot note in the spool that an upload failed; the counts of attempts begin anew after a restart", err)
 	}

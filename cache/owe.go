@@ -129,7 +129,7 @@ func (c *content) moveToSpool(id uint64, empty, lean bool) error {
 		}
 	}
 	if !adopted {
-		f, err := t.spool.Create(id)
+		f, err := t.newData(id)
 		if err != nil {
 			return err
 		}
@@ -180,11 +180,16 @@ func copyRanges(to, from *os.File, have ranges.Set) error {
 // bear makes a new, empty, owed file of name in dir, open for writing, and returns
 // it with a reference to its node.
 func (t *Tree) bear(dir *Node, name string, mode uint32, now entry) (*Node, error) {
-	id := t.spool.NewID()
+	var id uint64
 	var data *os.File
-	err := t.disk.yielding(func() (err error) {
-		data, err = t.spool.Create(id)
-		return err
+	err := t.disk.opening(func() error {
+		return t.disk.yielding(func() (err error) {
+			id = t.spool.NewID()
+			if data, err = t.newData(id); err != nil {
+				t.spool.Drop(id)
+			}
+			return err
+		})
 	})
 	if err != nil {
 		return nil, err

@@ -121,7 +121,7 @@ type disk struct {
 }
 
 const (
-	maxRest    = 100_000  // files held; each costs memory too
+	maxRest    = 100_000  // files held; each costs memory too, and a descriptor: mostRest
 	keepAround = 64 << 20 // of a large open file, around its reader
 )
 
@@ -147,14 +147,15 @@ func (d *disk) forgetLocked(f *File) { d.rest.Remove(f) }
 
 // trim evicts until the bound holds.
 func (d *disk) trim() {
-	if d.held.Load() <= d.max && d.restLen() <= maxRest && !d.crowded() {
+	most := d.mostRest()
+	if d.held.Load() <= d.max && d.restLen() <= most && !d.crowded() {
 		return
 	}
 	if !d.trimming.TryLock() {
 		return
 	}
 	defer d.trimming.Unlock()
-	for d.held.Load() > d.max || d.restLen() > maxRest || d.crowded() {
+	for d.held.Load() > d.max || d.restLen() > most || d.crowded() {
 		if !d.evictOne() {
 			if d.held.Load() > d.max {
 				d.punch()

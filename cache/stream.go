@@ -55,7 +55,7 @@ func (c *content) want(ctx context.Context, off, end, limit int64) error {
 // transfers that broke, for all of them together. A server that breaks each off after
 // a few bytes would otherwise hold a reader up for as long as it likes.
 func (c *content) wantAgain(ctx context.Context, off, end, limit int64, broken *int) error {
-	if err := c.ensureFile(); err != nil {
+	if err := c.tree.disk.opening(c.ensureFile); err != nil {
 		return err
 	}
 	for ; ; *broken++ {

@@ -56,6 +56,8 @@ func errnoOf(err error) syscall.Errno {
 	switch no {
 	case syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG, syscall.ENOMEM:
 		return no // true of the local disk as of the mount
+	case syscall.EMFILE, syscall.ENFILE:
+		return syscall.ENFILE // EMFILE would speak of the caller's own
 	}
 	if fromDisk(err) {
 		return syscall.EIO

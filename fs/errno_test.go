@@ -42,6 +42,7 @@ func TestErrnoOfLocalFailures(t *testing.T) {
 		{&iofs.PathError{Op: "write", Path: "/var/cache/x", Err: syscall.ENOSPC}, syscall.ENOSPC},
 		{&os.LinkError{Op: "rename", Err: syscall.EDQUOT}, syscall.EDQUOT},
 		{os.NewSyscallError("fdatasync", syscall.EROFS), syscall.EIO},
+		{&iofs.PathError{Op: "open", Path: "/var/cache/x", Err: syscall.EMFILE}, syscall.ENFILE},
 		{syscall.ENOENT, syscall.EIO},
 		{syscall.EEXIST, syscall.EIO},
 		{syscall.EINTR, syscall.EIO},
