@@ -18,9 +18,8 @@ import (
 )
 
 var (
-	modelOps   = flag.Int("model.ops", 3000, "operations of the model test")
-	modelTails = flag.Bool("model.tails", false, "also tails of files of any size, in pieces of 1,000 bytes: now and then an older size of a file is seen after a restart, which is not understood yet")
-	modelSeed  = flag.Uint64("model.seed", 0, "seed of the model test; 0: another each time")
+	modelOps  = flag.Int("model.ops", 3000, "operations of the model test")
+	modelSeed = flag.Uint64("model.seed", 0, "seed of the model test; 0: another each time")
 )
 
 // model is the reference: what a local file system would hold.
@@ -40,15 +39,12 @@ func TestModel(t *testing.T) {
 		{"defaults", mem.Options{}, nil},
 		{"costly stat, no replace", mem.Options{CostlyStat: true, NoReplace: true}, nil},
 		{"nothing cached for long", mem.Options{MGrain: time.Minute}, func(c *Config) { c.DirCacheTime = time.Nanosecond; c.CacheSize = 50_000 }},
-		{tailsOfAnything, mem.Options{}, appendAll},
+		{"tails of anything", mem.Options{}, appendAll},
 		{"tails found out not to do", mem.Options{NoAppend: true, LateNo: true}, appendAll},
 		{"uploads that follow their writers", mem.Options{}, func(c *Config) { c.earlyStep = 1; c.pauseAfter = time.Millisecond }},
 		{"and snapshots", mem.Options{NoAppend: true}, func(c *Config) { c.earlyStep = 500; c.pauseAfter = time.Millisecond; c.MaxDirtyAge = time.Millisecond }},
 		{"late publication", mem.Options{NoTimes: true, NoModes: true}, func(c *Config) { c.PublishDelay = 20 * time.Millisecond }},
 	} {
-		if c.name == tailsOfAnything && !*modelTails {
-			continue
-		}
 		t.Run(c.name, func(t *testing.T) {
 			seed := *modelSeed
 			if seed == 0 {
@@ -61,8 +57,6 @@ func TestModel(t *testing.T) {
 }
 
 // appendAll has everything that only grew appended, in small pieces.
-const tailsOfAnything = "tails of anything" // see -model.tails
-
 func appendAll(c *Config) { c.tailAbove, c.leanAbove, c.maxTail = 0, 100, 1000 }
 
 func runModel(t *testing.T, m *mount, r *rand.Rand, ops int) { runModelUntil(t, m, r, ops, func() {}) }
