@@ -55,7 +55,13 @@ func (t *Tree) job(ctx context.Context, f *File) {
 		return
 	}
 	if heldBy(err) != nil {
-		t.schedule(f, 0) // it waits from its beginning, or goes on if it need not any more
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if u := f.waitsForLocked(); u != nil {
+			u.holdLocked(f, what == whole)
+		} else { // settled meanwhile
+			t.schedule(f, 0)
+		}
 		return
 	}
 	if err != nil && !errors.Is(err, errOvertaken) && !errors.Is(err, errPaused) {
