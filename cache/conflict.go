@@ -18,6 +18,13 @@ var errConflict = errors.New("kept beside the server's own change")
 // name, ours beside it.
 func (s *shipment) theirs(temp string, p remote.Publish) (remote.Published, error) {
 	t := s.tree
+	t.mu.Lock()
+	sent := s.file.sent
+	t.mu.Unlock()
+	// The server has refused ours. What it has is not ours then, even if it looks the same.
+	if err := s.maybeSent(nil); err != nil {
+		return remote.Published{}, err
+	}
 	now, err := t.store.Stat(t.ctx, p.Path)
 	switch {
 	case remote.Is(err, remote.NotExist):
@@ -27,6 +34,9 @@ func (s *shipment) theirs(temp string, p remote.Publish) (remote.Published, erro
 		}
 		gone := p.Expect != nil
 		p.Expect = nil
+		if err := s.maybeSent(sent); err != nil {
+			return remote.Published{}, err
+		}
 		done, err := t.store.Publish(t.ctx, temp, p)
 		if err == nil && gone {
 			t.conflict(s.parent(), TheirsRemoved, p.Path, "")
@@ -53,6 +63,19 @@ func (s *shipment) theirs(temp string, p remote.Publish) (remote.Published, erro
 		}
 	}
 	return remote.Published{}, errNoFreeName(p.Path)
+}
+
+// maybeSent notes, also in the record, what the server may have of ours under its name from
+// now on, without an answer; nil: nothing.
+func (s *shipment) maybeSent(v *remote.Version) error {
+	t, f := s.tree, s.file
+	f.rec.Lock()
+	defer f.rec.Unlock()
+	t.mu.Lock()
+	f.sent = v
+	open := f.savedOpen
+	t.mu.Unlock()
+	return f.save(open, false)
 }
 
 func (s *shipment) parent() *Node {

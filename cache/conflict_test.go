@@ -3,7 +3,9 @@ package cache
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"ftpfs/cache/remote"
@@ -239,4 +241,40 @@ func TestTheOldNameDoesNotOpenTheConflictCopy(t *testing.T) {
 	_, err = m.Open(context.Background(), old, OpenFlags{Read: true})
 	m.wantKind(err, remote.Changed)
 	m.wantRead(m.Status().Conflicts[0].Copy, "OURS")
+}
+
+// Somebody made a file of the same size in the same second, ours was refused therefore, and
+// then the link broke, or the daemon died: theirs is not taken for ours, whose answer was
+// lost.
+func TestTheirsIsNotTakenForOursAfterARefusal(t *testing.T) {
+	for _, killed := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			store := mem.New(mem.Options{})
+			m := mountMem(t, store, func(c *Config) { c.PublishDelay = time.Second })
+			m.names("/")
+			m.must(m.write("/f", []byte("ours")))
+			m.must(store.Disk().WriteFile("/f", []byte("them")))
+			var refused atomic.Bool
+			store.Hook(func(op, p string) error {
+				switch {
+				case op == mem.OpPublish:
+					refused.Store(true)
+				case refused.Load():
+					return &remote.Error{Kind: remote.Down}
+				}
+				return nil
+			})
+			m.waitFailed("/f")
+			if killed {
+				m.crash()
+			}
+			store.Hook(nil)
+			time.Sleep(time.Minute)
+			m.sync()
+			m.onServer("/f", "them")
+			if p := store.Disk().Paths(); len(p) != 2 {
+				t.Errorf("the server has %q; want theirs, and ours beside it", p)
+			}
+		})
+	}
 }

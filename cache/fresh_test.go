@@ -146,6 +146,37 @@ func TestRenameOverAChangedFileIsRefusedOnce(t *testing.T) {
 	m.onServer("/doc", "mine")
 }
 
+// The same where nothing was listed under the name, where what is replaced is owed and
+// somebody has changed it on the server, and for a directory; on any server.
+func TestRenameOverWhatNobodyHereHasSeenIsRefused(t *testing.T) {
+	for _, o := range []mem.Options{{}, {NoReplace: true}} {
+		store := mem.New(o)
+		m := mountMem(t, store, func(c *Config) { c.PublishDelay = time.Hour })
+		m.must(store.Disk().WriteFile("/mine", []byte("mine")))
+		m.must(store.Disk().Mkdir("/dir"))
+		m.must(store.Disk().WriteFile("/doc", []byte("old")))
+		m.names("/")
+		m.must(m.write("/doc", []byte("edited here")))
+		m.must(store.Disk().WriteFile("/doc", []byte("edited there")))
+		m.must(store.Disk().WriteFile("/new", []byte("made there")))
+		for _, c := range []struct{ from, to, has string }{{"/mine", "/new", "made there"}, {"/dir", "/new", "made there"}, {"/mine", "/doc", "edited there"}} {
+			m.mu.Lock()
+			if l := m.Root().list; l != nil { // what was listed is what it was
+				l.fetched = time.Now()
+				delete(l.ents, "new")
+			}
+			m.mu.Unlock()
+			if err := m.rename(c.from, c.to); !errors.Is(err, syscall.EBUSY) {
+				t.Errorf("%+v: rename of %s over %s, which nobody here has seen: %v, want EBUSY", o, c.from, c.to, err)
+			}
+			m.onServer(c.to, c.has)
+		}
+		m.onServer("/mine", "mine")
+		m.must(m.rename("/mine", "/new"))
+		m.onServer("/new", "mine")
+	}
+}
+
 // A directory with an open file in it is removed on the server.
 func TestWriteBelowARemovedDirectoryIsRefused(t *testing.T) {
 	store := mem.New(mem.Options{})

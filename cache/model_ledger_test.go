@@ -178,7 +178,7 @@ func (s *storm) partly(p string, before seen, certain bool, err error) {
 	changed := owed && (!before.owed || data != before.held)
 	if !changed && remote.Is(err, remote.NoSpace) {
 		now, err := s.disk.ReadFile(p)
-		changed = err == nil && before.onDisk && string(now) != before.disk
+		changed = err == nil && (!before.onDisk || string(now) != before.disk) && string(now) != before.held
 	}
 	if changed {
 		s.overwritten(p, before, certain)

@@ -130,7 +130,7 @@ func (s *storm) halfTails(p string) error {
 		if err == nil || s.unsure(q) {
 			continue
 		}
-		if ours, owed := s.held(q); !owed || !s.m.tails(q) || ours != "" && !strings.HasPrefix(ours, string(data)) {
+		if base, tail := s.m.tail(q); len(data) < base || s.checkWhole("", string(data[:base])) != nil || !strings.HasPrefix(tail, string(data[base:])) {
 			return err
 		}
 		s.know(string(data))
@@ -138,12 +138,35 @@ func (s *storm) halfTails(p string) error {
 	return nil
 }
 
-// tails says whether a part of what is owed may be behind the server's file at p.
-func (m *mount) tails(p string) bool {
+// tail is what is just being appended to the server's file at p, and to how many bytes.
+func (m *mount) tail(p string) (base int, tail string) {
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	n := m.findLocked(p)
-	return n != nil && n.file != nil && n.file.tail != nil
+	if n == nil || n.file == nil || n.file.tail == nil {
+		m.mu.Unlock()
+		return 0, ""
+	}
+	c := n.file.cur
+	m.mu.Unlock()
+	if c.lockFile() != nil {
+		return 0, ""
+	}
+	defer c.io.RUnlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	from, to := c.growFrom, c.growTo
+	data, at := c.f, from
+	if c.sent != nil { // it was written over here since
+		data, at = c.sent, 0
+	}
+	b := make([]byte, to-from)
+	if data == nil {
+		return 0, ""
+	}
+	if _, err := data.ReadAt(b, at); err != nil {
+		return 0, ""
+	}
+	return int(from), string(b)
 }
 
 // owes says whether the file at p, or one below it, is owed.

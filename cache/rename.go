@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -190,32 +191,48 @@ func (m *move) run(ctx context.Context) error {
 
 // seen makes sure that a file which is about to be replaced on the server is the one
 // that was last listed here. Somebody's change since then is not overwritten: the
-// rename fails, and the next one knows. (EBUSY, as the kernel tries again at ESTALE.)
+// rename fails, and the next one knows. (EBUSY, as the kernel tries again at ESTALE.) It is
+// the same where nothing was listed, and something is there by now.
 func (m *move) seen(ctx context.Context) error {
 	t := m.tree
-	if m.dst == nil || m.dst.typ == remote.Dir {
-		return nil
-	}
 	t.mu.Lock()
-	owed, known, path := m.dst.owedLocked(), m.dst.ent.version(), m.dst.pathLocked()
+	path := join(m.to.pathLocked(), m.newName)
+	var known []remote.Version
+	if m.dst != nil {
+		known = m.dst.onServerLocked()
+	}
+	isDir := m.dst != nil && m.dst.typ == remote.Dir
 	t.mu.Unlock()
-	if owed {
-		return nil // its own base is looked at when it is published
+	if isDir {
+		return nil // the server refuses to replace one in which something is
 	}
 	now, err := t.store.Stat(ctx, path)
+	same := func(v remote.Version) bool { return !v.Differs(now.Version()) }
 	switch {
 	case surelyGone(err):
 		return nil
 	case err != nil:
 		return err
-	case now.Type == m.dst.typ && !(now.Type == remote.File && known.Differs(now.Version())):
+	case m.dst != nil && now.Type == m.dst.typ && (now.Type != remote.File || slices.ContainsFunc(known, same)):
 		return nil
+	case now.Type == remote.Dir && m.src.typ != remote.Dir:
+		m.doubtTarget()
+		return &remote.Error{Op: "rename", Path: path, Kind: remote.IsDir}
 	}
-	t.mu.Lock()
-	t.doubtLocked(m.to)
-	t.mu.Unlock()
-	t.cfg.Log.Warn("a file was not renamed over another one that somebody had just changed on the server", "path", path)
+	return m.busy(path)
+}
+
+// busy is why a rename does not replace what nobody here has seen.
+func (m *move) busy(path string) error {
+	m.doubtTarget()
+	m.tree.cfg.Log.Warn("a file was not renamed over another one that somebody had just changed on the server", "path", path)
 	return fmt.Errorf("rename over %s: changed on the server since it was listed: %w", path, syscall.EBUSY)
+}
+
+func (m *move) doubtTarget() {
+	m.tree.mu.Lock()
+	m.tree.doubtLocked(m.to)
+	m.tree.mu.Unlock()
 }
 
 // onServer records the intent where records depend on it, renames, and relinks.
@@ -240,6 +257,10 @@ func (m *move) onServer(ctx context.Context) error {
 	}
 	err := t.store.Rename(ctx, from, to)
 	if remote.Is(err, remote.NoReplace) {
+		if m.dst == nil { // it was made in this moment
+			m.ended()
+			return m.busy(to)
+		}
 		err = t.replaceByBackup(ctx, from, to)
 	}
 	if remote.Is(err, remote.NotExist) && t.lacks(ctx, m.src, from) {
