@@ -17,7 +17,7 @@ import (
 
 // replaceByBackup renames from over to on such a server.
 func (t *Tree) replaceByBackup(ctx context.Context, from, to string) error {
-	return t.withBackup(ctx, to, nil, func() error { return t.store.Rename(ctx, from, to) })
+	return t.withBackup(ctx, to, nil, func(remote.Entry) error { return t.store.Rename(ctx, from, to) })
 }
 
 // publishByBackup fails with Changed where the target is not what may be replaced, also
@@ -28,7 +28,10 @@ func (t *Tree) publishByBackup(ctx context.Context, temp string, p remote.Publis
 	}
 	expect := p.Expect
 	p.Expect = nil // it steps aside
-	err = t.withBackup(ctx, p.Path, expect, func() (err error) {
+	err = t.withBackup(ctx, p.Path, expect, func(was remote.Entry) (err error) {
+		if p.Kept && was.HasMode {
+			p.Mode = &was.Mode
+		}
 		done, err = t.store.Publish(ctx, temp, p)
 		return err
 	})
@@ -41,8 +44,9 @@ func changedMeanwhile(path string) error {
 
 // withBackup has replace put another file in the place of to, if that is what it is
 // expected to be; nil expects nothing. Between a look and a rename somebody may write: what
-// stepped aside is looked at once more, and put back if it is not what was there.
-func (t *Tree) withBackup(ctx context.Context, to string, expect *remote.Version, replace func() error) error {
+// stepped aside is looked at once more, and put back if it is not what was there. replace is
+// told what it was.
+func (t *Tree) withBackup(ctx context.Context, to string, expect *remote.Version, replace func(was remote.Entry) error) error {
 	now, err := t.store.Stat(ctx, to)
 	switch {
 	case err == nil && now.Type == remote.Dir: // it would step aside just as well
@@ -67,7 +71,7 @@ func (t *Tree) withBackup(ctx context.Context, to string, expect *remote.Version
 	switch {
 	case err == nil:
 		if err = t.isBackup(ctx, intent); err == nil {
-			err = replace()
+			err = replace(now)
 		}
 		if err == nil {
 			t.dropBackup(ctx, intent)

@@ -50,6 +50,12 @@ func (s *shipment) theirs(temp string, p remote.Publish) (remote.Published, erro
 		what = TheirsReplaced
 	}
 	beside := remote.Publish{Size: p.Size, MTime: p.MTime, Mode: p.Mode}
+	if p.Kept && p.Mode != nil && now.Type == remote.File { // who made theirs private meant this, too
+		if now = t.withMode(p.Path, now); now.HasMode {
+			mode := *p.Mode & now.Mode
+			beside.Mode = &mode
+		}
+	}
 	for n := range conflictTries {
 		beside.Path = besidePath(p.Path, n)
 		done, err := t.store.Publish(t.ctx, temp, beside)
@@ -76,6 +82,24 @@ func (s *shipment) maybeSent(v *remote.Version) error {
 	open := f.savedOpen
 	t.mu.Unlock()
 	return f.save(open, false)
+}
+
+// withMode adds the mode to what the server told of p, where it tells modes in listings
+// only.
+func (t *Tree) withMode(p string, e remote.Entry) remote.Entry {
+	if e.HasMode {
+		return e
+	}
+	list, err := t.store.List(t.ctx, path.Dir(p))
+	if err != nil {
+		return e // it is not shown, and the copy has the mode that was known
+	}
+	for _, listed := range list {
+		if listed.Name == path.Base(p) && listed.Type == e.Type {
+			e.Mode, e.HasMode = listed.Mode, listed.HasMode
+		}
+	}
+	return e
 }
 
 func (s *shipment) parent() *Node {

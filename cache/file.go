@@ -31,6 +31,7 @@ type File struct {
 	size        int64
 	mtime       time.Time
 	mode        *uint32         // to be set on the server
+	modeKept    bool            // it is the server's, as last told, and was not set here
 	base        *remote.Version // what may be replaced on the server; nil: born here
 	gen         uint64          // counts changes of content
 	changes     uint64          // and of attributes too
@@ -118,7 +119,7 @@ func (f *File) attrLocked(a *Attr) {
 	if f.owed || f.node.removed && f.cur != nil {
 		a.Size, a.MTime = f.size, f.mtime
 		a.Valid = max(f.node.tree.cfg.DirCacheTime, time.Second)
-		if f.mode != nil {
+		if f.mode != nil && !(f.modeKept && a.HasMode) {
 			a.Mode, a.HasMode = *f.mode, true
 		}
 		return
@@ -277,7 +278,7 @@ func (f *File) saveBy(open bool, put func(*Tree, *spool.Record, *content) error)
 		return nil
 	}
 	c, changes := f.cur, f.changes
-	r := spool.Record{ID: f.id, Path: f.node.pathLocked(), Base: f.base, Size: f.size, Open: open, Mode: f.mode,
+	r := spool.Record{ID: f.id, Path: f.node.pathLocked(), Base: f.base, Size: f.size, Open: open, Mode: f.mode, ModeKept: f.modeKept,
 		Interrupted: f.interrupted,
 		Created:     f.created, Attempts: f.attempts, Parked: f.parked != nil && heldBy(f.parked) == nil, Temp: f.tempPathLocked(), Tail: f.tail, Sent: f.sent}
 	mtime := f.mtime

@@ -81,7 +81,8 @@ func (f *File) owe(ctx context.Context, c *content, empty, lean bool) error {
 	}
 	f.owedNowLocked()
 	f.id, f.reserved, f.base = id, room, &ver
-	f.size, f.mtime, f.mode = size, f.node.ent.time(), f.keptModeLocked()
+	f.size, f.mtime = size, f.node.ent.time()
+	f.mode, f.modeKept = f.keptModeLocked(), true
 	t.disk.forgetLocked(f)
 	t.mu.Unlock()
 	err := t.recordMoves(f.node)
@@ -212,7 +213,8 @@ func (t *Tree) bear(dir *Node, name string, mode uint32, now entry) (*Node, erro
 	n.refs++
 	f := n.fileLocked()
 	f.owedNowLocked()
-	f.id, f.mtime, f.mode, f.base = id, now.time(), &mode, nil
+	f.id, f.mtime, f.base = id, now.time(), nil
+	f.mode, f.modeKept = &mode, false
 	f.gen, f.changes = 1, 1
 	f.cur = newContent(f, remote.Version{})
 	f.cur.f, f.cur.spooled, f.cur.ours = data, true, true

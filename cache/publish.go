@@ -142,8 +142,13 @@ func (s *shipment) settle(ctx context.Context) error {
 	}
 	mtime := wholeSecond(s.mtime)
 	p := remote.Publish{Path: f.node.pathLocked(), Size: s.size, Expect: f.base, MTime: &mtime, Mode: f.mode}
-	if p.Mode == nil && f.base != nil {
-		p.Mode = f.keptModeLocked() // the server told it since
+	if p.Kept = f.base != nil && (f.modeKept || f.mode == nil) && f.node.ent.flags&modeSet == 0; p.Kept {
+		if told := f.keptModeLocked(); told != nil { // perhaps since
+			p.Mode = told
+		}
+		if l := f.node.parent.list; l != nil {
+			p.Among = len(l.ents)
+		}
 	}
 	temp, open := join(s.dir.pathLocked(), s.temp), f.savedOpen
 	if f.sent = uploaded; f.sent == nil {

@@ -28,7 +28,7 @@ func (m *move) local() error {
 		}
 		if m.dst.ent.flags&hasMode != 0 && f.mode == nil {
 			mode := uint32(m.dst.ent.mode)
-			f.mode = &mode
+			f.mode, f.modeKept = &mode, true
 		}
 	}
 	t.moveLocked(m.src, m.to, m.newName)

@@ -125,7 +125,8 @@ func (t *Tree) restore(r *spool.Record) (*File, error) {
 	}
 	f := n.fileLocked()
 	f.owedNowLocked()
-	f.id, f.size, f.mode, f.base, f.created = r.ID, size, r.Mode, r.Base, r.Created
+	f.id, f.size, f.base, f.created = r.ID, size, r.Base, r.Created
+	f.mode, f.modeKept = r.Mode, r.ModeKept
 	f.attempts, f.sent, f.interrupted = r.Attempts, r.Sent, r.Interrupted
 	f.mtime = wholeSecond(st.ModTime())
 	if r.MTime != nil {

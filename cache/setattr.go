@@ -84,7 +84,7 @@ func (t *Tree) setOwed(n *Node, s Set) (done bool, err error) {
 	}
 	if s.Mode != nil {
 		mode := *s.Mode & 0o7777
-		f.mode = &mode
+		f.mode, f.modeKept = &mode, false
 	}
 	f.changes++
 	closed, waiting := !f.savedOpen, f.owed && f.writers == 0 && f.parked == nil && !f.interrupted

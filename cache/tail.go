@@ -218,7 +218,7 @@ func (s *shipment) appended(path string, now remote.Entry) error {
 	t.mu.Lock()
 	mtime := wholeSecond(s.mtime)
 	p := remote.Publish{Path: path, Size: s.size, MTime: &mtime}
-	if m, e := f.mode, &f.node.ent; m != nil && (e.flags&hasMode == 0 || e.mode != uint16(*m)) && (!now.HasMode || *m != now.Mode&0o7777) {
+	if m, e := f.mode, &f.node.ent; m != nil && !f.modeKept && (e.flags&hasMode == 0 || e.mode != uint16(*m)) && (!now.HasMode || *m != now.Mode&0o7777) {
 		p.Mode = m
 	}
 	t.mu.Unlock()

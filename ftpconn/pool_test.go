@@ -263,6 +263,19 @@ func TestRoundTrips(t *testing.T) {
 	seg.take()
 	_, err = s.Publish(t.Context(), "/d/.tag7", p)
 	cost("publish", 2, err)
+	// A mode that is still what it was costs nothing more; one that somebody changed
+	// costs a round trip.
+	was, _ := srv.Tree.Stat("/d/f")
+	for segments, mode := range map[int]uint32{2: was.Mode, 3: was.Mode ^ 0o077} {
+		ok(t, "upload", s.Write(t.Context(), "/d/.tag7", bytes.NewReader(content), 0, int64(len(content))))
+		p.Mode, p.Kept = &mode, true
+		seg.take()
+		_, err = s.Publish(t.Context(), "/d/.tag7", p)
+		cost("publish with a mode", segments, err)
+		if now, _ := srv.Tree.Stat("/d/f"); now.Mode != was.Mode {
+			t.Errorf("the mode was %o, and is %o", was.Mode, now.Mode)
+		}
+	}
 }
 
 // A server that loses what follows the first command of a segment is noticed,

@@ -74,6 +74,10 @@ func (pb *publishing) do() error {
 	askOurs, askTheirs := ss.inquire(pb.tmp), ss.inquire(p.Path)
 	ours, oursEnd := at(askOurs.cmds...)
 	theirs, theirsEnd := at(askTheirs.cmds...)
+	askMode := -1
+	if cmd := ss.modeQuestion(p); cmd != "" {
+		askMode, _ = at(cmd)
+	}
 	rnfr, _ := at("RNFR " + tmp)
 	rs, err := ss.wire.Batch(cmds...)
 	if err != nil {
@@ -91,9 +95,17 @@ func (pb *publishing) do() error {
 	if err := pb.checkOurs(askOurs, rs[ours:oursEnd]); err != nil {
 		return pb.letGo(tmp, err)
 	}
-	exists, err := pb.checkTheirs(askTheirs, rs[theirs:theirsEnd])
+	was, exists, err := pb.checkTheirs(askTheirs, rs[theirs:theirsEnd])
 	if err != nil {
 		return pb.letGo(tmp, err)
+	}
+	if askMode >= 0 {
+		modeIn(&was, rs[askMode])
+	}
+	if pb.modeIsNot(was) {
+		if r, err = pb.keepMode(tmp, was.Mode); err != nil {
+			return err
+		}
 	}
 	if r.Class() == 3 && !pb.pending { // other commands came between
 		if r, err = ss.wire.Cmd("RNFR " + tmp); err != nil {
@@ -156,40 +168,43 @@ func (pb *publishing) checkOurs(q inquiry, rs []wire.Reply) error {
 }
 
 // checkTheirs compares the target with what may be replaced.
-func (pb *publishing) checkTheirs(q inquiry, rs []wire.Reply) (exists bool, err error) {
+func (pb *publishing) checkTheirs(q inquiry, rs []wire.Reply) (e remote.Entry, found bool, err error) {
 	ss, p := pb.ss, pb.p
 	a, err := ss.answered(q, rs)
 	if err != nil {
-		return false, err
+		return e, false, err
 	}
-	e, found := a.Entry, a.found
+	e, found = a.Entry, a.found
 	k := ss.store.server.known()
 	if !found && !a.absent && !(a.reply.Code == 550 && !q.mlst && k.checksTypes()) {
 		// Not a clear answer. (Known servers without MLST refuse SIZE with a
 		// bare 550 for what is no plain file; a directory there stops RNTO.)
 		if err := pb.letGo(ss.path(pb.tmp), nil); err != nil {
-			return false, err
+			return e, false, err
 		}
 		e, err = ss.look(p.Path)
 		switch {
 		case err == nil:
 			found = true
 		case !absent(err):
-			return false, err
+			return e, false, err
 		}
 	}
 	switch {
 	case found && e.Type == remote.Dir:
-		return true, fault(remote.IsDir, "")
+		err = fault(remote.IsDir, "")
 	case p.Force:
+		return e, found, nil
 	case found && p.Expect == nil:
-		return true, fault(remote.Changed, "a file of that name appeared")
+		err = fault(remote.Changed, "a file of that name appeared")
 	case !found && p.Expect != nil:
-		return false, fault(remote.Changed, "the file is gone")
+		err = fault(remote.Changed, "the file is gone")
 	case found && p.Expect.Differs(e.Version()):
-		return true, fault(remote.Changed, "the server's file has %d bytes of %v", e.Size, e.MTime.UTC())
+		err = fault(remote.Changed, "the server's file has %d bytes of %v", e.Size, e.MTime.UTC())
+	default:
+		return e, found, nil
 	}
-	return found, nil
+	return e, found, err
 }
 
 // notMoved settles why RNFR was refused.

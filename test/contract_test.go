@@ -21,6 +21,7 @@ import (
 var limits = map[servers.Kind]remotetest.Limits{
 	servers.VSFTPD: {
 		NoSums:     true,
+		ListsModes: true,
 		NoDirTimes: true, // MDTM with a time is for files
 	},
 	servers.ProFTPD: {

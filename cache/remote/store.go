@@ -164,6 +164,12 @@ type Publish struct {
 	Force  bool       // replace whatever is there; Expect is ignored
 	MTime  *time.Time // whole seconds; nil: leave the server's
 	Mode   *uint32    // nil: leave the server's
+	// Kept says that nobody asked for Mode: it is what the replaced file had when it was
+	// last looked at. Where the server tells its mode with what is checked anyway, that is
+	// set. Among is how many names the directory is known to have, 0 if that is not known:
+	// some servers read all of them to tell the mode of one.
+	Kept  bool
+	Among int
 }
 
 // Published is the outcome of a Publish.

@@ -145,6 +145,7 @@ type diskRecord struct {
 	Interrupted bool         `json:"interrupted,omitempty"`
 	MTime       *stamp       `json:"mtime,omitempty"`
 	Mode        *uint32      `json:"mode,omitempty"`
+	ModeKept    bool         `json:"mode_kept,omitempty"`
 	Created     stamp        `json:"created"`
 	Attempts    int          `json:"attempts,omitempty"`
 	LastError   text         `json:"error,omitempty"`
@@ -161,7 +162,7 @@ type diskRecord struct {
 func encodeRecord(r *Record, seq uint64, p proof, size int) ([]byte, error) {
 	d := diskRecord{ID: r.ID, Seq: seq, Boot: p.Boot, Synced: p.Synced, Path: text(r.Path), Dir: r.Dir,
 		Base: toDisk(r.Base), Size: r.Size, Have: r.Have, Dirty: r.Dirty, Open: r.Open, Interrupted: r.Interrupted,
-		Mode: r.Mode, Created: stamp{r.Created}, Attempts: r.Attempts, LastError: text(r.LastError), Parked: r.Parked,
+		Mode: r.Mode, ModeKept: r.ModeKept, Created: stamp{r.Created}, Attempts: r.Attempts, LastError: text(r.LastError), Parked: r.Parked,
 		Resume: r.Resume, Gone: r.Gone, Tail: r.Tail, Temp: text(r.Temp), Backup: text(r.Backup), Sent: toDisk(r.Sent)}
 	if r.MTime != nil {
 		d.MTime = &stamp{*r.MTime}
@@ -181,7 +182,7 @@ func decodeRecord(b []byte, id uint64) (Record, proof, error) {
 		return Record{}, proof{}, fmt.Errorf("record %d says that it is %d", h.seq, d.Seq)
 	}
 	r := Record{ID: d.ID, Seq: d.Seq, Path: string(d.Path), Dir: d.Dir, Base: d.Base.version(), Size: d.Size,
-		Have: d.Have, Dirty: d.Dirty, Open: d.Open, Interrupted: d.Interrupted, Mode: d.Mode, Created: d.Created.Time,
+		Have: d.Have, Dirty: d.Dirty, Open: d.Open, Interrupted: d.Interrupted, Mode: d.Mode, ModeKept: d.ModeKept, Created: d.Created.Time,
 		Attempts: d.Attempts, LastError: string(d.LastError), Parked: d.Parked, Tail: d.Tail, Temp: string(d.Temp),
 		Resume: d.Resume, Gone: d.Gone, Backup: string(d.Backup), Sent: d.Sent.version()}
 	if d.MTime != nil {

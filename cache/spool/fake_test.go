@@ -210,6 +210,6 @@ func full(id uint64, path string) *Record {
 	return &Record{ID: id, Path: path, Size: 100,
 		Base: &remote.Version{Size: 7, MTime: mtime, MGrain: time.Second, Unique: "u\xff1"},
 		Have: ranges.Of(ranges.Range{Off: 0, End: 10}, ranges.Range{Off: 20, End: 90}), Dirty: ranges.Of(ranges.Range{Off: 20, End: 30}),
-		Open: true, Interrupted: true, MTime: &mtime, Mode: &mode, Created: mtime.Add(5), Attempts: 3, LastError: "552 \xfc full",
+		Open: true, Interrupted: true, MTime: &mtime, Mode: &mode, ModeKept: true, Created: mtime.Add(5), Attempts: 3, LastError: "552 \xfc full",
 		Parked: true, Tail: &Tail{From: 3, To: 7}, Temp: "/d/.t\xff", Backup: "/d/.b", Sent: &remote.Version{Size: -1}}
 }

@@ -26,6 +26,8 @@ type Record struct {
 
 	MTime *time.Time
 	Mode  *uint32
+	// ModeKept says that Mode is the server's, as last told, and was not set here.
+	ModeKept bool
 
 	Created   time.Time
 	Attempts  int

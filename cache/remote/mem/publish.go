@@ -23,6 +23,10 @@ func (s *Store) Publish(ctx context.Context, tmp string, p remote.Publish) (remo
 		if int64(len(n.data)) != p.Size {
 			return &remote.Error{Kind: remote.ShortWrite}
 		}
+		if was, err := d.find(p.Path, false); p.Kept && err == nil && !s.opts.ListModes {
+			mode := was.mode
+			p.Mode = &mode
+		}
 		if err := d.move(tmp, p.Path, s.opts.NoReplace); err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package remotetest
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -16,6 +17,7 @@ type Behind interface {
 	Mkdir(path string) error
 	Symlink(target, path string) error
 	Chtimes(path string, t time.Time) error
+	Chmod(path string, mode fs.FileMode) error
 	// Stat tells of the name itself, not of what a link points to.
 	Stat(path string) (remote.Entry, bool)
 }
@@ -58,6 +60,8 @@ func (d onDisk) Symlink(target, path string) error {
 }
 
 func (d onDisk) Chtimes(path string, t time.Time) error { return os.Chtimes(d.at(path), t, t) }
+
+func (d onDisk) Chmod(path string, mode fs.FileMode) error { return os.Chmod(d.at(path), mode) }
 
 func (d onDisk) Stat(path string) (remote.Entry, bool) {
 	info, err := os.Lstat(d.at(path))

@@ -37,6 +37,7 @@ type Limits struct {
 	NoSums       bool // Checksum is refused
 	FollowsLinks bool // a symlink is told as what it points to
 	HidesLost    bool // a symlink to nothing is not listed
+	ListsModes   bool // the mode of one name is told by a pattern
 
 	// Refuses says that a file or directory of this name cannot be created (or
 	// not under this very name); it must then be refused without any harm. The
@@ -83,6 +84,7 @@ var parts = []struct {
 	{"OpenExpect", (*suite).openExpect},
 	{"Publish", (*suite).publish},
 	{"PublishRefused", (*suite).publishRefused},
+	{"PublishKeepsTheMode", (*suite).publishKeepsTheMode},
 	{"SetAttr", (*suite).setAttr},
 	{"SetAttrDir", (*suite).setAttrDir},
 	{"Statfs", (*suite).statfs},

@@ -2,6 +2,8 @@ package remotetest
 
 import (
 	"fmt"
+	"io/fs"
+	"strings"
 	"time"
 
 	"ftpfs/cache/remote"
@@ -121,4 +123,50 @@ func (s *suite) publishRefused() {
 	}
 	s.holds("/theirs", content(50))
 	s.has("/", "dir", "theirs", "tmp")
+}
+
+// publishKeepsTheMode: a mode that nobody asked for gives way to the one that the file has
+// on the server by now; one that was asked for does not.
+func (s *suite) publishKeepsTheMode() {
+	if s.Behind == nil || s.Limits.NoModes || s.Limits.NoReplace {
+		return
+	}
+	for _, path := range []string{"/kept", "/with blanks, and more", "/-a"} {
+		for _, c := range []struct {
+			kept           bool
+			asked          uint32 // 0: not
+			theirs, become uint32
+		}{
+			{true, 0o644, 0o644, 0o644},
+			{true, 0o644, 0o600, 0o600},
+			{true, 0o600, 0o664, 0o664},
+			{true, 0, 0o640, 0o640},
+			{false, 0o644, 0o600, 0o644},
+			{false, 0o600, 0o644, 0o600},
+		} {
+			if strings.Contains(path, ",") && c.kept && c.asked != c.theirs && s.Limits.ListsModes {
+				continue
+			}
+			s.put(path, content(50))
+			s.ok(s.Behind.Chmod(path, fs.FileMode(c.theirs)), "chmod behind the server's back")
+			e, err := s.Store.Stat(s.ctx, path)
+			s.ok(err, "stat %s", path)
+			v := e.Version()
+			p := remote.Publish{Path: path, Size: 60, Expect: &v, Kept: c.kept, Among: 3}
+			if c.asked != 0 {
+				p.Mode = &c.asked
+			}
+			s.put("/tmp", content(60))
+			out, err := s.Store.Publish(s.ctx, "/tmp", p)
+			s.ok(err, "publish %s", path)
+			s.holds(path, content(60))
+			what := fmt.Sprintf("publish %q of mode %o with mode %o (kept: %v)", path, c.theirs, c.asked, c.kept)
+			if now, _ := s.Behind.Stat(path); now.Mode != c.become {
+				s.t.Errorf("%s: it has mode %o, want %o", what, now.Mode, c.become)
+			}
+			if e := out.Entry; e.HasMode && e.Mode != c.become {
+				s.t.Errorf("%s: mode %o is told, want %o", what, e.Mode, c.become)
+			}
+		}
+	}
 }
