@@ -10,7 +10,8 @@ import (
 )
 
 // Publish makes tmp appear as p.Path in two round trips: time, mode, both
-// files' facts and RNFR in one segment, RNTO only after their replies are good.
+// files' facts and RNFR in one segment, RNTO only after their replies are good, and
+// with it the question whether it was done.
 func (s *Store) Publish(ctx context.Context, tmp string, p remote.Publish) (remote.Published, error) {
 	pb := &publishing{tmp: tmp, p: p}
 	t := task{op: "publish", path: p.Path, other: tmp, class: metadata, again: true, past: &pb.renaming}
@@ -42,8 +43,10 @@ type publishing struct {
 	tmp      string
 	p        remote.Publish
 	out      remote.Published
-	pending  bool // an RNFR waits for its RNTO
-	renaming bool // the real RNTO was sent
+	ours     remote.Entry // the temporary file, as the server tells it
+	asked    bool         // in answer to the inquiry, which thus tells of files
+	pending  bool         // an RNFR waits for its RNTO
+	renaming bool         // the real RNTO was sent
 }
 
 func (pb *publishing) do() error {
@@ -115,15 +118,20 @@ func (pb *publishing) do() error {
 	if r.Class() != 3 {
 		return ss.notMoved(pb.tmp, r)
 	}
+	ask := pb.askAfter()
 	pb.renaming = true
-	if r, err = ss.wire.Cmd("RNTO " + target); err != nil {
+	rs, err = ss.wire.Batch(append([]string{"RNTO " + target}, ask.cmds...)...)
+	if err != nil {
 		return err
 	}
-	if !r.OK() {
+	if r = rs[0]; !r.OK() {
 		pb.renaming = false
 		return ss.notReplaced(pb.tmp, p.Path, exists, r)
 	}
-	return nil
+	if !exists {
+		was = remote.Entry{}
+	}
+	return pb.arrived(ask, rs[1:], was, r)
 }
 
 // letGo ends an RNFR that must not be followed by the real RNTO: ProFTPD takes no
@@ -145,6 +153,7 @@ func (pb *publishing) checkOurs(q inquiry, rs []wire.Reply) error {
 		return err
 	}
 	e := a.Entry
+	pb.asked = a.found
 	if !a.found {
 		if err := pb.letGo(pb.ss.path(pb.tmp), nil); err != nil {
 			return err
@@ -156,6 +165,7 @@ func (pb *publishing) checkOurs(q inquiry, rs []wire.Reply) error {
 	if e.Size >= 0 && e.Size != pb.p.Size {
 		return fault(remote.ShortWrite, "%d bytes arrived of %d", e.Size, pb.p.Size)
 	}
+	pb.ours = e
 	e.Name, e.Size = path.Base(pb.p.Path), pb.p.Size
 	if pb.out.TimeSet {
 		e.MTime, e.MGrain = pb.p.MTime.UTC().Truncate(time.Second), time.Second

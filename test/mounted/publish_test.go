@@ -89,6 +89,7 @@ func TestAnUploadCutLeavesTheOldFile(t *testing.T) {
 		{Verb: "STOR", Times: 1, Hangup: true},
 		{Verb: "RNFR", Times: 1, Drop: true},
 		{Verb: "RNTO", Times: 1, Drop: true},
+		{Verb: "RNTO", Times: 1, Instead: "250 Renamed."}, // another
 	} {
 		rule := srv.Add(fault)
 		put(t, m.Path("f"), fresh)
