@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -193,6 +194,31 @@ func (w *world) dies(p string) {
 	}
 	w.s.dead(b.held)
 	w.s.diesOnServer(p)
+}
+
+// replaced: something is renamed to p here. A file that the mount knows nothing of, as the
+// other client made it since, must not go under by that.
+func (w *world) replaced(p string) {
+	b := w.look(p)
+	if b.owed && b.held == "" {
+		w.s.dead(b.place)
+	}
+	w.s.dead(b.held)
+	if !w.s.m.blind(p) {
+		w.s.diesOnServer(p)
+	}
+}
+
+// blind says that the mount takes p for absent, and for some time to come.
+func (m *mount) blind(p string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	dir := m.findLocked(path.Dir(p))
+	if dir == nil || dir.list == nil || m.fresh(dir.list.fetched) < 20*time.Second {
+		return false
+	}
+	_, listed := dir.list.ents[path.Base(p)]
+	return !listed && dir.kids[path.Base(p)] == nil
 }
 
 func (s *storm) diesOnServer(p string) {

@@ -64,7 +64,7 @@ func (w *world) rename(p, q string) error {
 		return nil
 	}
 	was, wasTo := w.certain(p), w.certain(q)
-	w.dies(q)
+	w.replaced(q)
 	err := w.s.m.rename(p, q)
 	if err != nil {
 		v := src.value()
@@ -105,6 +105,9 @@ func (w *world) renameDir(p, q string) error {
 		return nil
 	}
 	was := w.certain(p) && w.certain(q)
+	if !was {
+		w.replaced(q) // either may be a file
+	}
 	err := w.s.m.rename(p, q)
 	if err != nil {
 		if remote.Is(err, remote.NotEmpty) && dst != nil {

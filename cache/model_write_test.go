@@ -14,7 +14,20 @@ import (
 func (w *world) write(p, data string) error {
 	before, was, may := w.look(p), w.certain(p), w.may(p)
 	w.s.know(data, "")
-	err := w.s.m.write(p, []byte(data))
+	ctx := context.Background()
+	err := w.s.m.with(p, func(dir *Node, name string) error {
+		n, h, _, err := w.s.m.Create(ctx, dir, name, 0o644, false, OpenFlags{Write: true, Truncate: true})
+		if err != nil {
+			return err
+		}
+		defer w.s.m.Forget(n)
+		defer h.Release()
+		w.s.overwritten(p, before, was) // before a Sync publishes what there is so far
+		if _, err := h.WriteAt(ctx, []byte(data), 0); err != nil {
+			return err
+		}
+		return h.Flush(ctx)
+	})
 	if err != nil {
 		w.s.partly(p, before, was, err)
 		fail := w.failed("write "+p, err, p)
@@ -127,6 +140,9 @@ func (w *world) edit(p string, appends bool, r *rand.Rand) error {
 				return nil
 			}
 			return fail
+		}
+		if k == 0 {
+			w.s.overwritten(p, before, was) // before a Sync publishes what there is so far
 		}
 	}
 	if err := h.Flush(ctx); err != nil {

@@ -121,7 +121,7 @@ func (t *Tree) keepCut(f *File) (string, error) {
 		return "", err
 	}
 	e, err := t.store.Stat(t.ctx, temp)
-	if remote.Is(err, remote.NotExist) {
+	if surelyGone(err) {
 		return "", nil
 	}
 	for n := 0; err == nil && n < conflictTries; n++ {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"ftpfs/cache/remote"
 	"ftpfs/cache/remote/mem"
@@ -175,4 +176,31 @@ func TestAppendedAfterALostAnswerAndKilled(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The directory in which the beginning of a cut file lay is a file now, of somebody else:
+// there is nothing left to keep, and the rest can be given up.
+func TestDiscardOfACutFileWhoseDirectoryBecameAFile(t *testing.T) {
+	m := mountMem(t, mem.New(mem.Options{}), func(c *Config) { smallSpool(c); c.Timeout = 3 * time.Second })
+	m.must(m.mkdir("/d"))
+	h := m.make("/d/big")
+	m.writeAt(h, pattern(2, 2<<20), 0)
+	m.store.Hook(func(op, _ string) error {
+		if op == mem.OpData || op == mem.OpWrite {
+			return &remote.Error{Kind: remote.Permission, Text: "by the test"}
+		}
+		return nil
+	})
+	h.Flush(context.Background())
+	h.Release()
+	m.must(m.store.Disk().RemoveAll("/d"))
+	m.must(m.store.Disk().WriteFile("/d", []byte("theirs")))
+	m.Sync(context.Background(), "/", func(Progress) {})
+	if s := m.Status(); s.Parked != 1 {
+		t.Fatalf("status %+v, want one file parked", s)
+	}
+	if n, _, err := m.Discard("/"); n != 1 || err != nil {
+		t.Errorf("discard: %d files, %v", n, err)
+	}
+	m.onServer("/d", "theirs")
 }
