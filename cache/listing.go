@@ -4,6 +4,8 @@ import (
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2/simplelru"
+
+	"ftpfs/cache/remote"
 )
 
 // listing is one directory's complete content as the server told it at time
@@ -11,6 +13,25 @@ import (
 type listing struct {
 	ents    map[string]entry
 	fetched time.Time
+}
+
+// amongLocked is how many names n's directory is known to have; 0 if that is not known.
+func (n *Node) amongLocked() int {
+	if l := n.parent.list; l != nil {
+		return len(l.ents)
+	}
+	return 0
+}
+
+// unlistedLocked says that no listing of late shows the name of n, which was born here, to
+// be free on the server, or to be a plain file's.
+func (t *Tree) unlistedLocked(n *Node) bool {
+	l := n.parent.list
+	if l == nil || t.fresh(l.fetched) <= 0 {
+		return true
+	}
+	e, there := l.ents[n.name]
+	return there && e.typ != remote.File
 }
 
 // listings is the LRU of all known listings, weighted by their entries. The node

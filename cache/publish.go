@@ -146,10 +146,8 @@ func (s *shipment) settle(ctx context.Context) error {
 		if told := f.keptModeLocked(); told != nil { // perhaps since
 			p.Mode = told
 		}
-		if l := f.node.parent.list; l != nil {
-			p.Among = len(l.ents)
-		}
 	}
+	p.Among, p.Unlisted = f.node.amongLocked(), f.base == nil && t.unlistedLocked(f.node)
 	temp, open := join(s.dir.pathLocked(), s.temp), f.savedOpen
 	if f.sent = uploaded; f.sent == nil {
 		f.sent = &remote.Version{Size: s.size, MTime: mtime, MGrain: time.Second}

@@ -1,48 +1,14 @@
 package ftpconn
 
 import (
-	"path"
-	"strings"
-	"time"
-
 	"ftpfs/cache/remote"
-	"ftpfs/ftpconn/listing"
 	"ftpfs/ftpconn/wire"
 )
 
 // A file that replaces another is given its mode again. What that is may have changed
 // since it was listed: somebody who made a file private must not find it public again
 // because we published over it. The check before the rename tells the mode where the
-// server has MLST. vsftpd, which has not, tells it by STAT in the same segment.
-
-// fewNames is how many names a directory may have for vsftpd to be asked for the mode of
-// one of them: it reads and matches them all, at 4 to 8 µs each.
-const fewNames = 1000
-
-// modeQuestion is the command that tells the mode of what p may replace, where the
-// inquiry does not; "" if there is none. The name is a pattern to vsftpd; in braces it is
-// not first taken for a directory, which would be listed.
-func (ss *session) modeQuestion(p remote.Publish) string {
-	name := path.Base(p.Path)
-	if k := ss.store.server.known(); !p.Kept || k.mlst || !k.is("vsftpd") || p.Among > fewNames || strings.ContainsAny(name, "{}*?,") {
-		return ""
-	}
-	return "STAT " + strings.TrimSuffix(ss.path(parent(p.Path)), "/") + "/{" + name + "}"
-}
-
-// modeIn takes e's mode from the reply to modeQuestion, if it is there.
-func modeIn(e *remote.Entry, r wire.Reply) {
-	if !r.OK() || len(r.Lines) < 3 {
-		return
-	}
-	lines := listing.NewParser(time.Now(), time.UTC)
-	for _, l := range r.Lines[1 : len(r.Lines)-1] {
-		got, class, err := lines.Line(l)
-		if err == nil && class == listing.IsEntry && got.Name == e.Name && got.Type == e.Type {
-			e.Mode, e.HasMode = got.Mode, got.HasMode
-		}
-	}
-}
+// server has MLST, and vsftpd in the line of a listing.
 
 // modeIsNot says that what is replaced has another mode than the uploaded file was given
 // for it, or has by itself.

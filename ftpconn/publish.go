@@ -77,9 +77,9 @@ func (pb *publishing) do() error {
 	askOurs, askTheirs := ss.inquire(pb.tmp), ss.inquire(p.Path)
 	ours, oursEnd := at(askOurs.cmds...)
 	theirs, theirsEnd := at(askTheirs.cmds...)
-	askMode := -1
-	if cmd := ss.modeQuestion(p); cmd != "" {
-		askMode, _ = at(cmd)
+	askLine := -1
+	if cmd := ss.lineQuestion(p); cmd != "" {
+		askLine, _ = at(cmd)
 	}
 	rnfr, _ := at("RNFR " + tmp)
 	rs, err := ss.wire.Batch(cmds...)
@@ -99,11 +99,16 @@ func (pb *publishing) do() error {
 		return pb.letGo(tmp, err)
 	}
 	was, exists, err := pb.checkTheirs(askTheirs, rs[theirs:theirsEnd])
+	if line, told := lineIn(path.Base(p.Path), rs, askLine); told && err == nil {
+		switch {
+		case !exists && !p.Force: // SIZE tells of plain files only
+			exists, err = true, fault(remote.Changed, "something appeared under that name that SIZE does not tell of")
+		case exists && was.Type == line.Type:
+			was.Mode, was.HasMode = line.Mode, line.HasMode
+		}
+	}
 	if err != nil {
 		return pb.letGo(tmp, err)
-	}
-	if askMode >= 0 {
-		modeIn(&was, rs[askMode])
 	}
 	if pb.modeIsNot(was) {
 		if r, err = pb.keepMode(tmp, was.Mode); err != nil {

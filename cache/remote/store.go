@@ -166,9 +166,13 @@ type Publish struct {
 	Mode   *uint32    // nil: leave the server's
 	// Kept says that nobody asked for Mode: it is what the replaced file had when it was
 	// last looked at. Where the server tells its mode with what is checked anyway, that is
-	// set. Among is how many names the directory is known to have, 0 if that is not known:
-	// some servers read all of them to tell the mode of one.
-	Kept  bool
+	// set.
+	Kept bool
+	// Unlisted says that Path is not known from a listing of late to be free: where the
+	// check alone cannot tell a device or a link to nothing from nothing, more is asked.
+	Unlisted bool
+	// Among is how many names the directory is known to have, 0 if that is not known: some
+	// servers read all of them to tell of one, and are not asked in large directories.
 	Among int
 }
 

@@ -58,6 +58,8 @@ func (s *Store) compare(d *Disk, p remote.Publish) error {
 		return err
 	case target.kind == remote.Dir:
 		return &remote.Error{Kind: remote.IsDir}
+	case s.opts.Blind && target.kind != remote.File && p.Expect == nil && !p.Unlisted:
+		return nil
 	case p.Force:
 		return nil
 	case p.Expect == nil:

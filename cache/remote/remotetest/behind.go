@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"ftpfs/cache/remote"
@@ -16,6 +17,7 @@ type Behind interface {
 	WriteFile(path string, data []byte) error
 	Mkdir(path string) error
 	Symlink(target, path string) error
+	Mknod(path string) error // of type Other
 	Chtimes(path string, t time.Time) error
 	Chmod(path string, mode fs.FileMode) error
 	// Stat tells of the name itself, not of what a link points to.
@@ -60,6 +62,8 @@ func (d onDisk) Symlink(target, path string) error {
 }
 
 func (d onDisk) Chtimes(path string, t time.Time) error { return os.Chtimes(d.at(path), t, t) }
+
+func (d onDisk) Mknod(path string) error { return syscall.Mkfifo(d.at(path), 0o644) }
 
 func (d onDisk) Chmod(path string, mode fs.FileMode) error { return os.Chmod(d.at(path), mode) }
 

@@ -84,6 +84,7 @@ var parts = []struct {
 	{"OpenExpect", (*suite).openExpect},
 	{"Publish", (*suite).publish},
 	{"PublishRefused", (*suite).publishRefused},
+	{"PublishOverNoFile", (*suite).publishOverNoFile},
 	{"PublishKeepsTheMode", (*suite).publishKeepsTheMode},
 	{"SetAttr", (*suite).setAttr},
 	{"SetAttrDir", (*suite).setAttrDir},

@@ -170,3 +170,28 @@ func (s *suite) publishKeepsTheMode() {
 		}
 	}
 }
+
+// publishOverNoFile: what was made under the name and is no plain file is not replaced by a
+// new one.
+func (s *suite) publishOverNoFile() {
+	if s.Behind == nil {
+		return
+	}
+	s.ok(s.Behind.Mknod("/device"), "mknod behind the server's back")
+	s.ok(s.Behind.Symlink("nowhere", "/lost"), "symlink behind the server's back")
+	for _, c := range []struct {
+		path string
+		kind remote.EntryType
+	}{{"/device", remote.Other}, {"/lost", remote.Symlink}} {
+		if c.kind == remote.Symlink && s.Limits.HidesLost {
+			continue
+		}
+		s.put("/tmp", content(60))
+		_, err := s.Store.Publish(s.ctx, "/tmp", remote.Publish{Path: c.path, Size: 60, Unlisted: true, Among: 3})
+		s.fails(err, "publish a new file as "+c.path, remote.Changed)
+		if e, there := s.Behind.Stat(c.path); !there || e.Type != c.kind {
+			s.t.Errorf("%s is %+v now (there: %v)", c.path, e, there)
+		}
+		s.holds("/tmp", content(60))
+	}
+}
