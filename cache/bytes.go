@@ -24,6 +24,12 @@ func (c *content) ensureFile() error {
 	if c.f != nil || c.shut != 0 {
 		return nil
 	}
+	c.mu.Lock()
+	err := c.closedLocked()
+	c.mu.Unlock()
+	if err != nil {
+		return err // nobody would close it
+	}
 	f, err := os.CreateTemp(c.tree.cfg.CacheDir, "c")
 	inMemory := errors.Is(err, syscall.ENOSPC)
 	if inMemory {

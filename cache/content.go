@@ -150,8 +150,12 @@ func (c *content) close() {
 	}
 	c.have = ranges.Set{}
 	c.broadcastLocked()
-	if c.marks != nil && c.tree.ctx.Err() == nil { // at the end of the daemon the record may lag
+	switch {
+	case c.marks == nil:
+	case c.tree.ctx.Err() == nil:
 		c.marks.end()
+	default: // at the end of the daemon the record may lag
+		c.marks.leave()
 	}
 	c.mu.Unlock()
 	c.io.Lock()
@@ -163,6 +167,14 @@ func (c *content) close() {
 	}
 	if f != nil {
 		f.Close()
+	}
+}
+
+// letGo closes c in the background. While the tree closes, when nothing is begun any more,
+// it is done at once. tree.mu may be held.
+func (t *Tree) letGo(c *content) {
+	if !t.spawn(c.close) {
+		c.close()
 	}
 }
 

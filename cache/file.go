@@ -164,7 +164,7 @@ func (f *File) staleLocked() {
 	t.disk.forgetLocked(f)
 	c.retire()
 	if c.users == 0 {
-		t.spawn(c.close)
+		t.letGo(c)
 	}
 }
 
@@ -173,7 +173,7 @@ func (f *File) dropContentLocked() {
 	c := f.cur
 	f.cur = nil
 	f.node.tree.disk.forgetLocked(f)
-	f.node.tree.spawn(c.close)
+	f.node.tree.letGo(c)
 }
 
 // remoteChanged is called when a transfer found that the server's file is not, or

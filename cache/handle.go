@@ -263,7 +263,7 @@ func (h *Handle) Release() {
 	}
 	last := h.fl.Write && f.writers == 0 && f.owed
 	if h.c.users--; h.c != f.cur && h.c.users == 0 {
-		t.spawn(h.c.close)
+		t.letGo(h.c)
 	}
 	if f.handles == 0 && f.cur != nil && !f.owed {
 		if f.node.removed {

@@ -94,9 +94,16 @@ func (m *marks) reset() error {
 // end removes them.
 func (m *marks) end() {
 	if m.f != nil {
+		m.leave()
+		os.Remove(m.path)
+	}
+}
+
+// leave keeps them for the next daemon.
+func (m *marks) leave() {
+	if m.f != nil {
 		m.f.Close()
 		m.f = nil
-		os.Remove(m.path)
 	}
 }
 

@@ -341,7 +341,7 @@ func (f *File) dropRecordLocked(now func()) error {
 	now()
 	if f.handles == 0 && f.cur == c && c != nil {
 		f.cur = nil
-		t.spawn(c.close)
+		t.letGo(c)
 	}
 	t.releaseLocked(f.node)
 	t.mu.Unlock()

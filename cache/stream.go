@@ -160,10 +160,19 @@ func (c *content) usableLocked() error {
 	switch {
 	case c.stale:
 		return &remote.Error{Op: "read", Path: c.file.node.lastName(), Kind: remote.Changed}
-	case c.closed:
-		return &remote.Error{Op: "read", Path: c.file.node.lastName(), Kind: remote.Changed, Text: "closed"}
 	}
-	return nil
+	return c.closedLocked()
+}
+
+// closedLocked is why nothing is fetched for a content that was let go.
+func (c *content) closedLocked() error {
+	switch {
+	case !c.closed:
+		return nil
+	case c.tree.ctx.Err() != nil:
+		return errClosing("read", c.file.node)
+	}
+	return &remote.Error{Op: "read", Path: c.file.node.lastName(), Kind: remote.Changed, Text: "closed"}
 }
 
 // joinLocked finds a stream that will come by off soon, and lets it run on to limit.
