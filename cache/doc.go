@@ -15,7 +15,8 @@
 //	setattr.go   truncate, utimens, chmod
 //	names.go     mkdir, rmdir, unlink
 //	rename.go    rename on the server; moving.go what is meant meanwhile, relink.go what
-//	             follows here, and local renames; unsettled.go where the answer was lost
+//	             follows here, and local renames; unsettled.go where the answer was lost,
+//	             held.go the files that wait for one
 //	file.go      one regular file: clean, dirty, uploading, parked; its record
 //	content.go   what is held of it: a sparse file and the ranges that count; bytes.go
 //	             writing and reading them

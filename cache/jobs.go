@@ -20,10 +20,7 @@ func (t *Tree) kick() {
 		f.retryAt = time.Time{}
 	}
 	for _, u := range t.unsettled {
-		select {
-		case u.poke <- struct{}{}:
-		default:
-		}
+		u.askLocked()
 	}
 	t.mu.Unlock()
 	t.queue.Kick()

@@ -57,6 +57,9 @@ func (t *Tree) Mkdir(ctx context.Context, dir *Node, name string, mode uint32) (
 	if err := checkName("mkdir", t.PathOf(dir), name); err != nil {
 		return nil, Attr{}, err
 	}
+	if err := t.afterLook(ctx, "mkdir", join(t.PathOf(dir), name)); err != nil {
+		return nil, Attr{}, err
+	}
 	if n, _, err := t.Lookup(ctx, dir, name); err == nil {
 		t.Forget(n)
 		return nil, Attr{}, &remote.Error{Op: "mkdir", Path: join(t.PathOf(dir), name), Kind: remote.Exist}
@@ -67,7 +70,7 @@ func (t *Tree) Mkdir(ctx context.Context, dir *Node, name string, mode uint32) (
 	var left bool // guarded by tree.mu: the caller was interrupted
 	err := t.do(ctx, "mkdir", dir, func(ctx context.Context) error {
 		path := join(t.PathOf(dir), name)
-		if err := t.afterLook(ctx, "mkdir", path); err != nil {
+		if err := t.restless("mkdir", path); err != nil {
 			return err
 		}
 		err := t.store.Mkdir(ctx, path)
@@ -170,6 +173,9 @@ func (t *Tree) Rmdir(ctx context.Context, dir *Node, name string) error {
 	if t.cfg.ReadOnly {
 		return errReadOnly("rmdir", dir)
 	}
+	if err := t.afterLook(ctx, "rmdir", join(t.PathOf(dir), name)); err != nil {
+		return err
+	}
 	n, _, err := t.Lookup(ctx, dir, name)
 	if err != nil {
 		return err
@@ -186,7 +192,7 @@ func (t *Tree) rmdir(ctx context.Context, dir, n *Node, name string) error {
 		return err
 	}
 	path := t.PathOf(n)
-	if err := t.afterLook(ctx, "rmdir", path); err != nil {
+	if err := t.restless("rmdir", path); err != nil {
 		return err
 	}
 	if t.owesBelow(n) {
@@ -224,6 +230,9 @@ func (t *Tree) Unlink(ctx context.Context, dir *Node, name string) error {
 	if t.cfg.ReadOnly {
 		return errReadOnly("remove", dir)
 	}
+	if err := t.afterLook(ctx, "remove", join(t.PathOf(dir), name)); err != nil {
+		return err
+	}
 	n, _, err := t.Lookup(ctx, dir, name)
 	if err != nil {
 		return err
@@ -250,9 +259,6 @@ func (t *Tree) stillThere(op string, dir, n *Node, name string) error {
 }
 
 func (t *Tree) unlink(ctx context.Context, dir, n *Node, name string) error {
-	if err := t.afterLook(ctx, "remove", t.PathOf(n)); err != nil {
-		return err
-	}
 	var f *File
 	if n.typ == remote.File {
 		t.mu.Lock()

@@ -43,6 +43,9 @@ func (t *Tree) Rename(ctx context.Context, from *Node, name string, to *Node, ne
 	if err := checkName("rename", t.PathOf(to), newName); err != nil {
 		return err
 	}
+	if err := t.afterLook(ctx, "rename", join(t.PathOf(from), name), join(t.PathOf(to), newName)); err != nil {
+		return err
+	}
 	src, _, err := t.Lookup(ctx, from, name)
 	if err != nil {
 		return err
@@ -160,16 +163,12 @@ func (m *move) stillThere() error {
 }
 
 func (m *move) run(ctx context.Context) error {
-	from, to := m.tree.PathOf(m.src), join(m.tree.PathOf(m.to), m.newName)
-	if err := m.tree.afterLook(ctx, "rename", from, to); err != nil {
-		return err
-	}
 	if err := m.freeze(ctx); err != nil {
 		return err
 	}
 	err := m.stillThere()
 	if err == nil {
-		err = m.tree.restless("rename", from, to)
+		err = m.tree.restless("rename", m.tree.PathOf(m.src), join(m.tree.PathOf(m.to), m.newName))
 	}
 	if err != nil {
 		m.release()

@@ -2,7 +2,6 @@ package cache
 
 import (
 	"context"
-	"errors"
 	"path"
 	"slices"
 	"strings"
@@ -30,8 +29,9 @@ type unsettled struct {
 	over   chan struct{} // closed when it is settled
 
 	// guarded by tree.mu
-	err  error              // of the last look; nil before the first
-	held map[*File]struct{} // what has been found waiting for it
+	err     error              // of the last look; nil before the first
+	refused bool               // the server will not tell, and was not asked again since
+	held    map[*File]struct{} // what has been found waiting for it
 }
 
 // unsettle makes in known as unsettled. Nothing that it concerns is begun from here on;
@@ -127,14 +127,19 @@ func (u *unsettled) failed(err error) {
 			}
 		}
 	}
-	u.err = err
-	for f := range u.held {
-		switch {
-		case !f.owed:
-			delete(u.held, f)
-		case f.writers == 0 && !f.interrupted && (f.parked == nil || heldBy(f.parked) != nil):
-			u.showLocked(f)
-		}
+	u.err, u.refused = err, remote.KindOf(err).Verdict() == remote.Park
+	u.tellLocked()
+}
+
+// askLocked has the server asked now. Until it has refused again nothing is parked.
+func (u *unsettled) askLocked() {
+	select {
+	case u.poke <- struct{}{}:
+	default:
+	}
+	if u.refused {
+		u.refused = false
+		u.tellLocked()
 	}
 }
 
@@ -187,36 +192,12 @@ func atOrBelow(p, dir string) bool {
 
 // refusedLocked says that the server will not tell, as opposed to cannot now.
 func (u *unsettled) refusedLocked() bool {
-	return u.err != nil && remote.KindOf(u.err).Verdict() == remote.Park
-}
-
-// heldError is why a file waits.
-type heldError struct {
-	by  *unsettled
-	err error
-}
-
-func (e *heldError) Error() string { return e.err.Error() }
-func (e *heldError) Unwrap() error { return e.err }
-
-func (u *unsettled) errorLocked(op, p string) error {
-	text := "the server does not tell whether " + u.intent.From + " was renamed to " + u.intent.To + "; it is asked again and again"
-	if u.replaces() {
-		text = "its old version has stepped aside on the server, and is being put back"
+	for _, b := range u.before {
+		if slices.Contains(u.tree.unsettled, b) {
+			return b.refusedLocked()
+		}
 	}
-	return &heldError{u, &remote.Error{Op: op, Path: p, Kind: remote.Temporary, Text: text, Err: u.err}}
-}
-
-// waitsForLocked is what f must not be sent before; nil if there is nothing.
-func (f *File) waitsForLocked() *unsettled {
-	t := f.node.tree
-	if len(t.unsettled) == 0 {
-		return nil
-	}
-	if u := t.concerningLocked(f.node.pathLocked()); u != nil || f.temp == "" {
-		return u
-	}
-	return t.concerningLocked(f.tempPathLocked())
+	return u.refused
 }
 
 func (t *Tree) concerningLocked(p string) *unsettled {
@@ -224,45 +205,6 @@ func (t *Tree) concerningLocked(p string) *unsettled {
 		if u.concerns(p) {
 			return u
 		}
-	}
-	return nil
-}
-
-// waits fails if f must not be sent now. Who has f frozen, or shares the gate, can rely on
-// the answer as long.
-func (f *File) waits() error {
-	t := f.node.tree
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if u := f.waitsForLocked(); u != nil {
-		return u.errorLocked("publish", f.node.pathLocked())
-	}
-	return nil
-}
-
-// holdLocked has f wait for u, and with show says so.
-func (u *unsettled) holdLocked(f *File, show bool) {
-	u.held[f] = struct{}{}
-	if show && u.err != nil {
-		u.showLocked(f)
-	}
-}
-
-func (u *unsettled) showLocked(f *File) {
-	f.parked, f.failed = nil, nil
-	if err := u.errorLocked("publish", f.node.pathLocked()); u.refusedLocked() {
-		f.parked = err
-	} else {
-		f.failed = err
-	}
-	u.tree.changedLocked()
-}
-
-// heldBy is what err says that a file waits for; nil if it says something else.
-func heldBy(err error) *unsettled {
-	var e *heldError
-	if errors.As(err, &e) {
-		return e.by
 	}
 	return nil
 }
@@ -291,8 +233,11 @@ func (t *Tree) touchingLocked(paths []string) *unsettled {
 }
 
 // afterLook is restless, save that it waits for the first look at what is unsettled: mostly
-// it is settled with that. No lock is held.
+// it is settled with that. It comes before the names are looked up, no lock is held.
 func (t *Tree) afterLook(ctx context.Context, op string, paths ...string) error {
+	if err := t.wait(ctx, op, nil); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, t.cfg.Timeout)
 	defer cancel()
 	for {
