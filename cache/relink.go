@@ -2,6 +2,8 @@ package cache
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"ftpfs/cache/remote"
 )
@@ -132,11 +134,24 @@ const fewRecords = 16
 
 // relink takes in that the server has renamed.
 func (m *move) relink() {
+	for !m.relinkOver() {
+		if m.keepNewer() {
+			return
+		}
+	}
+}
+
+// relinkOver is relink where nothing newer is under the new name; else it does nothing.
+func (m *move) relinkOver() bool {
 	t := m.tree
 	var saves []*File
 	var dropped *File
 	defer m.lockRecords()()
 	t.mu.Lock()
+	if m.newerLocked() != nil {
+		t.mu.Unlock()
+		return false
+	}
 	if m.dst != nil {
 		if f := m.dst.file; f != nil && f.owed {
 			dropped = f
@@ -189,4 +204,80 @@ func (m *move) relink() {
 			t.cfg.Log.Warn("cannot drop the record of a replaced file", "err", err)
 		}
 	}
+	return true
+}
+
+// newerLocked is what has been written under the new name since the server has it, before
+// that was known here: by somebody who found it there, or into a directory that was
+// replaced. Of a file that was replaced nothing is newer.
+func (m *move) newerLocked() *Node {
+	k := m.to.kids[m.newName]
+	if k == nil || k == m.src || k == m.dst && k.typ == remote.File || !k.anyOwedLocked() {
+		return nil
+	}
+	return k
+}
+
+// keepNewer has what is newer keep the new name, if anything is. A directory's content is
+// joined to it. A file that is owed itself keeps its old name, and else it is nothing any
+// more.
+func (m *move) keepNewer() bool {
+	t, src := m.tree, m.src
+	t.mu.Lock()
+	k := m.newerLocked()
+	if k == nil {
+		t.mu.Unlock()
+		return false
+	}
+	t.doubtLocked(m.from)
+	t.doubtLocked(m.to)
+	if k.typ == remote.Dir && src.typ == remote.Dir {
+		t.mu.Unlock()
+		t.mergeInto(src, m.to, m.newName)
+		return true
+	}
+	if !src.anyOwedLocked() {
+		t.noteGoneLocked(m.from, m.name)
+		t.lostLocked(src)
+	}
+	t.mu.Unlock()
+	return true
+}
+
+// mergeInto moves src to name in to. Where both have a directory, the daemon died when
+// some of what is owed had its new name on record, or something was written in the other
+// since: then what is below moves.
+func (t *Tree) mergeInto(src, to *Node, name string) {
+	t.mu.Lock()
+	dst := to.kids[name]
+	if dst == nil || dst.typ != remote.Dir || src.typ != remote.Dir {
+		m := &move{tree: t, src: src, from: src.parent, name: src.name, to: to, newName: name}
+		t.mu.Unlock()
+		m.relink()
+		return
+	}
+	src.refs++
+	dst.refs++
+	kids := slices.Collect(maps.Values(src.kids))
+	t.mu.Unlock()
+	for _, k := range kids {
+		t.mergeInto(k, dst, k.name)
+	}
+	t.mu.Lock()
+	if src.owesAt != nil && dst.owesAt == nil {
+		at, id := src.owesAt, src.owesID
+		src.owesAt, dst.owesAt, dst.owesID = nil, at, id
+		delete(t.owedDirs, src)
+		t.owedDirs[dst] = struct{}{}
+	}
+	for f := range t.owed {
+		if f.tempDir == src {
+			f.setTempLocked(f.temp, dst)
+		}
+	}
+	t.unrefLocked(src)
+	t.vanishedLocked(src)
+	t.mu.Unlock()
+	t.saveDirTimes(dst)
+	t.Forget(dst)
 }

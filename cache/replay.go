@@ -2,7 +2,6 @@ package cache
 
 import (
 	"errors"
-	"maps"
 	"os"
 	"path"
 	"slices"
@@ -318,47 +317,6 @@ func (t *Tree) renamed(in *spool.Intent) {
 	}
 	t.mu.Unlock()
 	t.mergeInto(src, to, path.Base(in.To))
-}
-
-// mergeInto moves src to name in to. Where both have a directory, the daemon died when
-// some of what is owed had its new name on record: then what is below moves.
-func (t *Tree) mergeInto(src, to *Node, name string) {
-	t.mu.Lock()
-	dst := to.kids[name]
-	if dst != nil && dst.owedLocked() && src.owedLocked() {
-		t.mu.Unlock()
-		return // the target may have been written since: both keep the names they have on record
-	}
-	if dst == nil || dst.typ != remote.Dir || src.typ != remote.Dir {
-		m := &move{tree: t, src: src, from: src.parent, name: src.name, to: to, newName: name, dst: dst}
-		t.mu.Unlock()
-		m.relink()
-		return
-	}
-	src.refs++
-	dst.refs++
-	kids := slices.Collect(maps.Values(src.kids))
-	t.mu.Unlock()
-	for _, k := range kids {
-		t.mergeInto(k, dst, k.name)
-	}
-	t.mu.Lock()
-	if src.owesAt != nil && dst.owesAt == nil {
-		at, id := src.owesAt, src.owesID
-		src.owesAt, dst.owesAt, dst.owesID = nil, at, id
-		delete(t.owedDirs, src)
-		t.owedDirs[dst] = struct{}{}
-	}
-	for f := range t.owed {
-		if f.tempDir == src {
-			f.setTempLocked(f.temp, dst)
-		}
-	}
-	t.unrefLocked(src)
-	t.vanishedLocked(src)
-	t.mu.Unlock()
-	t.saveDirTimes(dst)
-	t.Forget(dst)
 }
 
 // findLocked returns the live node at a mount path, or nil.
