@@ -119,6 +119,7 @@ func TestAChangeOfAnUnsettledNameWaitsForTheFirstLook(t *testing.T) {
 				looks.Release()
 				m.must(<-done)
 				m.sync()
+				synctest.Wait() // temporary names are removed in the background
 				if got := m.store.Disk().Paths(); !slices.Equal(got, c.want) {
 					t.Errorf("the server has %q, want %q", got, c.want)
 				}
