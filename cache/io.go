@@ -252,6 +252,17 @@ func (h *Handle) Truncate(ctx context.Context, size int64) error {
 		return err
 	}
 	defer f.rec.Unlock()
+	// The record must never claim what the file does not have: a cut is recorded
+	// first, a hole made first, and before anybody reads up to its end. A crash from here
+	// on finds a writer at work.
+	c.mu.Lock()
+	longer := size > c.size
+	c.mu.Unlock()
+	if longer {
+		if err := c.resize(size); err != nil {
+			return err
+		}
+	}
 	undo := c.cut(size)
 	t.mu.Lock()
 	was, mtime := f.size, f.mtime
@@ -262,20 +273,15 @@ func (h *Handle) Truncate(ctx context.Context, size int64) error {
 	f.size, f.mtime = size, wholeSecond(time.Now())
 	f.touchedLocked()
 	t.mu.Unlock()
-	// The record must never claim what the file does not have: a cut is recorded
-	// first, a hole made first. A crash from here on finds a writer at work.
 	var err error
-	if size > was {
-		err = c.resize(size)
-	}
-	if err == nil && 0 < size && size < was {
+	if 0 < size && size < was {
 		// The records before it are given up, and with them the proof that what
 		// remains is on disk, which fsync may have promised.
 		err = f.savePromptly(true)
-	} else if err == nil {
+	} else {
 		err = f.save(true, false)
 	}
-	if err == nil && size <= was {
+	if err == nil && !longer {
 		err = c.resize(size)
 	}
 	t.mu.Lock()
