@@ -50,9 +50,9 @@ func (f *File) mayFollowLocked() bool {
 // published as they stand after MaxDirtyAge, and again not before that has passed
 // once more, nor before ten times what the last publication took.
 
-// ageLocked has f looked at when that is due.
+// ageLocked has f looked at when that is due. Where somebody waits for f that is now.
 func (t *Tree) ageLocked(f *File) {
-	if at := f.snapshotAtLocked(); !at.IsZero() && f.ship == nil && f.writers > 0 {
+	if at := f.snapshotAtLocked(); !at.IsZero() && f.ship == nil && f.writers > 0 && !f.hurryLocked() {
 		t.queue.Schedule(f, at)
 	}
 }
@@ -90,7 +90,7 @@ func (t *Tree) closedLocked(f *File, now time.Time) {
 		s.decideLocked(f.asItStandsLocked())
 	}
 	delay := t.closedDelayLocked(f, now)
-	if wait := time.Until(f.retryAt); wait > delay && f.failed != nil {
+	if wait := time.Until(f.retryAt); wait > delay && f.failed != nil && !f.hurryLocked() {
 		delay = wait
 	}
 	t.schedule(f, delay)
