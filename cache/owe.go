@@ -65,10 +65,10 @@ func (f *File) owe(ctx context.Context, c *content, empty, lean bool) error {
 		t.spool.Drop(id)
 		return err
 	}
-	c.mu.Lock()
-	ver, size := c.ver, c.size
-	c.mu.Unlock()
 	t.mu.Lock()
+	c.mu.Lock()
+	ver, size := c.ver, c.size // as of the moment from which on it is owed
+	c.mu.Unlock()
 	if f.cur != c || f.node.removed { // while the content moved
 		gone := f.node.removed
 		t.mu.Unlock()

@@ -115,11 +115,26 @@ func (t *Tree) setOnServer(ctx context.Context, n *Node, s Set) error {
 	if s.MTime == nil && s.Mode == nil || n.typ == remote.Symlink {
 		return nil
 	}
-	if n.typ == remote.File && s.MTime != nil {
-		if err := t.lookBeforeTime(ctx, n); err != nil {
+	if n.typ == remote.File {
+		t.mu.Lock()
+		f := n.fileLocked()
+		t.mu.Unlock()
+		if err := t.freezeFor(ctx, f); err != nil { // what is published now would have the old ones
 			return err
 		}
+		defer f.thaw()
+		if done, err := t.setOwed(n, s); done || err != nil { // it was written meanwhile
+			return err
+		}
+		if s.MTime != nil {
+			if err := t.lookBeforeTime(ctx, n); err != nil {
+				return err
+			}
+		}
 	}
+	t.mu.Lock()
+	was := n.ent.version()
+	t.mu.Unlock()
 	err := t.store.SetAttr(ctx, t.PathOf(n), remote.Attr{MTime: s.MTime, Mode: s.Mode})
 	if err != nil && undecided(err) && t.hasTime(ctx, n, s) {
 		err = nil
@@ -131,6 +146,16 @@ func (t *Tree) setOnServer(ctx context.Context, n *Node, s Set) error {
 	if unsupported {
 		t.once("setattr", "the server cannot set an attribute; it is kept here while the mount lives", err)
 	}
+	t.noteSet(n, s, unsupported, was)
+	if s.Mode != nil { // which a writer that came in between had not heard of
+		_, err = t.setOwed(n, Set{Mode: s.Mode})
+		return err
+	}
+	return nil
+}
+
+// noteSet takes in what the server has set of n, which it had as version was, or could not.
+func (t *Tree) noteSet(n *Node, s Set, unsupported bool, was remote.Version) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	e := n.ent
@@ -150,9 +175,9 @@ func (t *Tree) setOnServer(ctx context.Context, n *Node, s Set) error {
 	}
 	if n.removed || n.parent == nil {
 		n.ent = e
-		return nil
+		return
 	}
-	if f := n.file; f != nil && f.owed && f.base != nil && s.MTime != nil && !unsupported && !f.base.Differs(n.ent.version()) {
+	if f := n.file; f != nil && f.owed && f.base != nil && s.MTime != nil && !unsupported && !f.base.Differs(was) {
 		b := *f.base // a write came in between: what it may replace has the new time
 		b.MTime, b.MGrain = *s.MTime, time.Second
 		f.base = &b
@@ -170,7 +195,6 @@ func (t *Tree) setOnServer(ctx context.Context, n *Node, s Set) error {
 		f.cur.ver.MTime, f.cur.ver.MGrain = v.MTime, v.MGrain
 		f.cur.mu.Unlock()
 	}
-	return nil
 }
 
 // lookBeforeTime takes in what the server has of a file before its time is set: a change
