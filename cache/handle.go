@@ -44,11 +44,12 @@ func (t *Tree) Open(ctx context.Context, n *Node, fl OpenFlags) (*Handle, error)
 	if err := t.confirm(ctx, n); err != nil {
 		return nil, err
 	}
-	if t.isLost(n) {
+	t.mu.Lock()
+	if t.isLostLocked(n) {
+		t.mu.Unlock()
 		return nil, errStale("open", n)
 	}
-	h := &Handle{tree: t, file: t.openFile(n, fl), fl: fl}
-	t.mu.Lock()
+	h := &Handle{tree: t, file: t.openFileLocked(n, fl), fl: fl}
 	h.c = h.file.contentLocked()
 	h.c.users++
 	h.keep = n.seen == h.c.id
@@ -72,17 +73,15 @@ func (t *Tree) Open(ctx context.Context, n *Node, fl OpenFlags) (*Handle, error)
 	return h, nil
 }
 
-// isLost says that nothing can be opened of n by the name that the caller knows: n is not
-// under it any more, and not one of those that were removed here and are still open.
-func (t *Tree) isLost(n *Node) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+// isLostLocked says that nothing can be opened of n by the name that the caller knows: n is
+// not under it any more, and not one of those that were removed here and are still open.
+func (t *Tree) isLostLocked(n *Node) bool {
 	return n.strayed || n.removed && (n.file == nil || n.file.cur == nil || n.file.cur.isStale())
 }
 
-func (t *Tree) openFile(n *Node, fl OpenFlags) *File {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+// openFileLocked counts a handle. Its content is to be taken in the same moment: of a file
+// without, that vanishes, nobody would know that it is lost.
+func (t *Tree) openFileLocked(n *Node, fl OpenFlags) *File {
 	f := n.fileLocked()
 	f.handles++
 	if fl.Write {
@@ -125,9 +124,9 @@ func (t *Tree) Create(ctx context.Context, dir *Node, name string, mode uint32, 
 	if n, err = t.bear(dir, name, mode&0o7777, now); err != nil {
 		return nil, nil, Attr{}, err
 	}
-	h := &Handle{tree: t, file: t.openFile(n, fl), fl: fl}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	h := &Handle{tree: t, file: t.openFileLocked(n, fl), fl: fl}
 	h.c = h.file.cur
 	h.wroteLocked()
 	h.c.users++
