@@ -23,11 +23,13 @@ func (pb *publishing) askAfter() inquiry {
 	return q
 }
 
-// arrived fails where the answer says that the temporary file is not what has the name:
-// there is nothing of that name, or it has another size, or it still is what was there. was
-// is that, if there was something; rnto is what the server said of the rename. A time or
-// an id alone proves nothing, since some servers make new ones in a rename; and where the
-// server will not tell of that name, what it said counts.
+// arrived fails where the answer says that the temporary file is not what has the name
+// (there is nothing of that name, or it has another size, or it still is what was there)
+// and the temporary file still is where it was. was is what was there, if there was
+// something; rnto is what the server said of the rename. A time or an id alone proves
+// nothing, since some servers make new ones in a rename. Where the temporary file is gone the
+// rename was done: some servers take files away at once that are delivered to them. And
+// where the server will not tell of the name, what it said counts.
 func (pb *publishing) arrived(q inquiry, rs []wire.Reply, was remote.Entry, rnto wire.Reply) error {
 	if len(q.cmds) == 0 {
 		return nil
@@ -47,6 +49,12 @@ func (pb *publishing) arrived(q inquiry, rs []wire.Reply, was remote.Entry, rnto
 		why = "what was there still is"
 	default:
 		return nil
+	}
+	switch _, err := pb.ss.stat(pb.tmp); {
+	case absent(err):
+		return nil
+	case wire.FaultOf(err) != nil:
+		return err
 	}
 	f := as(remote.Temporary, rnto)
 	f.Err = errors.New("the server says that it renamed the file, but " + why)

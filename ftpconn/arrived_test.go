@@ -64,3 +64,45 @@ func TestARenameThatWasDoneIsBelieved(t *testing.T) {
 		}
 	}
 }
+
+// A server that takes away what is delivered to it, or lets somebody else replace it at once,
+// has done what it said: the same file is not delivered again.
+func TestAPublishedFileThatIsTakenAwayAtOnce(t *testing.T) {
+	eachMode(t, func(t *testing.T, verb string, refuse []string) {
+		for what, then := range map[string]func(srv *ftpscript.Server){
+			"taken away": func(srv *ftpscript.Server) { srv.Tree.Remove("/f") },
+			"replaced":   func(srv *ftpscript.Server) { srv.Tree.Put("/f", content[:10]) },
+		} {
+			srv, s := start(t, ftpscript.Options{Refuse: refuse}, nil)
+			ok(t, "upload", s.Write(t.Context(), "/.tag7", bytes.NewReader(content), 0, int64(len(content))))
+			srv.Add(ftpscript.Rule{Verb: "RNTO", Path: "/f", Then: func(ftpscript.Command) { then(srv) }})
+			_, err := s.Publish(t.Context(), "/.tag7", remote.Publish{Path: "/f", Size: int64(len(content))})
+			ok(t, what, err)
+		}
+	})
+}
+
+// The connection breaks behind the reply to RNTO: that it was done is found out on another.
+func TestTheLinkBreaksBehindARename(t *testing.T) {
+	eachMode(t, func(t *testing.T, verb string, refuse []string) {
+		for what, rule := range map[string]ftpscript.Rule{
+			"the question is lost": {Path: "/f", Drop: true}, "its answer is lost": {Path: "/f", Hangup: true},
+		} {
+			srv, s := start(t, ftpscript.Options{Refuse: refuse}, nil)
+			ok(t, "upload", s.Write(t.Context(), "/.tag7", bytes.NewReader(content), 0, int64(len(content))))
+			renamed := false
+			rule.Times = 1
+			rule.Match = func(c ftpscript.Command) bool {
+				was := renamed
+				renamed = renamed || c.Verb == "RNTO"
+				return was
+			}
+			broke := srv.Add(rule)
+			_, err := s.Publish(t.Context(), "/.tag7", remote.Publish{Path: "/f", Size: int64(len(content))})
+			ok(t, what, err)
+			if b, _ := srv.Tree.Get("/f"); !bytes.Equal(b, content) || broke.Hits() != 1 {
+				t.Errorf("%s: /f has %d bytes, and the link broke %d times", what, len(b), broke.Hits())
+			}
+		}
+	})
+}
