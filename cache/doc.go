@@ -13,7 +13,7 @@
 //	lookup.go    lookup, getattr, readlink
 //	readdir.go   a directory as of one opendir
 //	setattr.go   truncate, utimens, chmod
-//	names.go     mkdir, rmdir, unlink
+//	names.go     mkdir, rmdir; unlink.go
 //	rename.go    rename on the server; moving.go what is meant meanwhile, relink.go what
 //	             follows here, and local renames; unsettled.go where the answer was lost,
 //	             held.go the files that wait for one
