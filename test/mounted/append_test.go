@@ -78,7 +78,7 @@ func TestALogGrows(t *testing.T) {
 					return err == nil && info.Size() == int64(len(want))
 				})
 			}
-			w.onServer(t, w.Path("log"), want)
+			holds(t, real, want)
 			holds(t, w.Path("log"), want)
 			if now := inode(t, real); c.appends && now != first {
 				t.Error("the server's file was replaced")

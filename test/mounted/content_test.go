@@ -16,9 +16,9 @@ import (
 	"ftpfs/test/mount"
 )
 
-// onServer puts a file on the server behind the mount's back, and waits until
+// putOnServer puts a file on the server behind the mount's back, and waits until
 // the mount sees it, which takes as long as a listing lives.
-func (w work) onServer(t *testing.T, name string, data []byte) {
+func (w work) putOnServer(t *testing.T, name string, data []byte) {
 	t.Helper()
 	w.srv.Put(strings.TrimPrefix(w.behind(name), w.srv.Root+"/"), data)
 	eventually(t, "see "+name+", which is on the server", func() bool {
@@ -30,7 +30,7 @@ func (w work) onServer(t *testing.T, name string, data []byte) {
 func patchInTheMiddle(t *testing.T, w work, dir string) {
 	name := filepath.Join(dir, "image")
 	data := noise(20, 20<<20)
-	w.onServer(t, name, data)
+	w.putOnServer(t, name, data)
 	f, err := os.OpenFile(name, os.O_RDWR, 0)
 	must(t, err)
 	patch := noise(21, 4096)
@@ -47,7 +47,7 @@ func patchInTheMiddle(t *testing.T, w work, dir string) {
 func truncate(t *testing.T, w work, dir string) {
 	name := filepath.Join(dir, "f")
 	data := noise(30, 100_000)
-	w.onServer(t, name, data)
+	w.putOnServer(t, name, data)
 	for _, size := range []int64{50_000, 70_000, 70_000, 0, 10} {
 		must(t, os.Truncate(name, size))
 		for int64(len(data)) < size {
@@ -75,7 +75,7 @@ func truncate(t *testing.T, w work, dir string) {
 // may be lost or torn.
 func appendByTwo(t *testing.T, w work, dir string) {
 	name := filepath.Join(dir, "log")
-	w.onServer(t, name, []byte("first\n"))
+	w.putOnServer(t, name, []byte("first\n"))
 	const lines = 200
 	script := `i=0; while [ $i -lt ` + fmt.Sprint(lines) + ` ]; do echo "$0 $i" >>"$1"; i=$((i+1)); done`
 	ended := make(chan mount.Result, 2)
@@ -106,7 +106,7 @@ func appendByTwo(t *testing.T, w work, dir string) {
 
 func exclusiveCreate(t *testing.T, w work, dir string) {
 	name := filepath.Join(dir, "lock")
-	w.onServer(t, filepath.Join(dir, "there already"), []byte("x"))
+	w.putOnServer(t, filepath.Join(dir, "there already"), []byte("x"))
 	wins := make(chan error, 8)
 	for range cap(wins) {
 		go func() {
@@ -140,7 +140,7 @@ func unlinkWhileOpen(t *testing.T, w work, dir string) {
 		if origin == "new" {
 			put(t, name, data)
 		} else {
-			w.onServer(t, name, data)
+			w.putOnServer(t, name, data)
 		}
 		f, err := os.OpenFile(name, os.O_RDWR, 0)
 		must(t, err)
@@ -188,7 +188,7 @@ func renameWhileOpen(t *testing.T, w work, dir string) {
 func mmapSharedAndPrivate(t *testing.T, w work, dir string) {
 	name := filepath.Join(dir, "mapped")
 	data := noise(50, 64<<10)
-	w.onServer(t, name, data)
+	w.putOnServer(t, name, data)
 	f, err := os.OpenFile(name, os.O_RDWR, 0)
 	must(t, err)
 	defer f.Close()
@@ -221,7 +221,7 @@ func emptyFile(t *testing.T, w work, dir string) {
 	put(t, name, nil)
 	syncNow(t, w.Mount)
 	holds(t, w.behind(name), nil)
-	w.onServer(t, filepath.Join(dir, "theirs"), nil)
+	w.putOnServer(t, filepath.Join(dir, "theirs"), nil)
 	holds(t, filepath.Join(dir, "theirs"), nil)
 }
 
@@ -230,7 +230,7 @@ func emptyFile(t *testing.T, w work, dir string) {
 func randomWrites(t *testing.T, w work, dir string) {
 	name := filepath.Join(dir, "f")
 	want := noise(60, 3<<20)
-	w.onServer(t, name, want)
+	w.putOnServer(t, name, want)
 	r := rand.New(rand.NewPCG(1, 2))
 	handles := make([]*os.File, 2)
 	for i := range handles {

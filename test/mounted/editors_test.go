@@ -33,7 +33,7 @@ func vimItself(t *testing.T, w work, dir string) {
 // original aside, write anew, set the mode, remove the backup.
 func vimSave(t *testing.T, w work, dir string) {
 	name, backup := filepath.Join(dir, "f.c"), filepath.Join(dir, "f.c~")
-	w.onServer(t, name, []byte("old content, longer than the new one\n"))
+	w.putOnServer(t, name, []byte("old content, longer than the new one\n"))
 	info, err := os.Stat(name)
 	must(t, err)
 	probe := filepath.Join(dir, "4913")
@@ -66,7 +66,7 @@ func vimSave(t *testing.T, w work, dir string) {
 func libreOfficeSave(t *testing.T, w work, dir string) {
 	name := filepath.Join(dir, "report.odt")
 	lock, temp := filepath.Join(dir, ".~lock.report.odt#"), filepath.Join(dir, "lu1234abcd.tmp")
-	w.onServer(t, name, noise(1, 300_000))
+	w.putOnServer(t, name, noise(1, 300_000))
 	f, err := os.OpenFile(lock, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o644)
 	must(t, err)
 	_, err = f.WriteString(",user,host,01.01.2026 10:00,file:///;")

@@ -78,7 +78,7 @@ func moveAndRemove(t *testing.T, w work, dir string) {
 
 func sedInPlace(t *testing.T, w work, dir string) {
 	name := filepath.Join(dir, "config")
-	w.onServer(t, name, bytes.Repeat([]byte("colour=red\n"), 500))
+	w.putOnServer(t, name, bytes.Repeat([]byte("colour=red\n"), 500))
 	mount.Run(t, dir, "sed", "-i", "s/red/green/", "config")
 	want := bytes.Repeat([]byte("colour=green\n"), 500)
 	holds(t, name, want)
