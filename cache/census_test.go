@@ -242,7 +242,7 @@ var situations = []situation{
 		c.must(err)
 	}},
 	{name: "many open files that are owed", cfg: func(c *Config) { c.PublishDelay = time.Hour }, reach: func(c *census) {
-		for i := range 2 * manyOwed {
+		for i := range manyOwed + 10 {
 			h := c.make(fmt.Sprint("/f", i))
 			c.writeAt(h, []byte("x"), 0)
 			if i%2 == 0 {

@@ -92,7 +92,8 @@ func (s *storm) dead(data string) {
 // seen is what there was of a path before an operation.
 type seen struct {
 	held, disk   string
-	place        string // as the world has it
+	place        string   // as the world has it
+	partly       []string // what the owed file may be, of which only a part is held
 	owed, onDisk bool
 	entry        remote.Entry
 }
@@ -104,6 +105,14 @@ func (w *world) look(p string) seen {
 	b.held, b.owed = s.held(p)
 	if pl := w.at(p); pl != nil && pl.file != nil {
 		b.place = string(pl.file.data)
+	}
+	if b.owed && b.held == "" {
+		size := s.m.sizeHeld(p)
+		for _, v := range w.may(p) {
+			if v.kind == 'f' && len(v.data) == size {
+				b.partly = append(b.partly, v.data)
+			}
+		}
 	}
 	if data, err := s.disk.ReadFile(p); err == nil {
 		b.disk, b.onDisk = string(data), true
@@ -139,12 +148,7 @@ func (s *storm) overwritten(p string, before seen, certain bool) {
 		s.dead(before.place)
 		s.dead(before.disk)
 	}
-	if before.owed {
-		s.dead(before.held)
-		if before.held == "" {
-			s.dead(before.place)
-		}
-	}
+	s.deadHere(before)
 	if !before.onDisk {
 		return
 	}
@@ -186,24 +190,30 @@ func (s *storm) partly(p string, before seen, certain bool, err error) {
 	}
 }
 
+// deadHere: what was owed is replaced.
+func (s *storm) deadHere(b seen) {
+	if !b.owed {
+		return
+	}
+	s.dead(b.held)
+	if b.held == "" {
+		s.dead(b.place)
+	}
+	for _, data := range b.partly {
+		s.dead(data)
+	}
+}
+
 // dies: the name p is removed or replaced by somebody, with what is under it.
 func (w *world) dies(p string) {
-	b := w.look(p)
-	if b.owed && b.held == "" {
-		w.s.dead(b.place)
-	}
-	w.s.dead(b.held)
+	w.s.deadHere(w.look(p))
 	w.s.diesOnServer(p)
 }
 
 // replaced: something is renamed to p here. A file that the mount knows nothing of, as the
 // other client made it since, must not go under by that.
 func (w *world) replaced(p string) {
-	b := w.look(p)
-	if b.owed && b.held == "" {
-		w.s.dead(b.place)
-	}
-	w.s.dead(b.held)
+	w.s.deadHere(w.look(p))
 	if !w.s.m.blind(p) {
 		w.s.diesOnServer(p)
 	}
