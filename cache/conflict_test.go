@@ -278,3 +278,39 @@ func TestTheirsIsNotTakenForOursAfterARefusal(t *testing.T) {
 		})
 	}
 }
+
+// The server cannot set times, so that only what the temporary file has tells a file that
+// was published without an answer from somebody else's. Where that cannot be asked just
+// now, nothing is published before it can.
+func TestALostAnswerIsNoConflictWhereTimesCannotBeSet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := mem.New(mem.Options{NoTimes: true})
+		m := mountMem(t, store, func(c *Config) { c.PublishDelay = 3 * time.Second })
+		m.names("/")
+		var asked, lost atomic.Bool
+		store.Hook(func(op, p string) error {
+			if op == mem.OpStat && isTemp(p[1:]) && !asked.Swap(true) {
+				return &remote.Error{Kind: remote.Temporary}
+			}
+			return nil
+		})
+		store.HookAfter(func(op, _ string) error {
+			if op == mem.OpPublish && !lost.Swap(true) {
+				return &remote.Error{Kind: remote.Timeout}
+			}
+			return nil
+		})
+		m.must(m.write("/f", []byte("first")))
+		time.Sleep(10 * time.Second)
+		m.must(m.write("/f", []byte("the second")))
+		time.Sleep(time.Minute)
+		m.sync()
+		if !asked.Load() || !lost.Load() {
+			t.Fatalf("asked %v, lost %v: the faults were not met", asked.Load(), lost.Load())
+		}
+		m.onServer("/f", "the second")
+		if p := store.Disk().Paths(); len(p) != 1 {
+			t.Errorf("the server has %q, want /f alone", p)
+		}
+	})
+}

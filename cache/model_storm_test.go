@@ -267,6 +267,9 @@ func (s *storm) settle() error {
 		}
 	}
 	s.shaky.Store(false)
+	s.mu.Lock()
+	clear(s.lost) // all is settled
+	s.mu.Unlock()
 	if st := s.m.Status(); writers == 0 && (st.SpoolUsed != 0 || st.OwedFiles != 0 || st.Parked != 0) {
 		return fmt.Errorf("settled, but %d bytes of spool are in use, %d files owed, %d parked", st.SpoolUsed, st.OwedFiles, st.Parked)
 	}
@@ -367,7 +370,7 @@ func (s *storm) compare() (map[string]value, error) {
 				return nil, err
 			}
 			onDisk[p] = value{'f', string(data)}
-			if err := s.checkWhole("server's "+p, string(data)); err != nil && !s.unsure(p) {
+			if err := s.checkWhole("server's "+p, string(data)); err != nil {
 				return nil, err
 			}
 		}

@@ -207,7 +207,7 @@ func (s *shipment) uploaded() (*remote.Version, error) {
 	t.mu.Unlock()
 	now, err := t.store.Stat(t.ctx, temp)
 	if err != nil || now.Size != s.size {
-		if k := remote.KindOf(err); err != nil && k.Offline() {
+		if k := remote.KindOf(err); err != nil && (k.Offline() || k == remote.Temporary) {
 			return nil, fmt.Errorf("look at what was uploaded of %s: %w", s.file.path(), err)
 		}
 		return nil, nil // the publication finds out what is wrong
