@@ -44,7 +44,8 @@ type Result struct {
 }
 
 // Ftpfs runs the program with args and returns what came of it. It fails the
-// test only if the program cannot be run, or does not end within two minutes.
+// test only if the program cannot be run, or says nothing new for two minutes: sync
+// tells of each file that arrives, and on a busy machine many take their time.
 func Ftpfs(t testing.TB, args ...string) Result {
 	t.Helper()
 	p, err := Program()
@@ -58,7 +59,7 @@ func Ftpfs(t testing.TB, args ...string) Result {
 type Command struct {
 	Dir     string
 	Env     []string      // beside the test's own
-	Timeout time.Duration // 0 is two minutes
+	Timeout time.Duration // how long it may go without saying anything; 0 is two minutes
 }
 
 // Do runs a program to its end.
@@ -67,12 +68,15 @@ func (c Command) Do(t testing.TB, name string, args ...string) Result {
 	if c.Timeout == 0 {
 		c.Timeout = 2 * time.Minute
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), c.Timeout)
+	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
+	silent := time.AfterFunc(c.Timeout, cancel)
+	defer silent.Stop()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = c.Dir
 	cmd.Env = append(os.Environ(), c.Env...)
-	var out, errOut bytes.Buffer
+	said := func() { silent.Reset(c.Timeout) }
+	out, errOut := heard{said: said}, heard{said: said}
 	cmd.Stdout, cmd.Stderr = &out, &errOut
 	cmd.WaitDelay = 10 * time.Second
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -81,11 +85,22 @@ func (c Command) Do(t testing.TB, name string, args ...string) Result {
 	var exit *exec.ExitError
 	switch {
 	case ctx.Err() != nil:
-		t.Fatalf("%s %q: no end within %v; it said: %s%s", filepath.Base(name), args, c.Timeout, out.Bytes(), errOut.Bytes())
+		t.Fatalf("%s %q: no end, and nothing heard for %v; it said: %s%s", filepath.Base(name), args, c.Timeout, out.text.Bytes(), errOut.text.Bytes())
 	case err != nil && !errors.As(err, &exit):
 		t.Fatalf("%s %q: %v", filepath.Base(name), args, err)
 	}
-	return Result{Out: out.String(), Err: errOut.String(), Code: cmd.ProcessState.ExitCode()}
+	return Result{Out: out.text.String(), Err: errOut.text.String(), Code: cmd.ProcessState.ExitCode()}
+}
+
+// heard keeps what a program says, and tells that it said something.
+type heard struct {
+	text bytes.Buffer
+	said func()
+}
+
+func (h *heard) Write(p []byte) (int, error) {
+	h.said()
+	return h.text.Write(p)
 }
 
 // Run runs a program that must succeed, and returns what it printed.

@@ -46,10 +46,7 @@ func TestSystemdUnit(t *testing.T) {
 		t.Errorf("Type=%s, want notify", kind)
 	}
 
-	socketDir, err := os.MkdirTemp("", "ftpfs-notify") // t.TempDir may be too long for an address
-	must(t, err)
-	t.Cleanup(func() { os.RemoveAll(socketDir) })
-	socket := filepath.Join(socketDir, "s")
+	socket := filepath.Join(mount.TempDir(t), "s") // t.TempDir may be too long for an address
 	notify, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
 	must(t, err)
 	t.Cleanup(func() { notify.Close() })
