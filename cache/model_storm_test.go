@@ -99,8 +99,9 @@ func newStorm(p plan, dir string) (*storm, error) {
 	return s, s.open()
 }
 
-// unsure: where times cannot be set, a publication whose answer was lost is not known
-// again, and what is written after it goes beside it as if it were somebody else's.
+// unsure: where times cannot be set, and the server would not tell of the temporary file
+// before, a publication whose answer was lost is not known again, and what is written after
+// it goes beside it as if it were somebody else's. All that is so until all is settled.
 func (s *storm) unsure(p string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
