@@ -174,7 +174,7 @@ func (c *content) movedFrom(path string, ver remote.Version) bool {
 	t, n := c.tree, c.file.node
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if n.removed || n.parent == nil || n.pathLocked() != path || t.movingLocked(n.parent, n.name) != nil {
+	if n.removed || n.parent == nil || n.pathLocked() != path || t.movingLocked(n.parent, n.name) != nil || t.concerningLocked(path) != nil {
 		return true
 	}
 	c.mu.Lock()
@@ -192,7 +192,7 @@ func (s *stream) overtakenByUs() bool {
 	if n.removed || n.parent == nil || s.path == "" {
 		return false
 	}
-	if n.pathLocked() != s.path || t.movingLocked(n.parent, n.name) != nil {
+	if n.pathLocked() != s.path || t.movingLocked(n.parent, n.name) != nil || t.concerningLocked(s.path) != nil {
 		return true
 	}
 	c.mu.Lock()

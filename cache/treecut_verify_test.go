@@ -9,6 +9,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"testing/synctest"
 	"time"
 
 	"ftpfs/cache/remote"
@@ -43,6 +44,7 @@ func (x *afterCut) verify(log []cutdisk.Event, server *mem.Disk, v cutdisk.Varia
 	if err != nil || out == StillOwed {
 		x.errorf("Sync: %v, %v: %+v", out, err, m.Status().Owed)
 	}
+	synctest.Wait() // a rename may have to be settled of what is interrupted, which nobody waits for
 	there, read := map[string]string{}, map[string]string{}
 	for _, p := range m.store.Disk().Paths() {
 		b, _ := m.store.Disk().ReadFile(p)

@@ -114,6 +114,53 @@ func TestWhatIsMadeBelowBothNamesOfAnUnsettledDirectoryArrives(t *testing.T) {
 	}
 }
 
+// A part of the base of what was written is still on the server, under whichever name. That
+// it is not under one of them does not make it absent, nor changed by somebody else.
+func TestTheRestOfAnUnsettledFileIsNotSaidToBeAbsent(t *testing.T) {
+	for _, restart := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			base := pattern(5, 1<<20)
+			store := mem.New(mem.Options{})
+			m := mountMem(t, store, func(c *Config) { c.PublishDelay = time.Hour })
+			m.must(store.Disk().WriteFile("/a", base))
+			store.Hook(func(op, _ string) error {
+				if op == mem.OpOpen {
+					return &remote.Error{Kind: remote.Temporary, Text: "by the test"}
+				}
+				return nil
+			})
+			h, err := m.openAt("/a", OpenFlags{Read: true, Write: true})
+			m.must(err)
+			_, err = h.WriteAt(t.Context(), []byte("ours"), 1000)
+			m.must(err)
+			copy(base[1000:], "ours")
+			m.must(h.Flush(t.Context()))
+			h.Release()
+			store.HookAfter(func(op, _ string) error {
+				if op != mem.OpRename {
+					return nil
+				}
+				return refuseToTell(store, "/a", "/b")
+			})
+			m.wantKind(m.rename("/a", "/b"), remote.Down)
+			store.HookAfter(nil)
+			if restart {
+				m.crash()
+			}
+			time.Sleep(time.Minute)
+			_, err = m.read("/a")
+			m.wantKind(err, remote.Temporary)
+			store.Hook(nil)
+			_, err = m.Retry("/")
+			m.must(err)
+			m.sync()
+			m.onServer("/b", string(base))
+			m.wantClean()
+			m.stop()
+		})
+	}
+}
+
 // A rename over an owed file had happened. A retry meanwhile is no edit of what was renamed
 // over: it is given up as it would have been, and is no conflict.
 func TestRetryIsNoEditOfWhatWasRenamedOver(t *testing.T) {
