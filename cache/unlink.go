@@ -57,16 +57,17 @@ func (t *Tree) unlink(ctx context.Context, dir, n *Node, name string) error {
 			return err
 		}
 	}
-	if f != nil && f.isOwed() {
-		if err := f.dropRecord(func() { t.noteGoneLocked(dir, name); t.detachLocked(n) }); err != nil {
-			return err
-		}
+	gone := func() {
+		t.noteGoneLocked(dir, name)
+		t.detachLocked(n)
+		t.touchDirLocked(dir)
+	}
+	if f != nil { // in one moment: it may be about to become owed
+		return f.dropRecord(gone)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.noteGoneLocked(dir, name)
-	t.detachLocked(n)
-	t.touchDirLocked(dir)
+	gone()
 	return nil
 }
 
@@ -94,8 +95,8 @@ func (f *File) isOwed() bool {
 	return f.owed
 }
 
-// dropRecord ends what is owed of f. now is called with tree.mu held, in the same
-// moment. What handles have open stays readable.
+// dropRecord ends what is owed of f, if anything is. now is called with tree.mu held, in
+// the same moment. What handles have open stays readable.
 func (f *File) dropRecord(now func()) error {
 	f.rec.Lock()
 	defer f.rec.Unlock()
@@ -106,7 +107,7 @@ func (f *File) dropRecord(now func()) error {
 func (f *File) dropRecordLocked(now func()) error {
 	t := f.node.tree
 	t.mu.Lock()
-	id := f.id
+	id, owed := f.id, f.owed
 	if f.ship != nil {
 		f.ship.cancel() // and removes what it has sent
 	} else {
@@ -121,6 +122,9 @@ func (f *File) dropRecordLocked(now func()) error {
 	}
 	t.releaseLocked(f.node)
 	t.mu.Unlock()
+	if !owed {
+		return nil
+	}
 	t.queue.Cancel(f)
 	return t.spool.Drop(id)
 }
