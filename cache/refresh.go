@@ -41,6 +41,7 @@ func (t *Tree) fresh(at time.Time) time.Duration {
 // noteLocked records what we did to a name, once the server confirmed it: in the
 // listing, in a listing under way, and in the live node.
 func (t *Tree) noteLocked(dir *Node, name string, e entry) {
+	t.overtakenLocked(dir, name)
 	if dir.list != nil {
 		dir.list.ents[name] = e
 		t.lists.touchLocked(dir)
@@ -54,6 +55,7 @@ func (t *Tree) noteLocked(dir *Node, name string, e entry) {
 }
 
 func (t *Tree) noteGoneLocked(dir *Node, name string) {
+	t.overtakenLocked(dir, name)
 	if len(t.conflicts) > 0 {
 		t.settledLocked(join(dir.pathLocked(), name))
 	}
@@ -275,22 +277,43 @@ func (t *Tree) askSince(ctx context.Context, dir *Node, name string, since time.
 	return nil, &remote.Error{Op: "stat", Path: path, Kind: remote.NotExist}
 }
 
+// question is one about a single name, while the server is asked. Guarded by tree.mu.
+type question struct {
+	dir       *Node
+	name      string
+	overtaken bool // we changed the name meanwhile: the answer may be from before
+}
+
+func (t *Tree) overtakenLocked(dir *Node, name string) {
+	for q := range t.asking {
+		q.overtaken = q.overtaken || q.dir == dir && q.name == name
+	}
+}
+
 func (t *Tree) askOne(ctx context.Context, dir *Node, name, path string) (*Node, error) {
+	q := &question{dir: dir, name: name}
+	t.mu.Lock()
+	t.asking[q] = struct{}{}
+	t.mu.Unlock()
 	began := time.Now()
 	r, err := t.store.Stat(ctx, path)
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	defer delete(t.asking, q)
 	for try := 0; !dir.removed; try++ {
 		over := t.movingLocked(dir, name)
 		if !remote.Is(err, remote.NotExist) {
 			over = nil
 		}
-		if over == nil && join(dir.pathLocked(), name) == path {
+		k := dir.kids[name]
+		known := k != nil && (k.owedLocked() || k.at.After(began))
+		if over == nil && join(dir.pathLocked(), name) == path && (known || !q.overtaken) {
 			break
 		}
 		if try == 3 {
-			return nil, &remote.Error{Op: "stat", Path: path, Kind: remote.Temporary, Text: "renamed meanwhile"}
+			return nil, &remote.Error{Op: "stat", Path: path, Kind: remote.Temporary, Text: "renamed or removed meanwhile"}
 		}
+		q.overtaken = false
 		t.mu.Unlock()
 		if over != nil {
 			if err := t.afterMove(ctx, over, "stat", path); err != nil {
