@@ -82,3 +82,36 @@ func TestATimeSetBesideTheFirstWriteIsNoConflict(t *testing.T) {
 		t.Errorf("conflicts with nobody: %+v", s.Conflicts)
 	}
 }
+
+// Nor is it somebody else's change where it is listed before the server's answer is heard:
+// who has the file open goes on.
+func TestATimeSetBesideAListingIsNoChange(t *testing.T) {
+	store := mem.New(mem.Options{})
+	m := mountMem(t, store, nil)
+	m.must(store.Disk().WriteFile("/f", []byte("theirs")))
+	h, err := m.openAt("/f", OpenFlags{Read: true, Write: true})
+	m.must(err)
+	defer h.Release()
+	m.wantRead("/f", "theirs")
+	store.HookAfter(func(op, _ string) error {
+		if op == mem.OpSetAttr {
+			store.HookAfter(nil)
+			m.mu.Lock()
+			m.doubtLocked(m.root)
+			m.mu.Unlock()
+			m.names("/")
+		}
+		return nil
+	})
+	at := time.Unix(1e9, 0)
+	_, err = m.SetAttr(context.Background(), h.file.node, nil, Set{MTime: &at})
+	m.must(err)
+	if _, err := h.WriteAt(context.Background(), []byte("ours"), 0); err != nil {
+		t.Errorf("write: %v", err)
+	}
+	m.mu.Lock()
+	m.doubtLocked(m.root)
+	m.mu.Unlock()
+	m.names("/")
+	m.wantRead("/f", "oursrs")
+}

@@ -60,6 +60,7 @@ type File struct {
 	triedAt     int64     // how much was written when an early upload was last thought of
 	squeezed    bool      // a writer waits for room that only its own upload can make
 	lost        error     // what is gone cannot be had back: see through.go
+	timing      bool      // its time is just being set on the server
 	sentBytes   atomic.Int64
 }
 

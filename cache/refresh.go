@@ -218,10 +218,16 @@ func (t *Tree) learnLocked(n *Node, e entry, at time.Time) {
 		return
 	}
 	if f := n.file; f != nil && !f.owed && f.cur != nil {
-		if f.cur.version().Differs(e.version()) {
+		v, now := f.cur.version(), e.version()
+		timeless := v
+		timeless.MGrain = 0
+		switch {
+		case !v.Differs(now):
+			f.cur.learn(now, at)
+		case f.timing && !timeless.Differs(now):
+			return // it is what we are just doing
+		default:
 			f.staleLocked()
-		} else {
-			f.cur.learn(e.version(), at)
 		}
 	}
 	if !n.removed {

@@ -134,6 +134,9 @@ func (t *Tree) setOnServer(ctx context.Context, n *Node, s Set) error {
 	}
 	t.mu.Lock()
 	was := n.ent.version()
+	if n.file != nil {
+		n.file.timing = s.MTime != nil
+	}
 	t.mu.Unlock()
 	err := t.store.SetAttr(ctx, t.PathOf(n), remote.Attr{MTime: s.MTime, Mode: s.Mode})
 	if err != nil && undecided(err) && t.hasTime(ctx, n, s) {
@@ -141,6 +144,11 @@ func (t *Tree) setOnServer(ctx context.Context, n *Node, s Set) error {
 	}
 	unsupported := remote.Is(err, remote.Unsupported)
 	if err != nil && !unsupported {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if n.file != nil {
+			n.file.timing = false
+		}
 		return err
 	}
 	if unsupported {
@@ -158,6 +166,9 @@ func (t *Tree) setOnServer(ctx context.Context, n *Node, s Set) error {
 func (t *Tree) noteSet(n *Node, s Set, unsupported bool, was remote.Version) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if n.file != nil {
+		n.file.timing = false
+	}
 	e := n.ent
 	if s.MTime != nil {
 		if unsupported {
