@@ -284,8 +284,13 @@ func (t *Tree) dirDoneLocked(dir *Node) {
 	}
 }
 
-// setDirTime is one run of the queue for one directory.
+// setDirTime is one run of the queue for one directory. It shares the gate: the name that
+// it has is not another directory's, nor nobody's, before the server has answered.
 func (t *Tree) setDirTime(ctx context.Context, dir *Node) {
+	if t.gate.Acquire(ctx, 1) != nil {
+		return // the tree closes
+	}
+	defer t.gate.Release(1)
 	t.mu.Lock()
 	at, path := dir.owesAt, dir.pathLocked()
 	skip := at == nil || dir.owed > 0 || dir.removed || t.concerningLocked(path) != nil
