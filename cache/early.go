@@ -52,7 +52,11 @@ func (f *File) mayFollowLocked() bool {
 
 // ageLocked has f looked at when that is due. Where somebody waits for f that is now.
 func (t *Tree) ageLocked(f *File) {
-	if at := f.snapshotAtLocked(); !at.IsZero() && f.ship == nil && f.writers > 0 && !f.hurryLocked() {
+	switch at := f.snapshotAtLocked(); {
+	case f.ship != nil || f.writers == 0:
+	case f.hurryLocked():
+		t.schedule(f, 0)
+	case !at.IsZero():
 		t.queue.Schedule(f, at)
 	}
 }
