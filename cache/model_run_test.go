@@ -119,7 +119,7 @@ func (p plan) run(t *testing.T, ops int, script []round) (made []round, log []st
 		}()
 		err = s.drive(p, ops, script)
 		made = s.made
-		log = s.notes.lines
+		log = s.notes.all()
 		f = figures{s.ops.Load(), s.applied.Load(), s.faults.Load(), s.restarts.Load(), s.changes.Load()}
 		s.rates.Store(&rates{})
 		for _, w := range s.worlds {

@@ -63,6 +63,12 @@ func (l *lastLines) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+func (l *lastLines) all() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.lines)
+}
+
 // plan is all that decides a run.
 type plan struct {
 	seed   uint64
