@@ -161,7 +161,7 @@ func (s *shipment) keptBeside(theirs remote.Entry, beside remote.Publish, ours r
 	t.mu.Lock()
 	dir, old, name := n.parent, n.name, path.Base(beside.Path)
 	if k := dir.kids[name]; k != nil && k != n {
-		t.detachLocked(k) // found by somebody who listed before we knew
+		t.lostLocked(k) // found by somebody who listed before we knew
 	}
 	t.moveLocked(n, dir, name)
 	n.strayed = true

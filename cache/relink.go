@@ -161,7 +161,7 @@ func (m *move) relinkOver() bool {
 		}
 	}
 	if k := m.to.kids[m.newName]; k != nil && k != m.dst && k != m.src {
-		t.detachLocked(k) // found by somebody who asked the server before we knew
+		t.lostLocked(k) // found by somebody who asked the server before we knew
 	}
 	t.noteGoneLocked(m.from, m.name)
 	t.moveLocked(m.src, m.to, m.newName)
