@@ -76,7 +76,6 @@ func TestAModeSetBeforeATailIsSent(t *testing.T) {
 func TestTheirFileInAConflictKeepsItsMode(t *testing.T) {
 	store, m, _ := logs(t, 100, mem.Options{ListModes: true, CostlyStat: true}, nil)
 	m.chmod("/log", 0o600)
-	m.must(m.write("/log", []byte("ours")))
 	m.must(store.Disk().WriteFile("/log", []byte("their own")))
 	store.Hook(func(op, _ string) error {
 		if op == mem.OpList {
@@ -84,6 +83,7 @@ func TestTheirFileInAConflictKeepsItsMode(t *testing.T) {
 		}
 		return nil
 	})
+	m.must(m.write("/log", []byte("ours"))) // over what was listed before
 	m.sync()
 	n, err := m.walk("/log")
 	m.must(err)

@@ -35,7 +35,7 @@ func TestAnOutageIsLoggedOnceForAllUploads(t *testing.T) {
 			}
 			time.Sleep(time.Minute) // of synctest: every file was tried several times
 			synctest.Wait()
-			if n := strings.Count(strings.Join(told.lines, "\n"), "upload failed"); n != outage+1 {
+			if n := strings.Count(strings.Join(told.all(), "\n"), "upload failed"); n != outage+1 {
 				t.Errorf("outage %d: %d lines of failed uploads so far, want one for each outage", outage, n)
 			}
 			store.Hook(nil)

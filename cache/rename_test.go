@@ -217,7 +217,7 @@ func TestRenameThatCannotBeSettledIsTold(t *testing.T) {
 		m.open()
 		m.must(m.write("/c", []byte("accepted")))
 		synctest.Wait()
-		if said := strings.Join(told.lines, "\n"); !strings.Contains(said, "whether a rename happened") || !strings.Contains(said, "by the test") {
+		if said := strings.Join(told.all(), "\n"); !strings.Contains(said, "whether a rename happened") || !strings.Contains(said, "by the test") {
 			t.Errorf("the log says nothing of a rename that cannot be settled: %q", said)
 		}
 		m.wantRead("/other", "elsewhere")
