@@ -85,7 +85,7 @@ vet:
 	$(GO) vet ./...
 
 unit:
-	@$(UNIT) | $(REPORT)
+	@{ $(UNIT); } | $(REPORT)
 
 mounted: build
 	@$(MOUNTED) | $(REPORT)
