@@ -84,6 +84,32 @@ func TestFsyncDoesNotEndAWriter(t *testing.T) {
 	}
 }
 
+// A handle whose content was given up, as the disk refused the record of a first write, does
+// not write into it on behalf of another one that was luckier.
+func TestAWriteToAContentThatWasGivenUpIsStale(t *testing.T) {
+	ctx := context.Background()
+	store := mem.New(mem.Options{})
+	m := mountMem(t, store, nil)
+	m.must(store.Disk().WriteFile("/f", []byte("0123456789")))
+	h1, err := m.openAt("/f", OpenFlags{Write: true})
+	m.must(err)
+	defer h1.Release()
+	f := m.fileAt("/f")
+	c := h1.content()
+	m.mu.Lock()
+	f.cur = nil
+	m.mu.Unlock()
+	c.retire()
+	h2, err := m.openAt("/f", OpenFlags{Write: true})
+	m.must(err)
+	defer h2.Release()
+	m.writeAt(h2, []byte("ab"), 0)
+	if err := f.beginWrite(ctx, c, 0); err == nil { // the write had found nothing stale before
+		f.rec.RUnlock()
+		t.Fatal("a write to what nobody will publish is accepted")
+	}
+}
+
 // recWanted says that somebody holds f.rec exclusively, or waits for that.
 func (f *File) recWanted() bool {
 	if f.rec.TryRLock() {

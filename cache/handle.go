@@ -127,7 +127,7 @@ func (t *Tree) Create(ctx context.Context, dir *Node, name string, mode uint32, 
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	h := &Handle{tree: t, file: t.openFileLocked(n, fl), fl: fl}
-	h.c = h.file.cur
+	h.c = h.file.contentLocked() // which somebody who waits for it may have published, and others driven out
 	h.wroteLocked()
 	h.c.users++
 	n.seen = h.c.id

@@ -166,7 +166,7 @@ func (f *File) beginWrite(ctx context.Context, c *content, off int64) error {
 		t.mu.Lock()
 		owed, open, removed := f.owed, f.savedOpen, f.node.removed
 		t.mu.Unlock()
-		if !owed && c.isStale() {
+		if c.isStale() { // also if another handle has made the file owed since, with another content
 			f.rec.RUnlock()
 			return errStale("write", f.node)
 		}
