@@ -37,7 +37,7 @@ RACE = $(if $(shell command -v $${CC:-gcc} 2>/dev/null),-race)
 # leaves out what moves large amounts or mostly waits (make race has all of it, but for
 # the bounds of memory, which are not those of the race detector).
 UNIT = echo "== unit and contract tests $(if $(RACE),under the race detector,WITHOUT the race detector: no C compiler)"; \
-	$(GO) test -json $(RACE) -timeout 10m -skip '^TestPowerCut' $$($(GO) list ./... | grep -v -e /test/mounted -e /test/crash); \
+	$(GO) test -json $(RACE) -timeout 20m -skip '^TestPowerCut' $$($(GO) list ./... | grep -v -e /test/mounted -e /test/crash); \
 	$(GO) test -json -timeout 10m -run '^TestPowerCut' ./cache/spool ./cache
 MOUNTED = echo "== the mounted program"; \
 	FTPFS_BIN=$(CURDIR)/bin/ftpfs $(GO) test -json -timeout 20m -count=1 -p 1 -parallel 4 -run '$(T)' ./test/mounted ./test/crash
