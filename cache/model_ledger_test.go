@@ -96,6 +96,7 @@ type seen struct {
 	partly       []string // what the owed file may be, of which only a part is held
 	owed, onDisk bool
 	entry        remote.Entry
+	at           string // where disk and entry are: elsewhere if a rename in doubt took them there
 }
 
 // look sees without asking the server on behalf of the mount.
@@ -114,11 +115,30 @@ func (w *world) look(p string) seen {
 			}
 		}
 	}
-	if data, err := s.disk.ReadFile(p); err == nil {
+	b.at = p
+	data, err := s.disk.ReadFile(p)
+	if err != nil {
+		b.at = s.m.perhapsAt(p)
+		data, err = s.disk.ReadFile(b.at)
+	}
+	if err == nil {
 		b.disk, b.onDisk = string(data), true
-		b.entry, _ = s.disk.Stat(p)
+		b.entry, _ = s.disk.Stat(b.at)
 	}
 	return b
+}
+
+// perhapsAt is where the server has the file that is p here if a rename happened of which
+// nobody knows yet whether it did; else p.
+func (m *mount) perhapsAt(p string) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, u := range m.unsettled {
+		if !u.replaces() && atOrBelow(p, u.intent.From) {
+			return u.intent.To + p[len(u.intent.From):]
+		}
+	}
+	return p
 }
 
 // held is the content of the owed file at p, if all of it is here.
@@ -155,8 +175,12 @@ func (s *storm) overwritten(p string, before seen, certain bool) {
 	t := s.m.Tree
 	t.mu.Lock()
 	n := t.findLocked(p)
-	replaces, why := n == nil || !n.owedLocked(), "no base"
-	if !replaces && n.file.base != nil {
+	if n == nil {
+		n = t.findLocked(before.at) // it is known by now
+	}
+	owed := n != nil && n.owedLocked()
+	replaces, why := !owed && before.at == p, "no base"
+	if owed && n.file.base != nil {
 		v := before.entry.Version()
 		if n.ent.unique == "" {
 			v.Unique = ""
@@ -165,14 +189,14 @@ func (s *storm) overwritten(p string, before seen, certain bool) {
 		replaces = !n.file.base.Differs(v)
 		why = fmt.Sprintf("base %v, server's %v, sent %v", *n.file.base, v, n.file.sent)
 	}
-	if !replaces && n.file.sent != nil {
+	if !replaces && owed && before.at == p && n.file.sent != nil {
 		replaces = n.file.sent.Size == before.entry.Size // an earlier publication of ours
 	}
 	t.mu.Unlock()
 	if replaces {
 		s.dead(before.disk)
 	} else {
-		s.tell(before.disk, "on the server's %s when that was written here: not based on it (%s)", p, why)
+		s.tell(before.disk, "on the server's %s when that was written here: not based on it (%s)", before.at, why)
 	}
 }
 
