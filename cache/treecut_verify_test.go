@@ -202,15 +202,17 @@ func (x *afterCut) files(match string) map[string][]byte {
 func (x *afterCut) kept(left, recs map[string][]byte, log []cutdisk.Event, server *mem.Disk) {
 	for id, b := range left {
 		given := len(bytes.Trim(b, "\x00")) == 0
+		old, based := beforeLastSync(b, log[:x.k], id), bytes.Contains(recs[id+".json"], []byte(`"base":`))
 		for _, e := range log[:x.k] {
 			given = given || e.Op == "rename" && strings.HasSuffix(e.To, "/rec/"+id+".gone") || e.Op == "remove" && strings.HasSuffix(e.Path, "/data/"+id)
 		}
 		for _, match := range []string{"data/" + id, "quarantine/" + id + ".data", "quarantine/" + id + "-*.data", "discarded/*-" + id + "-*"} {
 			for _, now := range x.files(match) {
-				given = given || within(b, now)
+				// What no record tells of yet may have been overwritten since by a reader who had
+				// the base fetched.
+				given = given || within(b, now) || based && within(old, now)
 			}
 		}
-		old, based := beforeLastSync(b, log[:x.k], id), bytes.Contains(recs[id+".json"], []byte(`"base":`))
 		for _, p := range server.Paths() {
 			now, err := server.ReadFile(p)
 			begun := len(now) > 0 && len(now) < len(b) && len(old) <= len(now) && within(b[:len(now)], now) // what was closed before that time
