@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"path"
 	"strings"
+	"testing/synctest"
 	"time"
 
 	"ftpfs/cache/remote"
@@ -11,10 +12,14 @@ import (
 
 // other does what another client of the server does: at once, and without asking. It
 // waits until its change can be told from what was there before, by the time if not by
-// the size.
+// the size. What it looks at is what it changes: the mount, which may have come to publish
+// a file in that very moment, is done with it or has not begun.
 func (w *world) other(o op, r *rand.Rand) error {
 	d, m := w.s.disk, w.s.m
 	time.Sleep(2 * max(time.Second, w.s.grain))
+	w.s.still <- struct{}{} // only one may wait
+	defer func() { <-w.s.still }()
+	synctest.Wait()
 	if o.p == "" || isTemp(path.Base(o.p)) {
 		return nil
 	}

@@ -34,6 +34,7 @@ type storm struct {
 	shaky  atomic.Bool // a fault may still have consequences
 	rates  atomic.Pointer[rates]
 	notes  *lastLines
+	still  chan struct{} // held by who waits until all else does, and acts then: see other
 
 	faults, restarts, changes atomic.Int64
 	ops, applied              atomic.Int64 // tried, and of these done: not failed, nor without sense
@@ -79,7 +80,7 @@ type plan struct {
 }
 
 func newStorm(p plan, dir string) (*storm, error) {
-	s := &storm{opts: p.opts, store: mem.New(p.opts), grain: max(p.opts.MGrain, time.Second), notes: &lastLines{},
+	s := &storm{opts: p.opts, store: mem.New(p.opts), grain: max(p.opts.MGrain, time.Second), notes: &lastLines{}, still: make(chan struct{}, 1),
 		ever: map[sum]bool{}, alive: map[string]string{}, fates: map[sum][]string{}, asked: map[string]uint64{}, lost: map[string]bool{}}
 	s.disk = s.store.Disk()
 	cfg := Config{CacheDir: filepath.Join(dir, "cache"), StateDir: filepath.Join(dir, "state"), Identity: "mem",
