@@ -12,13 +12,16 @@ import (
 // Config says which server, as whom, and how.
 type Config struct {
 	Host     string
-	Port     int // default 21
+	Port     int // default 21, or 990 for TLS that is Implicit
 	User     string
 	Password string
 
 	// Dir is the directory that "/" stands for: "" is the login directory, a
 	// path without a leading slash is below it, one with it is absolute.
 	Dir string
+
+	TLS     TLS
+	SafeURL string // names the same with encryption, for a warning
 
 	Active   bool           // the server makes the data connections
 	MaxConns int            // default 8
@@ -38,7 +41,9 @@ type Config struct {
 
 func (c Config) withDefaults() Config {
 	if c.Port == 0 {
-		c.Port = 21
+		if c.Port = 21; c.TLS.Security == Implicit {
+			c.Port = 990
+		}
 	}
 	if c.User == "" {
 		c.User = "anonymous"

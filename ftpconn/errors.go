@@ -23,6 +23,10 @@ type rule struct {
 	kind  remote.Kind
 }
 
+// encryptWords are in the refusals of servers that let nobody in without encryption:
+// 421, 530, 534 and 550 are all in use for that.
+var encryptWords = text(`\b(ssl|tls|encrypt|cleartext|secure (connection|control))`)
+
 func text(p string) *regexp.Regexp { return regexp.MustCompile(`(?i)` + p) }
 
 // Servers word their refusals differently; 550 covers nearly all of them. A 550
@@ -44,6 +48,7 @@ var table = []rule{
 	{codes: `[45]..`, text: text(`already exists|file exists|target exists|directory exists`), kind: remote.Exist},
 	{codes: `[45]..`, text: text(`permission|denied|not permitted|read-?only|forbidden|privilege|not allowed|unauthori[sz]ed`), kind: remote.Permission},
 	{codes: `521`, op: `mkdir`, kind: remote.Exist},
+	{codes: `522|53[346]`, kind: remote.Temporary}, // about the encryption of data, not about the file
 	{codes: `530|532`, kind: remote.Permission},
 	{codes: `553`, kind: remote.BadName},
 	{codes: `450|501|55.`, kind: remote.Unknown},
@@ -155,6 +160,8 @@ func kindOfFault(f *wire.Error) remote.Kind {
 func plain(f *wire.Error) error {
 	var dns *net.DNSError
 	switch {
+	case f.Fault == wire.Insecure:
+		return insecure(f)
 	case errors.As(f.Err, &dns) && dns.IsNotFound:
 		return fmt.Errorf("unknown host %q", dns.Name)
 	case errors.Is(f.Err, syscall.ECONNREFUSED) && f.Step == "connect":

@@ -26,6 +26,8 @@ func (s *Store) login(ctx context.Context) (*session, error) {
 			continue
 		case f != nil && f.Fault == wire.Stopped && ctx.Err() == nil:
 			err = &wire.Error{Fault: wire.Stalled, Step: f.Step, Err: errors.New("the login took too long")}
+		case f != nil && f.Fault == wire.Lost && alerted(f):
+			f.Fault = wire.Insecure // TLS 1.3 tells that our certificate is missing or wrong behind its handshake
 		}
 		return ss, err
 	}
@@ -35,6 +37,9 @@ func (s *Store) loginOnce(ctx context.Context) (_ *session, err error) {
 	id := int(s.count.conns.Add(1))
 	cfg := wire.Config{Host: s.cfg.Host, Port: s.cfg.Port, Dial: s.cfg.Dial, Timeout: s.cfg.Timeout,
 		Active: s.cfg.Active, Traits: s.traits, ID: id}
+	if t := s.cfg.TLS; t.Security != Clear {
+		cfg.TLS = wire.TLS{Security: t.Security, Config: t.config(s.cfg.Host), ClearData: t.ClearData, Shared: &s.tls}
+	}
 	if s.cfg.Trace {
 		cfg.Trace = func(id int, line string) { s.log.Debug("ftp", "conn", id, "line", line) }
 	}
@@ -54,12 +59,18 @@ func (s *Store) loginOnce(ctx context.Context) (_ *session, err error) {
 	if err != nil {
 		return nil, err
 	}
-	w.BeforeFeat("TYPE I", "OPTS UTF8 ON", "PWD")
+	s.tellTry()
+	guard := w.Protection()
+	w.BeforeFeat(append(guard, "TYPE I", "OPTS UTF8 ON", "PWD")...)
 	if err := ss.lib.Login(s.cfg.User, s.cfg.Password); err != nil {
 		return nil, s.loginFailed(w, err)
 	}
 	s.count.logins.Add(1)
+	if err := protectData(w, guard); err != nil {
+		return nil, err
+	}
 	feats := features(w.Features())
+	s.warnClear(w, feats)
 	if err := ss.wantFacts(feats["MLST"]); err != nil {
 		return nil, err
 	}
@@ -91,6 +102,20 @@ func (s *Store) loginOnce(ctx context.Context) (_ *session, err error) {
 	return ss, nil
 }
 
+// protectData takes the replies that say how data is protected.
+func protectData(w *wire.Conn, guard []string) error {
+	for i, cmd := range guard {
+		r, err := w.KnownOr(cmd)
+		if err == nil && i == len(guard)-1 {
+			err = w.ProtectionAgreed(r)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // turnedAway sorts a greeting that was a refusal.
 func turnedAway(err error) error {
 	f := wire.FaultOf(err)
@@ -109,6 +134,9 @@ func turnedAway(err error) error {
 // loginFailed sorts what the server said to USER or PASS.
 func (s *Store) loginFailed(w *wire.Conn, err error) error {
 	f := wire.FaultOf(err)
+	if r := w.Last(); !w.Protected() && wantsTLS(r) {
+		return &wire.Error{Fault: wire.Insecure, Step: "login", Sent: true, Reply: r, Err: errors.New("the server wants encryption: use ftpes:// (tls=explicit)")}
+	}
 	if f != nil && f.Reply.Code == 421 && kindOf("login", f.Reply) == remote.Auth {
 		return as(remote.Auth, f.Reply)
 	}

@@ -211,6 +211,9 @@ func (r *reader) Read(p []byte) (int, error) {
 	}
 	if err == io.EOF {
 		err = r.ss.settle(r.resp.Close())
+		if errors.Is(err, wire.ErrTorn) && r.expect != nil && r.expect.Size == r.pos {
+			err = nil // nothing is missing: the size came over the control connection
+		}
 		if rep, no := refusal(err); no {
 			e := refused("read", rep)
 			if e.Kind == remote.Unknown {

@@ -31,6 +31,39 @@ type Stats struct {
 	Prepared   string    `json:"prepared"` // data connections made beforehand
 	Passive    string    `json:"passive"`
 	Zone       string    `json:"zone,omitempty"` // of listings
+	TLS        TLSStats  `json:"tls"`
+}
+
+// TLSStats says how the connections are protected.
+type TLSStats struct {
+	Asked   string `json:"asked"`                // off, try, explicit, implicit
+	Version string `json:"version,omitempty"`    // "TLS 1.3"; "" while nothing is encrypted
+	Cipher  string `json:"cipher,omitempty"`     // of the last control connection
+	Data    string `json:"data,omitempty"`       // private, clear
+	Pin     string `json:"pin_sha256,omitempty"` // of the server's key
+	Refused string `json:"refused,omitempty"`    // try: what the server said
+	InClear string `json:"warning,omitempty"`    // the password crossed the network in clear
+
+	// Handshakes so far, and how many of them resumed a session.
+	Control        int64 `json:"control_handshakes"`
+	ControlResumed int64 `json:"control_resumed"`
+	DataHandshakes int64 `json:"data_handshakes"`
+	DataResumed    int64 `json:"data_resumed"`
+}
+
+func (s *Store) tlsStats() TLSStats {
+	k := s.tls.Known()
+	t := TLSStats{Asked: s.cfg.TLS.Security.String(), Version: k.Version, Cipher: k.Cipher, Pin: k.Pin, InClear: s.InClear(),
+		Control: k.Control, ControlResumed: k.ControlResumed, DataHandshakes: k.Data, DataResumed: k.DataResumed}
+	switch {
+	case k.Version == "" && k.Clear.Code != 0:
+		t.Refused = k.Clear.String()
+	case k.Version != "" && s.cfg.TLS.ClearData:
+		t.Data = "clear"
+	case k.Version != "":
+		t.Data = "private"
+	}
+	return t
 }
 
 var traitNames = map[wire.Trait]string{wire.Untried: "untried", wire.Proven: "works", wire.Off: "off"}
@@ -86,5 +119,6 @@ func (s *Store) Stats() Stats {
 	if z := s.server.location(); z != nil {
 		st.Zone = time.Now().In(z).Format("-07:00")
 	}
+	st.TLS = s.tlsStats()
 	return st
 }

@@ -18,10 +18,13 @@ type Store struct {
 	ctx    context.Context // ends with Close
 	stop   context.CancelFunc
 	traits *wire.Traits
+	tls    wire.Sessions
 
-	mu     sync.Mutex // guards closed, and bg against it
+	mu     sync.Mutex // guards closed, and bg against it, and the last two
 	closed bool
 	bg     sync.WaitGroup // goroutines of the pool and the probe
+	clear  string         // the warning of a password in clear; "" while there was no reason
+	tried  bool           // what tls=try got is in the log
 
 	server server
 	pool   pool

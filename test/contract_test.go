@@ -2,6 +2,7 @@ package test
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -54,19 +55,36 @@ func endsBlank(name string) bool { return strings.TrimRight(name, " \t") != name
 // each kind, one directory of it for each part of the suite.
 func TestContract(t *testing.T) {
 	for _, kind := range servers.All {
-		t.Run(string(kind), func(t *testing.T) { contract(t, kind, ftpconn.Config{}) })
+		t.Run(string(kind), func(t *testing.T) { contract(t, kind, servers.Options{}, ftpconn.Config{}) })
 	}
 }
 
 // TestContractActive does so with data connections made by the server.
 func TestContractActive(t *testing.T) {
 	for _, kind := range servers.All {
-		t.Run(string(kind), func(t *testing.T) { contract(t, kind, ftpconn.Config{Active: true}) })
+		t.Run(string(kind), func(t *testing.T) { contract(t, kind, servers.Options{}, ftpconn.Config{Active: true}) })
 	}
 }
 
-func contract(t *testing.T, kind servers.Kind, cfg ftpconn.Config) {
-	srv := servers.Start(t, kind, servers.Options{})
+// TestContractEncrypted does so with TLS: one cell for each server, and all there are,
+// passive and active, with -tls.all.
+func TestContractEncrypted(t *testing.T) {
+	for i, c := range cells() {
+		for _, active := range []bool{false, true} {
+			if !*tlsAll && !(c.security == ftpconn.Explicit && active == (i%4 == 0) && (c.version == tls.VersionTLS13) == (i%4 > 0)) {
+				continue
+			}
+			t.Run(fmt.Sprintf("%s active=%v", c, active), func(t *testing.T) {
+				o, cfg := c.options(t)
+				cfg.Active = active
+				contract(t, c.kind, o, cfg)
+			})
+		}
+	}
+}
+
+func contract(t *testing.T, kind servers.Kind, o servers.Options, cfg ftpconn.Config) {
+	srv := servers.Start(t, kind, o)
 	var count int
 	remotetest.Run(t, func(t *testing.T) remotetest.Subject {
 		count++

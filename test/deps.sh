@@ -21,7 +21,7 @@ fi
 
 have() { command -v "$1" >/dev/null 2>&1; }
 unpacked() { [ -x "$deps/$1" ]; }
-pyftpdlib() { [ -x /usr/bin/python3 ] && /usr/bin/python3 -I -c 'import pyftpdlib' 2>/dev/null; }
+python() { [ -x /usr/bin/python3 ] && /usr/bin/python3 -I -c "import $1" 2>/dev/null; }
 
 # Users mount by fusermount3, which opens the device as they do. Debian's udev lets
 # all open it; a container without udev may keep it to root.
@@ -38,10 +38,12 @@ done
 [ -e /usr/include/stdlib.h ] || want="$want libc6-dev"
 [ -e /etc/protocols ] || want="$want netbase"
 ls /lib/*/security/pam_pwdfile.so /usr/lib/*/security/pam_pwdfile.so >/dev/null 2>&1 || want="$want libpam-pwdfile"
-pyftpdlib || want="$want python3-pyftpdlib"
+python pyftpdlib || want="$want python3-pyftpdlib"
+python OpenSSL || want="$want python3-openssl"
 servers=
 unpacked usr/sbin/vsftpd || have vsftpd || servers="$servers vsftpd"
 unpacked usr/sbin/proftpd || have proftpd || servers="$servers proftpd-core"
+unpacked usr/lib/proftpd/mod_tls.so || [ -e /usr/lib/proftpd/mod_tls.so ] || servers="$servers proftpd-mod-crypto"
 unpacked usr/sbin/pure-ftpd || have pure-ftpd || servers="$servers pure-ftpd"
 unpacked usr/bin/pure-pw || have pure-pw || servers="$servers pure-ftpd-common"
 

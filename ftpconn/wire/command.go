@@ -152,7 +152,7 @@ func (c *Conn) write(cmds ...string) error {
 	}
 	c.sent += int64(len(cmds))
 	c.arm(c.raw, c.cfg.Timeout)
-	if _, err := io.WriteString(c.raw, b.String()); err != nil {
+	if _, err := io.WriteString(c.ctl, b.String()); err != nil {
 		return c.broken(verbOf(cmds[0]), true, err)
 	}
 	return nil

@@ -21,8 +21,9 @@ type Config struct {
 	Dial    func(ctx context.Context, network, addr string) (net.Conn, error)
 	Timeout time.Duration // for each step without progress
 	Active  bool          // the server makes the data connections
-	Traits  *Traits       // shared by the connections to this server
-	ID      int           // the connection's number in the trace
+	TLS     TLS
+	Traits  *Traits // shared by the connections to this server
+	ID      int     // the connection's number in the trace
 	Trace   func(id int, line string)
 }
 
@@ -30,6 +31,8 @@ type Config struct {
 type Conn struct {
 	cfg      Config
 	raw      net.Conn // the control socket
+	ctl      net.Conn // what commands go through: the socket, or TLS over it
+	sec      *secured // nil in clear
 	br       *bufio.Reader
 	peer     string // host that passive data connections go to
 	greeting Reply
@@ -53,7 +56,7 @@ type Conn struct {
 	stopped bool
 }
 
-// Dial connects and reads the greeting. A greeting that turns us away (421, 530)
+// Dial connects, reads the greeting and encrypts the connection as cfg.TLS demands. A greeting that turns us away (421, 530)
 // is an *Error with its Reply and fault Closing.
 func Dial(ctx context.Context, cfg Config) (*Conn, error) {
 	dctx, cancel := context.WithTimeout(ctx, cfg.Timeout)
@@ -69,7 +72,7 @@ func Dial(ctx context.Context, cfg Config) (*Conn, error) {
 		}
 		return nil, &Error{Fault: f, Step: "connect", Err: err}
 	}
-	c := &Conn{cfg: cfg, raw: nc, peer: cfg.Host, born: time.Now()}
+	c := &Conn{cfg: cfg, raw: nc, ctl: nc, peer: cfg.Host, born: time.Now()}
 	c.lib.c = c
 	if a, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
 		c.peer = a.IP.String()
@@ -77,14 +80,23 @@ func Dial(ctx context.Context, cfg Config) (*Conn, error) {
 			c.peer += "%" + a.Zone
 		}
 	}
-	c.secure()
+	c.br = bufio.NewReaderSize(c.ctl, maxLine)
 	defer c.Bind(ctx)()
+	if cfg.TLS.Security == Implicit {
+		if err := c.protect(); err != nil {
+			c.Close()
+			return nil, err
+		}
+	}
 	r, err := c.readReply("greeting")
 	if err == nil && r.Class() == 1 { // 120: ready in some minutes
 		r, err = c.afterPreliminary("greeting")
 	}
 	if err == nil && !r.OK() {
 		err = &Error{Fault: Closing, Step: "greeting", Reply: r}
+	}
+	if err == nil && cfg.TLS.Security != Implicit {
+		err = c.protect()
 	}
 	if err != nil {
 		c.Close()
@@ -95,9 +107,12 @@ func Dial(ctx context.Context, cfg Config) (*Conn, error) {
 	return c, nil
 }
 
-// secure is the one place where the control socket becomes what we talk
-// through; encryption belongs here.
-func (c *Conn) secure() { c.br = bufio.NewReaderSize(c.raw, maxLine) }
+// Local reports whether the server is this machine.
+func (c *Conn) Local() bool {
+	l, ok1 := c.raw.LocalAddr().(*net.TCPAddr)
+	r, ok2 := c.raw.RemoteAddr().(*net.TCPAddr)
+	return ok1 && ok2 && (r.IP.IsLoopback() || r.IP.Equal(l.IP))
+}
 
 // Greeting is the server's first reply.
 func (c *Conn) Greeting() Reply { return c.greeting }
@@ -231,7 +246,7 @@ func (c *Conn) check(step string) error {
 	if err := c.Dead(); err != nil {
 		return &Error{Fault: Lost, Step: step, Err: err}
 	}
-	if c.br.Buffered() > 0 || pending(c.raw) {
+	if c.stray() {
 		c.arm(c.raw, time.Second) // what is there is there
 		r, err := readReply(c.br)
 		switch {
@@ -294,7 +309,10 @@ func (c *Conn) Quit() {
 	if c.Dead() == nil {
 		c.trace("> QUIT")
 		c.arm(c.raw, time.Second)
-		io.WriteString(c.raw, "QUIT\r\n")
+		io.WriteString(c.ctl, "QUIT\r\n")
+		if c.sec != nil {
+			c.sec.conn.CloseWrite()
+		}
 	}
 	c.Close()
 }

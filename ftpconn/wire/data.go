@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -11,7 +12,9 @@ import (
 // exactly one Finish or Abort.
 type Data struct {
 	c      *Conn
-	nc     net.Conn
+	raw    net.Conn // the socket
+	nc     net.Conn // what data goes through: the socket, or TLS over it
+	paced  *paced   // the socket as TLS sees it; nil in clear
 	verb   string
 	upload bool
 	eof    bool // a download was read to its end
@@ -19,10 +22,6 @@ type Data struct {
 	n      int64
 	ended  bool
 }
-
-// secureData is the one place where a data socket becomes what data goes
-// through; encryption belongs here, after the preliminary reply.
-func (c *Conn) secureData(nc net.Conn) net.Conn { return nc }
 
 // Count is the number of bytes moved so far.
 func (d *Data) Count() int64 { return d.n }
@@ -132,29 +131,41 @@ func (d *Data) Shut() error {
 	defer d.c.attach(nil)
 	if !d.upload {
 		if d.eof {
-			return d.nc.Close()
+			if d.paced != nil {
+				d.nc.(*tls.Conn).CloseWrite() // as the server has said it is done
+			}
+			return d.raw.Close()
 		}
 		if d.n == 0 && d.broken == nil {
-			d.c.taste(d.nc)
+			d.taste()
 		}
-		reset(d.nc)
+		reset(d.raw)
 		return nil
 	}
 	if FaultOf(d.broken) != nil {
-		reset(d.nc)
+		reset(d.raw)
 		return nil
 	}
 	// Also when the source gave out: a reset that comes before the server has
 	// accepted the connection leaves pyftpdlib waiting, and the file is partial
 	// either way.
-	defer d.nc.Close()
-	if cw, ok := d.nc.(interface{ CloseWrite() error }); ok {
+	defer d.raw.Close()
+	if d.paced != nil {
+		// First TLS's word for the end, then the socket's. To close it would be a reset, as
+		// tickets nobody has read wait in it, and pyftpdlib loses the end of the file then,
+		// and says 226.
+		if err := d.nc.(*tls.Conn).CloseWrite(); err != nil {
+			d.broken = d.dataError(err)
+			return d.broken
+		}
+	}
+	if cw, ok := d.raw.(interface{ CloseWrite() error }); ok {
 		if err := cw.CloseWrite(); err != nil {
 			d.broken = d.dataError(err)
 			return d.broken
 		}
-		d.c.arm(d.nc, d.c.cfg.Timeout)
-		if _, err := io.Copy(io.Discard, io.LimitReader(d.nc, 1<<20)); err != nil && timedOut(err) {
+		d.c.arm(d.raw, d.c.cfg.Timeout)
+		if _, err := io.Copy(io.Discard, io.LimitReader(d.raw, 1<<20)); err != nil && timedOut(err) {
 			// Some servers answer before they close: the reply decides.
 			if d.c.interrupted() {
 				d.broken = d.dataError(err)
@@ -166,7 +177,9 @@ func (d *Data) Shut() error {
 }
 
 // Finish ends the transfer and returns the server's final reply. The transfer
-// is complete only if that is a success and the data connection did not break.
+// is complete only if that is a success and the data connection did not break. An
+// encrypted download that ended without TLS's word for it is ErrTorn, and leaves the
+// connection in use.
 func (d *Data) Finish() (Reply, error) {
 	clean := d.upload && d.broken == nil || d.eof
 	if err := d.Shut(); err != nil && FaultOf(err) != nil {
@@ -174,6 +187,9 @@ func (d *Data) Finish() (Reply, error) {
 	}
 	if !clean {
 		if err := d.c.finishAborted(d.verb); err != nil {
+			return d.c.last, err
+		}
+		if err := d.refusedData(d.c.last); err != nil {
 			return d.c.last, err
 		}
 		if FaultOf(d.broken) != nil && d.c.last.Class() >= 4 {
@@ -188,6 +204,12 @@ func (d *Data) Finish() (Reply, error) {
 	if err == nil && !r.OK() && r.Class() < 4 {
 		err = d.c.condemn(&Error{Fault: Garbage, Step: d.verb, Sent: true, Reply: r, Err: errors.New("no end of a transfer")})
 	}
+	if err == nil {
+		err = d.refusedData(r)
+	}
+	if err == nil && r.OK() && d.paced != nil && d.eof && d.paced.eof {
+		err = &Error{Fault: Lost, Step: "data of " + d.verb, Sent: true, Err: ErrTorn}
+	}
 	return r, err
 }
 
@@ -198,7 +220,23 @@ func (d *Data) Abort() error {
 	}
 	d.eof = false
 	d.Shut()
+	if d.paced != nil && lists(d.verb) {
+		// Pure-FTPd puts what it did not get rid of before the next listing.
+		return d.c.condemn(&Error{Fault: Lost, Step: d.verb, Sent: true, Err: errors.New("an encrypted listing that was given up")})
+	}
 	return d.c.finishAborted(d.verb)
+}
+
+// taste is that of the Conn; it sees to it that TLS's handshake has come to its end at
+// the server too, as ProFTPD gives up the control connection for one that was reset.
+func (d *Data) taste() {
+	if d.paced == nil {
+		d.c.taste(d.raw)
+		return
+	}
+	var b [1]byte
+	d.paced.wait = min(abortWait, d.c.cfg.Timeout)
+	d.nc.Read(b[:])
 }
 
 // taste waits for the first byte or the end of a download that is to be reset: a

@@ -18,11 +18,12 @@ const (
 	Garbage               // the server said what is no reply, or a reply nobody asked for
 	Closing               // 421: the server gives up this connection
 	Surprise              // one-segment or prepared dialogue failed at its first try, or the prepared connection was forgotten; do it again plainly
+	Insecure              // no encryption could be agreed on, or the server could not prove who it is
 	Unsent                // the command cannot be sent (CR, LF, NUL, too long); the connection is fine
 )
 
 var faultNames = [...]string{"connection lost", "timed out", "stopped", "bad answer", "closed by the server",
-	"pipelining refused", "cannot be sent"}
+	"pipelining refused", "not secure", "cannot be sent"}
 
 func (f Fault) String() string { return faultNames[f] }
 

@@ -113,7 +113,7 @@ func (d *dialogue) untried() bool {
 // surprised gives up the trick that failed at its first try.
 func (d *dialogue) surprised(err error) error {
 	e := FaultOf(err)
-	if e == nil || !d.untried() || e.Fault == Stopped || e.Fault == Unsent {
+	if e == nil || !d.untried() || e.Fault == Stopped || e.Fault == Unsent || e.Fault == Insecure {
 		return err
 	}
 	if d.early && d.preparedT == Untried {
@@ -250,8 +250,7 @@ func (d *dialogue) answers(from int) (Outcome, error) {
 	case d.refused != nil:
 		return out, c.broken("data connection", true, d.refused)
 	case restRefused.Code != 0 || verdict != nil:
-		d.killed()
-		if err := c.finishAborted(verbOf(d.t.Verb)); err != nil {
+		if err := d.killed(); err != nil {
 			return out, err
 		}
 		out.Refusal = restRefused
@@ -263,7 +262,11 @@ func (d *dialogue) answers(from int) (Outcome, error) {
 		}
 	}
 	c.attach(d.data)
-	out.Data = &Data{c: c, nc: c.secureData(d.data), upload: d.t.Upload, verb: verbOf(d.t.Verb)}
+	nc, under, err := c.secureData(d.data, verbOf(d.t.Verb))
+	if err != nil {
+		return out, err
+	}
+	out.Data = &Data{c: c, raw: d.data, nc: nc, paced: under, upload: d.t.Upload, verb: verbOf(d.t.Verb)}
 	d.ln, d.data = nil, nil
 	if d.joined {
 		c.cfg.Traits.Segments(Proven)
@@ -277,18 +280,22 @@ func (d *dialogue) answers(from int) (Outcome, error) {
 	return out, nil
 }
 
-// killed ends a transfer that began but must not be.
-func (d *dialogue) killed() {
+// killed ends a transfer that began but must not be, and reads its reply.
+func (d *dialogue) killed() error {
 	if d.ln != nil {
 		// The server may connect at any moment or be connected already.
 		if nc, err := d.c.accept(d.ln); err == nil {
 			d.data = nc
 		}
 	}
+	if c := d.c; d.data != nil && c.sec != nil && c.sec.data != nil {
+		return d.discard()
+	}
 	if d.data != nil {
 		d.c.taste(d.data)
 	}
 	d.drop()
+	return d.c.finishAborted(verbOf(d.t.Verb))
 }
 
 // drop resets whatever part of a data connection there is.

@@ -1,6 +1,7 @@
 package servers
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -61,13 +62,13 @@ func startProcess(in Network, argv []string, log string) (*process, error) {
 }
 
 // awaitGreeting returns once a connection to addr, from the same network, is
-// greeted with 220.
-func (p *process) awaitGreeting(in Network, addr string, limit time.Duration) error {
+// greeted with 220, by implicit TLS if so.
+func (p *process) awaitGreeting(in Network, addr string, implicit bool, limit time.Duration) error {
 	deadline := time.Now().Add(limit)
 	retry := time.NewTicker(5 * time.Millisecond)
 	defer retry.Stop()
 	for {
-		err := in.Do(func() error { return greeted(addr, deadline) })
+		err := in.Do(func() error { return greeted(addr, implicit, deadline) })
 		if err == nil {
 			return nil
 		}
@@ -82,13 +83,16 @@ func (p *process) awaitGreeting(in Network, addr string, limit time.Duration) er
 	}
 }
 
-func greeted(addr string, deadline time.Time) error {
+func greeted(addr string, implicit bool, deadline time.Time) error {
 	c, err := net.DialTimeout("tcp", addr, time.Until(deadline))
 	if err != nil {
 		return err
 	}
 	defer c.Close()
 	_ = c.SetDeadline(deadline)
+	if implicit {
+		c = tls.Client(c, &tls.Config{InsecureSkipVerify: true})
+	}
 	var code [3]byte
 	if _, err := io.ReadFull(c, code[:]); err != nil {
 		return err

@@ -49,9 +49,20 @@ func (s *Server) proftpd() ([]string, error) {
 		"MaxLoginAttempts 3",
 		fmt.Sprintf("MaxClients %d", orDefault(s.opts.MaxClients, 60)),
 	}, s.opts.Extra...)
+	want := []string{"mod_site_misc", "mod_digest"}
+	if t := s.opts.TLS; t != nil {
+		want = append(want, "mod_tls")
+		lines = append(lines, "TLSEngine on", "TLSLog "+in("tls.log"), "TLSECCertificateFile "+in("cert.pem"), "TLSECCertificateKeyFile "+in("key.pem"))
+		if t.Required {
+			lines = append(lines, "TLSRequired on")
+		}
+		if t.Implicit {
+			lines = append(lines, "TLSOptions UseImplicitSSL")
+		}
+	}
 	// Debian loads SITE UTIME and its kin as a module, and HASH as another.
 	modules := filepath.Join(filepath.Dir(filepath.Dir(program)), "lib/proftpd")
-	for _, m := range []string{"mod_site_misc", "mod_digest"} {
+	for _, m := range want {
 		if _, err := os.Stat(filepath.Join(modules, m+".so")); err == nil {
 			lines = append([]string{"ModulePath " + modules, "LoadModule " + m + ".c"}, lines...)
 		}

@@ -26,6 +26,17 @@ func (s *Server) pureftpd() ([]string, error) {
 	if out, err := exec.Command(pw, "mkdb", in("pureftpd.pdb"), "-f", in("pureftpd.passwd")).CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("pure-pw mkdb: %w: %s", err, out)
 	}
+	var protection []string
+	if t := s.opts.TLS; t != nil {
+		level := "1"
+		switch {
+		case t.Implicit:
+			return nil, ErrNoImplicit
+		case t.Required:
+			level = "2"
+		}
+		protection = []string{"-Y", level, "-2", in("both.pem")}
+	}
 	clients := orDefault(s.opts.MaxClients, 60)
 	return append([]string{program,
 		"-S", fmt.Sprintf("%s,%d", s.Host, s.Port),
@@ -39,5 +50,5 @@ func (s *Server) pureftpd() ([]string, error) {
 		"-c", fmt.Sprint(clients),
 		"-C", fmt.Sprint(clients),
 		"-f", "none", // no syslog
-	}, s.opts.Extra...), nil
+	}, append(protection, s.opts.Extra...)...), nil
 }

@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"fmt"
 	"os/exec"
+	"path/filepath"
 	"strings"
 )
 
@@ -19,15 +20,25 @@ const (
 )
 
 func pyftpdlibAvailable() error {
-	if out, err := exec.Command(python, isolated, "-c", "import pyftpdlib").CombinedOutput(); err != nil {
+	if out, err := exec.Command(python, isolated, "-c", "import pyftpdlib.handlers; pyftpdlib.handlers.TLS_FTPHandler").CombinedOutput(); err != nil {
 		last := strings.TrimSpace(string(out))
-		return fmt.Errorf("%s has no pyftpdlib (%v: %s); run test/deps.sh", python, err, last[strings.LastIndexByte(last, '\n')+1:])
+		return fmt.Errorf("%s has no pyftpdlib with TLS (%v: %s); run test/deps.sh", python, err, last[strings.LastIndexByte(last, '\n')+1:])
 	}
 	return nil
 }
 
 func (s *Server) pyftpdlib() ([]string, error) {
+	cert, key, how := "", "", ""
+	if t := s.opts.TLS; t != nil {
+		cert, key = filepath.Join(s.dir, "cert.pem"), filepath.Join(s.dir, "key.pem")
+		switch {
+		case t.Implicit:
+			how = "implicit"
+		case t.Required:
+			how = "required"
+		}
+	}
 	return append([]string{python, isolated, "-W", "ignore", "-c", pyftpdlibScript,
 		s.Host, fmt.Sprint(s.Port), s.Root, s.User, s.Password,
-		fmt.Sprint(orDefault(s.opts.MaxClients, 60)), fmt.Sprint(sessionID)}, s.opts.Extra...), nil
+		fmt.Sprint(orDefault(s.opts.MaxClients, 60)), fmt.Sprint(sessionID), cert, key, how}, s.opts.Extra...), nil
 }

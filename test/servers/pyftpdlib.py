@@ -1,13 +1,19 @@
-# One pyftpdlib server: host, port, root, user, password, most clients, uid, and
+# One pyftpdlib server: host, port, root, user, password, most clients, uid, files of
+# certificate and key (or nothing), "implicit" or "required" or nothing, and
 # further statements about `handler` and `server`.
 import os
 import sys
 
 from pyftpdlib.authorizers import DummyAuthorizer
-from pyftpdlib.handlers import ActiveDTP, FTPHandler
+from pyftpdlib.handlers import ActiveDTP, FTPHandler, TLS_FTPHandler
 from pyftpdlib.servers import FTPServer
 
-host, port, root, user, password, clients, uid = sys.argv[1:8]
+host, port, root, user, password, clients, uid, cert, key, how = sys.argv[1:11]
+
+if cert:
+    # Read while we may.
+    TLS_FTPHandler.certfile, TLS_FTPHandler.keyfile = cert, key
+    TLS_FTPHandler.get_ssl_context()
 
 if os.geteuid() == 0:
     os.setgroups([])
@@ -31,8 +37,19 @@ class activeDTP(ActiveDTP):
             self._fileno = None
 
 
-class handler(FTPHandler):
+class handler(TLS_FTPHandler if cert else FTPHandler):
     active_dtp = activeDTP
+    tls_control_required = tls_data_required = how == "required"
+
+    def handle(self):
+        if how == "implicit":
+            self.secure_connection(self.ssl_context)
+        else:
+            super().handle()
+
+    def handle_ssl_established(self):
+        if how == "implicit":
+            super().handle()
 
 
 handler.authorizer = authorizer
@@ -41,6 +58,6 @@ handler.auth_failed_timeout = 0.1
 server = FTPServer((host, int(port)), handler)
 server.max_cons = int(clients) + 1  # it counts the socket it listens on
 server.max_cons_per_ip = 0
-for statement in sys.argv[8:]:
+for statement in sys.argv[11:]:
     exec(statement)
 server.serve_forever()

@@ -13,11 +13,13 @@
 package servers
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -59,10 +61,24 @@ type Options struct {
 	// arguments for Pure-FTPd, Python statements about `handler` and `server`
 	// for pyftpdlib. Of use only where the kind is fixed.
 	Extra []string
+	// TLS has it encrypt; nil is clear text only.
+	TLS *TLS
 	// In is the network that the server runs in; nil is this process's, and there
 	// the loopback interface.
 	In Network
 }
+
+// TLS is how a server encrypts. Explicitly, it takes AUTH TLS, and clear sessions too;
+// each server demands of data connections what it demands by default, which on vsftpd
+// and ProFTPD is that they resume their control connection's session.
+type TLS struct {
+	Cert, Key []byte // PEM
+	Implicit  bool   // from the first byte on; Pure-FTPd cannot
+	Required  bool   // no login in clear
+}
+
+// ErrNoImplicit says that a kind has no implicit TLS.
+var ErrNoImplicit = errors.New("Pure-FTPd has no implicit TLS")
 
 // Network is a network of this machine other than this process's own, such as one
 // end of a link.
@@ -141,9 +157,17 @@ func Start(t testing.TB, kind Kind, o Options) *Server {
 func (s *Server) Addr() string { return net.JoinHostPort(s.Host, strconv.Itoa(s.Port)) }
 
 // URL addresses path on the server (relative to Root) without the password:
-// ftp://tester@127.0.0.1:2121/path.
+// ftp://tester@127.0.0.1:2121/path, or with the scheme of Options.TLS.
 func (s *Server) URL(path string) string {
-	return fmt.Sprintf("ftp://%s@%s/%s", s.User, s.Addr(), path)
+	scheme := "ftp"
+	switch {
+	case s.opts.TLS == nil:
+	case s.opts.TLS.Implicit:
+		scheme = "ftps"
+	default:
+		scheme = "ftpes"
+	}
+	return fmt.Sprintf("%s://%s@%s/%s", scheme, s.User, s.Addr(), path)
 }
 
 // Stop kills the server and its sessions, as a power cut would: no reply, no
@@ -227,7 +251,7 @@ func (s *Server) startLocked() error {
 	if err != nil {
 		return err
 	}
-	if err := p.awaitGreeting(s.opts.In, s.Addr(), startTimeout); err != nil {
+	if err := p.awaitGreeting(s.opts.In, s.Addr(), s.opts.TLS != nil && s.opts.TLS.Implicit, startTimeout); err != nil {
 		p.kill()
 		return err
 	}
@@ -236,6 +260,13 @@ func (s *Server) startLocked() error {
 }
 
 func (s *Server) configure() ([]string, error) {
+	if t := s.opts.TLS; t != nil {
+		for name, pem := range map[string][]byte{"cert.pem": t.Cert, "key.pem": t.Key, "both.pem": append(slices.Clone(t.Key), t.Cert...)} {
+			if err := os.WriteFile(filepath.Join(s.dir, name), pem, 0o600); err != nil {
+				return nil, err
+			}
+		}
+	}
 	switch s.Kind {
 	case VSFTPD:
 		return s.vsftpd()

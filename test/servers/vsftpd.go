@@ -51,12 +51,30 @@ func (s *Server) vsftpd() ([]string, error) {
 		"xferlog_std_format=NO",
 		"log_ftp_protocol=YES",
 		"vsftpd_log_file=" + filepath.Join(s.dir, "vsftpd.log"),
-	}, s.opts.Extra...)
+	}, append(s.vsftpdTLS(), s.opts.Extra...)...)
 	conf := filepath.Join(s.dir, "vsftpd.conf")
 	if err := os.WriteFile(conf, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
 		return nil, err
 	}
 	return []string{program, conf}, nil
+}
+
+// vsftpdTLS insists on session reuse, which is the default, and on TLS's word for the
+// end of an upload, which is not.
+func (s *Server) vsftpdTLS() []string {
+	t := s.opts.TLS
+	if t == nil {
+		return nil
+	}
+	lines := []string{"ssl_enable=YES", "require_ssl_reuse=YES", "strict_ssl_read_eof=YES", "ssl_ciphers=HIGH",
+		"rsa_cert_file=" + filepath.Join(s.dir, "cert.pem"), "rsa_private_key_file=" + filepath.Join(s.dir, "key.pem")}
+	if !t.Required {
+		lines = append(lines, "force_local_logins_ssl=NO", "force_local_data_ssl=NO")
+	}
+	if t.Implicit {
+		lines = append(lines, "implicit_ssl=YES")
+	}
+	return lines
 }
 
 func orDefault(n, otherwise int) int {

@@ -1,0 +1,152 @@
+package wire
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"time"
+)
+
+// ErrTorn says that an encrypted download ended without TLS's word for the end: the
+// connection may have been cut by anybody. Only who knows the size may believe it.
+var ErrTorn = errors.New("the encrypted data ended without close_notify: it may have been cut")
+
+// errRefusedData is a server that closes encrypted data connections.
+var errRefusedData = errors.New("the server does not take our encrypted data connection")
+
+// secureData makes a data socket what data goes through. It comes after the
+// preliminary reply: pyftpdlib closes what says ClientHello sooner. After a failure
+// the connection is condemned, and the server's reply is in the error.
+func (c *Conn) secureData(nc net.Conn, verb string) (net.Conn, *paced, error) {
+	if c.sec == nil || c.sec.data == nil {
+		return nc, nil, nil
+	}
+	p := &paced{Conn: nc, c: c}
+	t := tls.Client(p, c.sec.data)
+	if err := t.Handshake(); err != nil {
+		reset(nc)
+		e := FaultOf(c.unprotected("TLS of the data connection", err))
+		if e.Fault != Lost {
+			return nil, nil, e
+		}
+		c.farewell(verb, e)
+		return nil, nil, e
+	}
+	s := t.ConnectionState()
+	c.cfg.TLS.Shared.moved(s.DidResume)
+	c.trace("! data encrypted: " + describe(s))
+	return t, p, nil
+}
+
+// discardMost is what is read of an encrypted download that nobody wants, to come to
+// its end in peace.
+const discardMost = 256 << 10
+
+// discard ends an encrypted transfer that began but must not be: the wrong directory's
+// listing, another version of a file. A listing is read to its end if that is near.
+func (d *dialogue) discard() error {
+	c, verb := d.c, verbOf(d.t.Verb)
+	nc, under, err := c.secureData(d.data, verb)
+	if err != nil {
+		d.drop()
+		return err
+	}
+	c.attach(d.data)
+	data := &Data{c: c, raw: d.data, nc: nc, paced: under, verb: verb}
+	d.ln, d.data = nil, nil
+	buf := make([]byte, 16<<10)
+	for err == nil && (lists(verb) && data.n < discardMost || data.n == 0) {
+		_, err = data.Read(buf)
+	}
+	if !data.eof {
+		return data.Abort()
+	}
+	if _, err = data.Finish(); errors.Is(err, ErrTorn) {
+		err = nil
+	}
+	return err
+}
+
+func lists(verb string) bool { return verb == "LIST" || verb == "MLSD" || verb == "NLST" }
+
+// farewell reads what the server says of a data connection that it has closed, into
+// e. The connection is condemned already.
+func (c *Conn) farewell(verb string, e *Error) {
+	c.arm(c.raw, min(abortWait, c.cfg.Timeout))
+	r, err := readReply(c.br)
+	if err != nil {
+		return
+	}
+	c.trace("< " + r.String())
+	c.last = r
+	if r.Class() >= 4 {
+		e.Fault, e.Reply, e.Err = c.refusal(r), r, errRefusedData
+	}
+}
+
+// refusal draws the conclusion from a data connection that was refused: perhaps the
+// session that this control connection resumed is not what the server wants to see
+// again. It is worth another try without.
+func (c *Conn) refusal(r Reply) Fault {
+	if !c.sec.conn.ConnectionState().DidResume || r.Code != 425 && r.Code != 522 {
+		return Lost
+	}
+	c.cfg.TLS.Shared.separate()
+	c.trace("! data connections of a resumed control connection are refused, it is not resumed from now on")
+	return Surprise
+}
+
+// refusedData is the fault of an encrypted transfer that the server ended because it
+// does not take its data connection: a session that is too old, or not one it knows.
+// Another control connection has another.
+func (d *Data) refusedData(r Reply) error {
+	if d.paced == nil || r.Code != 425 && r.Code != 522 {
+		return nil
+	}
+	return d.c.condemn(&Error{Fault: d.c.refusal(r), Step: d.verb, Sent: true, Reply: r, Err: errRefusedData})
+}
+
+// paced is a data socket beneath TLS. The timeout counts from the last byte that came
+// or went, and not for a record of 16 KiB: TLS would forget what a slow link has done.
+// The deadlines that TLS sets itself are not obeyed: an upload's close_notify waits, as
+// all of it did, until the socket takes it.
+type paced struct {
+	net.Conn
+	c    *Conn
+	wait time.Duration // instead of the timeout; 0: the timeout
+	eof  bool          // the peer's end was seen; TLS, which reads no further than close_notify, has not got one then
+}
+
+func (p *paced) Read(b []byte) (int, error) {
+	wait := p.c.cfg.Timeout
+	if p.wait > 0 {
+		wait = p.wait
+	}
+	p.c.arm(p.Conn, wait)
+	n, err := p.Conn.Read(b)
+	if n > 0 {
+		p.c.alive()
+	}
+	p.eof = p.eof || n == 0 && err == io.EOF
+	return n, err
+}
+
+func (p *paced) Write(b []byte) (done int, err error) {
+	for done < len(b) {
+		p.c.arm(p.Conn, p.c.cfg.Timeout)
+		n, err := p.Conn.Write(b[done:])
+		done += n
+		if n > 0 {
+			p.c.alive()
+		}
+		if err != nil && !(n > 0 && timedOut(err) && !p.c.interrupted()) {
+			return done, err
+		}
+	}
+	return done, nil
+}
+
+func (p *paced) SetDeadline(time.Time) error      { return nil }
+func (p *paced) SetReadDeadline(time.Time) error  { return nil }
+func (p *paced) SetWriteDeadline(time.Time) error { return nil }

@@ -1,0 +1,164 @@
+package test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"ftpfs/ftpconn"
+	"ftpfs/test/certs"
+	"ftpfs/test/servers"
+)
+
+// tlsTimes is how often each upload and each abort is done in each cell.
+var tlsTimes = flag.Int("tls.times", 3, "how often each transfer of TestEncryptedTransfers is done")
+
+var tlsAll = flag.Bool("tls.all", false, "TestContractEncrypted in all cells")
+
+// cell is one way to speak TLS with one kind of server.
+type cell struct {
+	kind     servers.Kind
+	security ftpconn.Security
+	version  uint16
+}
+
+func (c cell) String() string {
+	return fmt.Sprintf("%s %s %s", c.kind, c.security, tls.VersionName(c.version))
+}
+
+// cells are all there are. Pure-FTPd has no implicit TLS.
+func cells() (all []cell) {
+	for _, kind := range servers.All {
+		for _, security := range []ftpconn.Security{ftpconn.Explicit, ftpconn.Implicit} {
+			if kind == servers.PureFTPd && security == ftpconn.Implicit {
+				continue
+			}
+			all = append(all, cell{kind, security, tls.VersionTLS12}, cell{kind, security, tls.VersionTLS13})
+		}
+	}
+	return all
+}
+
+// options of a server and a Store that speak TLS so.
+func (c cell) options(t *testing.T) (servers.Options, ftpconn.Config) {
+	pair := certs.Issue(t, certs.Options{})
+	return servers.Options{TLS: &servers.TLS{Cert: pair.PEM, Key: pair.Key, Implicit: c.security == ftpconn.Implicit}},
+		ftpconn.Config{TLS: ftpconn.TLS{Security: c.security, Max: c.version, Roots: certs.Pool(pair)}}
+}
+
+// start starts both.
+func (c cell) start(t *testing.T, change func(*ftpconn.Config)) (*servers.Server, *ftpconn.Store) {
+	t.Helper()
+	o, cfg := c.options(t)
+	srv := servers.Start(t, c.kind, o)
+	cfg.Host, cfg.Port, cfg.User, cfg.Password = srv.Host, srv.Port, srv.User, srv.Password
+	cfg.Timeout, cfg.MountTag, cfg.Log, cfg.Trace = 20*time.Second, "tls", logTo(t), true
+	if change != nil {
+		change(&cfg)
+	}
+	s := ftpconn.New(cfg)
+	t.Cleanup(func() { s.Close() })
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if err := s.Connect(ctx); err != nil {
+		t.Fatalf("connect: %v", err)
+	}
+	return srv, s
+}
+
+// No upload is short, whatever its size, and no download that was given up costs more
+// than itself: uploads of 0 B, 1 B, 1 MB and 64 MB and downloads ended half-way, on
+// each server, with each version of TLS, explicit and implicit.
+func TestEncryptedTransfers(t *testing.T) {
+	content := make([]byte, 64<<20)
+	rand.NewChaCha8([32]byte{1}).Read(content)
+	for _, c := range cells() {
+		t.Run(c.String(), func(t *testing.T) {
+			srv, s := c.start(t, nil)
+			ctx := t.Context()
+			began := time.Now()
+			for i := range *tlsTimes {
+				for _, size := range []int{0, 1, 1 << 20, 64 << 20} {
+					name := fmt.Sprintf("/up %d", size)
+					if err := s.Write(ctx, name, bytes.NewReader(content[:size]), 0, int64(size)); err != nil {
+						t.Fatalf("upload %d of %d bytes: %v", i, size, err)
+					}
+					got, err := os.ReadFile(filepath.Join(srv.Root, name))
+					if err != nil || !bytes.Equal(got, content[:size]) {
+						t.Fatalf("upload %d of %d bytes was taken for done: %d bytes are there, %v", i, size, len(got), err)
+					}
+				}
+			}
+			uploads := time.Since(began)
+			began = time.Now()
+			for i := range *tlsTimes {
+				for _, size := range []int{1 << 20, 64 << 20} {
+					r, err := s.Open(ctx, fmt.Sprintf("/up %d", size), 0, nil)
+					if err != nil {
+						t.Fatalf("download %d of %d bytes: %v", i, size, err)
+					}
+					half := make([]byte, size/2)
+					if _, err := io.ReadFull(r, half); err != nil || !bytes.Equal(half, content[:size/2]) {
+						t.Fatalf("download %d of %d bytes: %v", i, size, err)
+					}
+					if err := r.Close(); err != nil {
+						t.Fatalf("download %d given up: %v", i, err)
+					}
+				}
+			}
+			aborts := time.Since(began)
+			r, err := s.Open(ctx, "/up 1048576", 0, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := io.ReadAll(r)
+			if err != nil || !bytes.Equal(got, content[:1<<20]) {
+				t.Fatalf("a whole download: %d bytes, %v", len(got), err)
+			}
+			r.Close()
+			st := s.Stats()
+			t.Logf("uploads %v, aborts %v; logins %d, %+v", uploads, aborts, st.Logins, st.TLS)
+		})
+	}
+}
+
+// Further connections resume the session of an earlier one, and data connections that
+// of their own: vsftpd and ProFTPD refuse any other.
+func TestSessionsAreResumed(t *testing.T) {
+	for _, c := range cells() {
+		t.Run(c.String(), func(t *testing.T) {
+			srv, s := c.start(t, nil)
+			srv.Put("file", bytes.Repeat([]byte("x"), 8<<20))
+			ctx := t.Context()
+			for range 3 {
+				var held []io.ReadCloser
+				for range 4 {
+					r, err := s.Open(ctx, "/file", 0, nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					held = append(held, r)
+				}
+				for _, r := range held {
+					if n, err := io.Copy(io.Discard, r); n != 8<<20 || err != nil {
+						t.Fatalf("read %d bytes, %v", n, err)
+					}
+					r.Close()
+				}
+				if err := s.Write(ctx, "/up", bytes.NewReader(make([]byte, 1<<20)), 0, 1<<20); err != nil {
+					t.Fatal(err)
+				}
+			}
+			st := s.Stats()
+			t.Logf("%d logins, %+v", st.Logins, st.TLS)
+		})
+	}
+}
