@@ -186,7 +186,7 @@ func (d *Data) Finish() (Reply, error) {
 		return Reply{}, d.c.condemn(err)
 	}
 	if !clean {
-		if err := d.c.finishAborted(d.verb); err != nil {
+		if err := d.finishAborted(); err != nil {
 			return d.c.last, err
 		}
 		if err := d.refusedData(d.c.last); err != nil {
@@ -224,7 +224,20 @@ func (d *Data) Abort() error {
 		// Pure-FTPd puts what it did not get rid of before the next listing.
 		return d.c.condemn(&Error{Fault: Lost, Step: d.verb, Sent: true, Err: errors.New("an encrypted listing that was given up")})
 	}
-	return d.c.finishAborted(d.verb)
+	return d.finishAborted()
+}
+
+// finishAborted consumes the reply to a transfer that was given up.
+func (d *Data) finishAborted() error {
+	tr := d.c.cfg.Traits
+	if d.paced != nil && tr.get(&tr.farewells) == Off && d.c.Dead() == nil {
+		return d.c.mute(d.verb)
+	}
+	err := d.c.finishAborted(d.verb)
+	if d.paced != nil && err != nil && timedOut(err) && !d.c.interrupted() {
+		tr.learn(&tr.farewells, Off)
+	}
+	return err
 }
 
 // taste is that of the Conn; it sees to it that TLS's handshake has come to its end at

@@ -41,7 +41,7 @@ func (c *Conn) secureData(nc net.Conn, verb string) (net.Conn, *paced, error) {
 
 // discardMost is what is read of an encrypted download that nobody wants, to come to
 // its end in peace.
-const discardMost = 256 << 10
+const discardMost = 4 << 20
 
 // discard ends an encrypted transfer that began but must not be: the wrong directory's
 // listing, another version of a file. A listing is read to its end if that is near.
@@ -66,6 +66,12 @@ func (d *dialogue) discard() error {
 		err = nil
 	}
 	return err
+}
+
+// mute is the fault of an aborted transfer that gets no reply: Pure-FTPd says nothing
+// when it cannot write to an encrypted data connection. It is waited for once.
+func (c *Conn) mute(verb string) error {
+	return c.condemn(&Error{Fault: Lost, Step: verb, Sent: true, Err: errors.New("this server does not answer when an encrypted transfer is given up")})
 }
 
 func lists(verb string) bool { return verb == "LIST" || verb == "MLSD" || verb == "NLST" }

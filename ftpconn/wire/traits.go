@@ -24,6 +24,8 @@ type Traits struct {
 	epsv     Trait // EPSV; Off: PASV
 	pasv     Trait
 	eprt     Trait // EPRT; Off: PORT
+	// farewells: encrypted transfers that are given up get a reply
+	farewells Trait
 }
 
 // noSegments are servers known to lose commands that come in one segment.

@@ -250,7 +250,7 @@ func (d *dialogue) answers(from int) (Outcome, error) {
 	case d.refused != nil:
 		return out, c.broken("data connection", true, d.refused)
 	case restRefused.Code != 0 || verdict != nil:
-		if err := d.killed(); err != nil {
+		if err := d.killed(); err != nil && (verdict == nil || lists(verbOf(d.t.Verb))) {
 			return out, err
 		}
 		out.Refusal = restRefused
