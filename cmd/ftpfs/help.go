@@ -10,7 +10,8 @@ const usage = `ftpfs mounts an FTP server at a directory.
   ftpfs discard MOUNTPOINT|PATH...              give them up; a copy is kept
   ftpfs version
 
-URL is ftp://[user@]host[:port][/path], host[:port][/path] or user@host:path.
+URL is ftp://[user@]host[:port][/path], host[:port][/path] or user@host:path;
+ftpes:// is FTP with TLS (AUTH TLS), ftps:// with TLS from the start (port 990).
 /path is below the login directory; //path is absolute. Passwords come from
 credentials=FILE, $FTPFS_PASSWORD, systemd's credentials, ~/.netrc, or a prompt.
 
@@ -18,6 +19,14 @@ credentials=FILE, $FTPFS_PASSWORD, systemd's credentials, ~/.netrc, or a prompt.
   -o  options:
     credentials=FILE        lines username=... and password=..., chmod 600
     user=NAME, port=PORT    also in the URL
+    tls=HOW                 off, try, explicit (ftpes://), implicit (ftps://);
+                            also ssl, ssl_try, and ssl_control with clear_data
+    cacert=FILE             believe only who is in it, not the system's signers
+    pin_sha256=PIN          believe this certificate; an error line shows the PIN
+    no_verify_hostname, no_verify_peer    believe others: better pin_sha256
+    cert=FILE, key=FILE     certificate of ours, for servers that ask
+    clear_data              encrypt commands only (PROT C)
+    disable_tls13           TLS 1.2 at most
     active                  the server connects to us for data
     max_conns=N             connections at most: 8
     timeout=SECONDS         of network silence until the server is down: 30

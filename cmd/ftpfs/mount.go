@@ -13,6 +13,7 @@ import (
 	"golang.org/x/term"
 
 	"ftpfs/cmd/internal/background"
+	"ftpfs/cmd/internal/certs"
 	"ftpfs/cmd/internal/credentials"
 	"ftpfs/cmd/internal/daemon"
 	"ftpfs/cmd/internal/mounts"
@@ -114,6 +115,10 @@ func prepare(o order, errOut io.Writer) (daemon.Config, int, error) {
 		}
 		t.User = u
 	}
+	files, err := security(&t, o.options)
+	if err != nil {
+		return daemon.Config{}, daemon.ExitUsage, err
+	}
 	point, err := mounts.Prepare(o.dir, o.options.NonEmpty, dead)
 	if err != nil {
 		return daemon.Config{}, daemon.ExitMount, err
@@ -137,8 +142,31 @@ func prepare(o order, errOut io.Writer) (daemon.Config, int, error) {
 		return daemon.Config{}, daemon.ExitUsage, err
 	}
 	t.User = login.User
-	cfg := daemon.Config{Target: t, Password: login.Password, Mountpoint: point, Options: o.options, Roots: roots, Version: version}
+	cfg := daemon.Config{Target: t, Password: login.Password, Certs: files, Mountpoint: point, Options: o.options, Roots: roots, Version: version}
 	return cfg, 0, nil
+}
+
+// security settles what the URL and the options say of TLS. An option about encryption
+// that would be without effect is an error: who gave it expects to be protected.
+func security(t *target.Target, o option.Options) (certs.Files, error) {
+	if err := t.Ask(o.TLS); err != nil {
+		return certs.Files{}, err
+	}
+	if o.Port != 0 { // Ask may have chosen another
+		t.Port = o.Port
+	}
+	if t.TLS == target.Unsaid || t.TLS == target.Off {
+		for name, given := range map[string]bool{"cacert": o.CACert != "", "pin_sha256": len(o.Pins) > 0, "cert": o.Cert != "",
+			"key": o.Key != "", "clear_data": o.ClearData, "no_verify_peer": o.NoVerifyPeer, "no_verify_hostname": o.NoVerifyName} {
+			if given {
+				return certs.Files{}, fmt.Errorf("%s needs TLS: write ftpes:// or ftps://, or tls=", name)
+			}
+		}
+	}
+	if o.NoVerifyPeer && o.CACert != "" {
+		return certs.Files{}, errors.New("no_verify_peer believes every certificate, cacert=FILE only some; give one of them")
+	}
+	return certs.Read(o.CACert, o.Cert, o.Key)
 }
 
 // outside refuses a spool or cache below the mount point: the daemon would look for its

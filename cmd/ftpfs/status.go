@@ -16,6 +16,7 @@ import (
 	"ftpfs/cmd/internal/control"
 	"ftpfs/cmd/internal/daemon"
 	"ftpfs/cmd/internal/mounts"
+	"ftpfs/ftpconn"
 )
 
 // report is what ftpfs status --json prints.
@@ -187,6 +188,7 @@ func showMount(out io.Writer, m mountReport, now time.Time) {
 	}
 	c := m.Cache
 	line(out, "server", server(m, now))
+	line(out, "encryption", encryption(m.Connections.TLS))
 	owed := "nothing"
 	if c.OwedFiles > 0 {
 		owed = fmt.Sprintf("%s, %s", count(c.OwedFiles, "file"), size(c.OwedBytes))
@@ -277,6 +279,31 @@ func server(m mountReport, now time.Time) string {
 		s += ", " + plain(m.Connections.Software)
 	}
 	return s
+}
+
+// encryption says what protects the connections.
+func encryption(t ftpconn.TLSStats) string {
+	var s string
+	switch {
+	case t.Version != "":
+		s = plain(t.Version)
+		if t.Data == "clear" {
+			s += " for commands; data in clear"
+		} else if t.DataHandshakes > 0 {
+			s += fmt.Sprintf("; %d of %d data connections resumed the session", t.DataResumed, t.DataHandshakes)
+		}
+		if t.Asked == "try" {
+			s += " (tls=try)"
+		}
+		return s
+	case t.Refused != "":
+		return "none: tls=try, and the server refuses it (" + plain(t.Refused) + ")"
+	case t.Asked != "off":
+		return "none so far (tls=" + t.Asked + ")"
+	case t.InClear != "":
+		return "none: " + plain(t.InClear)
+	}
+	return "none"
 }
 
 func connections(m mountReport) string {

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"ftpfs/cmd/internal/certs"
 	"ftpfs/cmd/internal/option"
 	"ftpfs/cmd/internal/place"
 	"ftpfs/cmd/internal/target"
@@ -21,6 +22,7 @@ import (
 type Config struct {
 	Target     target.Target  `json:"target"` // User set to who logs in
 	Password   string         `json:"password"`
+	Certs      certs.Files    `json:"certs"`
 	Mountpoint string         `json:"mountpoint"` // resolved
 	Options    option.Options `json:"options"`
 	Roots      place.Roots    `json:"roots"`

@@ -7,6 +7,7 @@ import (
 
 	"ftpfs/cache/remote"
 	"ftpfs/cmd/internal/target"
+	"ftpfs/ftpconn"
 )
 
 // explain says in one line why the server could not be used.
@@ -14,6 +15,10 @@ func explain(t target.Target, err error) string {
 	var e *remote.Error
 	if !errors.As(err, &e) {
 		return oneLine(err.Error())
+	}
+	var insecure *ftpconn.Insecure
+	if errors.As(err, &insecure) {
+		return oneLine(fmt.Sprintf("%s: %v", t.Addr(), insecure))
 	}
 	said := ""
 	switch {
@@ -52,8 +57,12 @@ func explain(t target.Target, err error) string {
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 // absent says that the server, not the request, is what failed: the mount may go
-// on without it, if it is allowed to. Who has the wrong password is to be told.
+// on without it, if it is allowed to. Who has the wrong password is to be told,
+// and who would be spoken to by somebody else's server.
 func absent(err error) bool {
 	k := remote.KindOf(err)
+	if errors.As(err, new(*ftpconn.Insecure)) {
+		return false
+	}
 	return k != remote.Auth && (k.Offline() || k == remote.Temporary)
 }

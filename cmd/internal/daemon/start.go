@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -17,6 +18,7 @@ import (
 	"ftpfs/cmd/internal/logfile"
 	"ftpfs/cmd/internal/mounts"
 	"ftpfs/cmd/internal/place"
+	"ftpfs/cmd/internal/target"
 	"ftpfs/fs"
 	"ftpfs/ftpconn"
 )
@@ -75,7 +77,11 @@ func Start(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 		d.log = slog.New(slog.NewTextHandler(d.file, &slog.HandlerOptions{Level: cfg.Options.LogLevel}))
 	}
 	d.log.Info("starting", "url", cfg.Target.String(), "mountpoint", cfg.Mountpoint, "version", cfg.Version, "pid", os.Getpid())
-	d.store = ftpconn.New(d.storeConfig())
+	sc, err := d.storeConfig()
+	if err != nil {
+		return nil, failf(ExitUsage, "%v", err)
+	}
+	d.store = ftpconn.New(sc)
 	undo = append(undo, func() { d.store.Close() })
 
 	// A first mount looks at the server before it leaves anything on this disk; later
@@ -126,7 +132,7 @@ func Start(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 	return d, nil
 }
 
-func (d *Daemon) storeConfig() ftpconn.Config {
+func (d *Daemon) storeConfig() (ftpconn.Config, error) {
 	o, t := d.cfg.Options, d.cfg.Target
 	log := d.log
 	if o.TraceFTP { // the dialogue is at level debug, which need not be asked for too
@@ -136,11 +142,36 @@ func (d *Daemon) storeConfig() ftpconn.Config {
 	if o.Zone != nil {
 		zone = time.FixedZone("", *o.Zone)
 	}
+	security, err := protection(d.cfg)
+	safe := t
+	safe.TLS = target.Explicit
 	return ftpconn.Config{
+		TLS: security, SafeURL: safe.String(),
 		Host: t.Host, Port: t.Port, User: t.User, Password: d.cfg.Password, Dir: t.Dir,
 		Active: o.Active, MaxConns: o.MaxConns, Timeout: o.Timeout,
 		Log: log, Trace: o.TraceFTP, Zone: zone, MountTag: cache.MountTag(d.dirs.State, place.Identity(t)),
+	}, err
+}
+
+// protection is what the target, the options and the files say of TLS.
+func protection(cfg Config) (t ftpconn.TLS, err error) {
+	o := cfg.Options
+	t = ftpconn.TLS{Pins: o.Pins, NoVerify: o.NoVerifyPeer, NoVerifyName: o.NoVerifyName, ClearData: o.ClearData}
+	switch cfg.Target.TLS {
+	case target.Try:
+		t.Security = ftpconn.Try
+	case target.Explicit:
+		t.Security = ftpconn.Explicit
+	case target.Implicit:
+		t.Security = ftpconn.Implicit
 	}
+	if o.NoTLS13 {
+		t.Max = tls.VersionTLS12
+	}
+	if t.Roots, err = cfg.Certs.Roots(); err == nil {
+		t.Certificate, err = cfg.Certs.Own()
+	}
+	return t, err
 }
 
 // everything is a handler that leaves no level out, whatever the log_level.
@@ -158,6 +189,9 @@ func (d *Daemon) connect(ctx context.Context, owed int) error {
 	err := d.store.Connect(ctx)
 	switch {
 	case err == nil:
+		if d.cfg.Log == nil { // else the log, which says it too, is in front of the same person
+			d.note = d.store.InClear()
+		}
 		return nil
 	case ctx.Err() != nil:
 		return failf(ExitInterrupted, "interrupted while connecting to %s", d.cfg.Target.Addr())

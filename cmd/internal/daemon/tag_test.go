@@ -20,7 +20,11 @@ func TestTheStoreKnowsTheNamesOfTheCache(t *testing.T) {
 	d := &Daemon{log: slog.New(slog.DiscardHandler), dirs: place.Dirs{Key: "key", State: t.TempDir(), Cache: t.TempDir()},
 		cfg: Config{Target: target.Target{Host: srv.Host, Port: srv.Port, User: ftpscript.User}, Password: ftpscript.Password}}
 	d.cfg.Options.Timeout, d.cfg.Options.DirCacheTime = 10*time.Second, time.Minute
-	d.store = ftpconn.New(d.storeConfig())
+	sc, err := d.storeConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.store = ftpconn.New(sc)
 	defer d.store.Close()
 	tree, err := d.openTree(t.Context())
 	if err != nil {
@@ -40,7 +44,7 @@ func TestTheStoreKnowsTheNamesOfTheCache(t *testing.T) {
 		t.Fatal(err)
 	}
 	stored := srv.Since(0).Verbs("STOR")
-	if len(stored) != 1 || !strings.Contains(stored[0].Path, d.storeConfig().MountTag) {
-		t.Errorf("uploads %v, want one to a name with %q in it", stored, d.storeConfig().MountTag)
+	if len(stored) != 1 || !strings.Contains(stored[0].Path, sc.MountTag) {
+		t.Errorf("uploads %v, want one to a name with %q in it", stored, sc.MountTag)
 	}
 }

@@ -15,6 +15,9 @@ import (
 	"time"
 
 	"github.com/agnivade/levenshtein"
+
+	"ftpfs/cmd/internal/target"
+	"ftpfs/ftpconn/pin"
 )
 
 // Options is what -o said. Pointers are nil and sizes 0 where nothing was said
@@ -35,6 +38,13 @@ type Options struct {
 	TraceFTP bool          `json:"trace_ftp,omitempty"`
 	Zone     *int          `json:"zone,omitempty"` // of LIST's times, seconds east of UTC; nil: found out
 
+	TLS          target.TLS `json:"tls,omitempty"`
+	Pins         []pin.Pin  `json:"pins,omitempty"`
+	NoVerifyPeer bool       `json:"no_verify_peer,omitempty"`
+	NoVerifyName bool       `json:"no_verify_hostname,omitempty"`
+	ClearData    bool       `json:"clear_data,omitempty"`
+	NoTLS13      bool       `json:"disable_tls13,omitempty"`
+
 	AllowOther bool     `json:"allow_other,omitempty"`
 	UID        *uint32  `json:"uid,omitempty"`
 	GID        *uint32  `json:"gid,omitempty"`
@@ -47,7 +57,11 @@ type Options struct {
 
 	LogLevel slog.Level `json:"log_level"`
 
-	Credentials string `json:"-"` // a file; read before anything is handed on
+	// Files; read before anything is handed on.
+	Credentials string `json:"-"`
+	CACert      string `json:"-"`
+	Cert, Key   string `json:"-"`
+
 	User        string `json:"-"`
 	Password    string `json:"-"`
 	HasPassword bool   `json:"-"`

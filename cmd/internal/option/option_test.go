@@ -8,6 +8,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"ftpfs/cmd/internal/target"
+	"ftpfs/ftpconn/pin"
 )
 
 func id(n uint32) *uint32 { return &n }
@@ -58,7 +61,17 @@ func TestParse(t *testing.T) {
 		{"rw,ro", func(o *Options) { o.ReadOnly = true }},
 		{"allow_other=no", func(*Options) {}},
 		{"noexec,dev,noatime,nosuid", func(o *Options) { o.Flags = []string{"noexec", "noatime", "nosuid"} }},
-		{"enable_epsv,utf8,default_permissions,reconnect,tls=off", func(*Options) {}},
+		{"enable_epsv,utf8,default_permissions,reconnect", func(*Options) {}},
+		{"tls=off", func(o *Options) { o.TLS = target.Off }},
+		{"tls=try,no-verify-hostname", func(o *Options) { o.TLS, o.NoVerifyName = target.Try, true }},
+		{"ssl,no_verify_peer", func(o *Options) { o.TLS, o.NoVerifyPeer = target.Explicit, true }},
+		{"ssl_control,disable_tls13", func(o *Options) { o.TLS, o.ClearData, o.NoTLS13 = target.Explicit, true, true }},
+		{"tls=implicit,cacert=a.pem,cert=b.pem,key=c.pem", func(o *Options) {
+			o.TLS, o.CACert, o.Cert, o.Key = target.Implicit, "a.pem", "b.pem", "c.pem"
+		}},
+		{"pin_sha256=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=,pin_sha256=" + strings.Repeat("AB:", 31) + "AB", func(o *Options) {
+			o.Pins = []pin.Pin{pinOf("47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="), pinOf(strings.Repeat("ab", 32))}
+		}},
 	} {
 		got, want := Defaults(), Defaults()
 		c.want(&want)
@@ -68,6 +81,14 @@ func TestParse(t *testing.T) {
 			t.Errorf("Parse(%q)\n got %+v\nwant %+v", c.list, got, want)
 		}
 	}
+}
+
+func pinOf(s string) pin.Pin {
+	p, err := pin.Parse(s)
+	if err != nil {
+		panic(err)
+	}
+	return p
 }
 
 func TestParseRefuses(t *testing.T) {
@@ -84,13 +105,14 @@ func TestParseRefuses(t *testing.T) {
 		{"lazytme", `did you mean "lazytime"?`},
 		{"cache_t=3", `did you mean "cache_timeout"?`},
 		{"remount", "unmount and mount again"},
-		{"tls=explicit", "TLS"},
-		{"tls=try", "not available in this version"},
+		{"tls=yes", "none of off, try, explicit, implicit"},
+		{"capath=/x", "cacert=FILE"},
+		{"sslv3", "broken"},
+		{"ssl=yes", "no value"},
+		{"cert", "needs a value"},
 		{"tls", "needs a value"},
-		{"ssl", "not available in this version"},
-		{"no-verify-peer", "not available in this version"},
-		{"cacert=/x", "not available in this version"},
-		{"pin_sha256=00", "not available in this version"},
+		{"pin_sha256=00", "fingerprint"},
+		{"pin_sha256=dGVzdA==", "fingerprint"},
 		{"codepage=cp1251", "not available in this version"},
 		{"timezone=Mars", "+05:30"},
 		{"timezone=+25:00", "+05:30"},
@@ -151,8 +173,8 @@ func TestSloppySkipsOnlyTheUnknown(t *testing.T) {
 	if err := o.ParseSloppy("foo,ro,bar=1", note); err != nil || !o.ReadOnly || strings.Join(skipped, " ") != "foo bar" {
 		t.Errorf("sloppy: %v, ro %v, skipped %v", err, o.ReadOnly, skipped)
 	}
-	if err := o.ParseSloppy("tls=explicit", note); err == nil {
-		t.Error("sloppy took tls=explicit, and would send passwords in the clear")
+	if err := o.ParseSloppy("tls=explict", note); err == nil {
+		t.Error("sloppy took tls=explict, and would send passwords in the clear")
 	}
 }
 

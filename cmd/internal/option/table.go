@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+
+	"ftpfs/cmd/internal/target"
+	"ftpfs/ftpconn/pin"
 )
 
 // def is one option. A name with an arg needs a value; one without is a switch
@@ -27,6 +30,34 @@ var table = []def{
 		return noControl(v)
 	}},
 	{name: "port", arg: "PORT", set: func(o *Options, v string, _ bool) error { return number(v, 1, 65535, &o.Port) }},
+	{name: "tls", arg: "off|try|explicit|implicit", set: func(o *Options, v string, _ bool) error {
+		switch how := target.TLS(v); how {
+		case target.Off, target.Try, target.Explicit, target.Implicit:
+			o.TLS = how
+			return nil
+		}
+		return fmt.Errorf("%q is none of off, try, explicit, implicit", v)
+	}},
+	{name: "ssl", aliases: []string{"explicit_tls"}, set: askTLS(target.Explicit)}, // curlftpfs; rclone
+	{name: "ssl_try", set: askTLS(target.Try)},                                     // curlftpfs
+	{name: "ssl_control", set: func(o *Options, v string, given bool) error { // curlftpfs
+		o.ClearData = true
+		return askTLS(target.Explicit)(o, v, given)
+	}},
+	{name: "cacert", arg: "FILE", set: func(o *Options, v string, _ bool) error { return text(v, &o.CACert) }},
+	{name: "pin_sha256", arg: "PIN", set: func(o *Options, v string, _ bool) error {
+		p, err := pin.Parse(v)
+		if err == nil {
+			o.Pins = append(o.Pins, p)
+		}
+		return err
+	}},
+	{name: "no_verify_peer", set: flag(func(o *Options) *bool { return &o.NoVerifyPeer })},
+	{name: "no_verify_hostname", set: flag(func(o *Options) *bool { return &o.NoVerifyName })},
+	{name: "cert", arg: "FILE", set: func(o *Options, v string, _ bool) error { return text(v, &o.Cert) }},
+	{name: "key", arg: "FILE", set: func(o *Options, v string, _ bool) error { return text(v, &o.Key) }},
+	{name: "clear_data", set: flag(func(o *Options) *bool { return &o.ClearData })},
+	{name: "disable_tls13", set: flag(func(o *Options) *bool { return &o.NoTLS13 })}, // rclone
 	{name: "active", set: flag(func(o *Options) *bool { return &o.Active })},
 	{name: "max_conns", arg: "N", aliases: []string{"ftp_concurrency", "concurrency"}, // sshfs; rclone
 		set: func(o *Options, v string, _ bool) error { return number(v, 1, 1000, &o.MaxConns) }},
@@ -101,16 +132,8 @@ var table = []def{
 	settled("default_permissions"), settled("enable_epsv"), settled("utf8"),
 	settled("reconnect"), settled("use_ino"), settled("readdir_ino"), settled("hard_remove"), settled("large_read"),
 	settled("big_writes"), settled("tcp_nodelay"), settled("soft"),
-	{name: "tls", arg: "off", set: func(o *Options, v string, _ bool) error {
-		if v != "off" {
-			return fmt.Errorf("tls=%s is not available in this version, which does not speak TLS yet", v)
-		}
-		return nil
-	}, settled: true},
 
 	// What comes later. To take them and do nothing would be a lie, for some a dangerous one.
-	later("no_verify_peer", "no_verify_hostname", "cacert", "capath", "pin_sha256", "ssl", "ssl_try", "ssl_control",
-		"cert", "key", "sslv3", "tlsv1", "explicit_tls"),
 	later("codepage", "iocharset"), later("bwlimit"), later("metrics"),
 }
 
@@ -140,6 +163,13 @@ var kernelWords = []string{"nodev", "nosuid", "exec", "noexec", "atime", "noatim
 // hints answer well-known names of others that mean something ftpfs does
 // differently or not at all.
 var hints = map[string]string{
+	"capath":                "name one file, which may hold many certificates, with cacert=FILE",
+	"sslv3":                 "it is broken; TLS 1.2 and 1.3 are spoken",
+	"tlsv1":                 "it is broken; TLS 1.2 and 1.3 are spoken",
+	"sslv2":                 "it is broken; TLS 1.2 and 1.3 are spoken",
+	"ciphers":               "those of TLS 1.3, and of TLS 1.2 with forward secrecy, are used",
+	"cert_type":             "PEM is read",
+	"key_type":              "PEM is read",
 	"bind":                  "mount --bind what is mounted already",
 	"nosymfollow":           "links are shown as the server gives them",
 	"connect_timeout":       "timeout=SECONDS bounds every network step",
@@ -189,6 +219,13 @@ var hints = map[string]string{
 	"vfs_cache_max_age":     "cache_size=SIZE bounds what is kept; dir_cache_time=SECONDS when it is checked",
 	"poll_interval":         "dir_cache_time=SECONDS says how soon changes on the server are seen",
 	"server_alive_interval": "idle connections are checked before they are used",
+}
+
+func askTLS(how target.TLS) func(*Options, string, bool) error {
+	return func(o *Options, _ string, given bool) error {
+		o.TLS = how
+		return bare(given)
+	}
 }
 
 func flag(field func(*Options) *bool) func(*Options, string, bool) error {

@@ -103,12 +103,13 @@ func Key(t target.Target) string {
 	return b.String() + "-" + hex.EncodeToString(sum[:6])
 }
 
-// Identity is what a spool belongs to, in one string.
+// Identity is what a spool belongs to, in one string. Whether the server is spoken to
+// by TLS is no part of it: what is owed goes out whichever way the next mount chooses.
 func Identity(t target.Target) string {
 	if t.User == "anonymous" {
 		t.User = ""
 	}
-	return t.String()
+	return t.Clear().String()
 }
 
 // Make creates the directories of one mount, mode 0700, and returns them.

@@ -18,27 +18,79 @@ import (
 // Target names one directory on one server for one user.
 type Target struct {
 	Host string `json:"host"`           // name or address, lower case, without brackets
-	Port int    `json:"port"`           // 21 unless given
+	Port int    `json:"port"`           // 21 unless given, 990 for implicit TLS
 	User string `json:"user,omitempty"` // "" when none was given
 	// Dir is "" for the login directory, "a/b" for one below it, "/a/b" for an
 	// absolute one. Raw bytes, never with "..", empty or "." components.
 	Dir string `json:"dir"`
+	TLS TLS    `json:"tls,omitempty"`
 
 	password    string
 	hasPassword bool
 	portGiven   bool
 }
 
-// DefaultPort of plain FTP.
-const DefaultPort = 21
+// TLS is how much encryption is asked for.
+type TLS string
 
-// ErrTLS says that the URL asks for encryption, which this build cannot give.
-// Falling back to plain text would betray who asked for it.
-var ErrTLS = errors.New("this version does not speak TLS yet; only ftp:// can be mounted")
+const (
+	Unsaid   TLS = ""         // ftp://, or no scheme: none, unless an option says otherwise
+	Off      TLS = "off"      // by option
+	Try      TLS = "try"      // by option: where the server takes it
+	Explicit TLS = "explicit" // ftpes://
+	Implicit TLS = "implicit" // ftps://
+)
+
+// Default ports.
+const (
+	DefaultPort  = 21
+	ImplicitPort = 990
+)
+
+// Ask adds what the option tls= says to what the URL says. A URL that asks for
+// encryption is not talked out of it.
+func (t *Target) Ask(how TLS) error {
+	switch {
+	case how == Unsaid || how == t.TLS:
+		return nil
+	case t.TLS != Unsaid:
+		return fmt.Errorf("tls=%s and the URL's %s:// differ", how, t.scheme())
+	}
+	t.TLS = how
+	if how == Implicit && !t.portGiven && t.Port == DefaultPort {
+		t.Port = ImplicitPort
+	}
+	return nil
+}
+
+func (t Target) scheme() string {
+	switch t.TLS {
+	case Explicit:
+		return "ftpes"
+	case Implicit:
+		return "ftps"
+	}
+	return "ftp"
+}
+
+func (t Target) defaultPort() int {
+	if t.TLS == Implicit {
+		return ImplicitPort
+	}
+	return DefaultPort
+}
+
+// Clear is the same directory without a word about encryption: what it is, and not
+// how it is reached.
+func (t Target) Clear() Target {
+	t.TLS = Unsaid
+	return t
+}
 
 // Parse reads s in any of the accepted forms:
 //
 //	ftp://[user[:password]@]host[:port][/path]
+//	ftpes://…, ftps://…                           (TLS: explicit; implicit, port 990)
 //	[user[:password]@]host[:port][/path]          (curlftpfs)
 //	[user@]host:path                              (scp; path is literal, absolute when it begins with "/")
 //	ftpfs#ANY OF THESE                            (fstab)
@@ -63,15 +115,17 @@ func parse(s string) (Target, error) {
 		return Target{}, errors.New("it looks like an option; write ftp:// before a name that begins with -")
 	}
 	if scheme, after, ok := strings.Cut(s, "://"); ok && isScheme(scheme) {
+		how := Unsaid
 		switch strings.ToLower(scheme) {
 		case "ftp":
-			rest = after
-		case "ftps", "ftpes":
-			return Target{}, ErrTLS
+		case "ftpes":
+			how = Explicit
+		case "ftps":
+			how = Implicit
 		default:
-			return Target{}, fmt.Errorf("unknown scheme %q; use ftp://", scheme)
+			return Target{}, fmt.Errorf("unknown scheme %q; use ftp://, ftpes:// or ftps://", scheme)
 		}
-		return parseURL(rest)
+		return parseURL(after, how)
 	}
 	if strings.ContainsAny(rest, "\r\n\x00") {
 		return Target{}, errControl
@@ -90,15 +144,16 @@ func parse(s string) (Target, error) {
 		}
 		return t, nil
 	}
-	return parseURL(rest)
+	return parseURL(rest, Unsaid)
 }
 
 var errControl = errors.New("line ends and NUL cannot be sent to an FTP server")
 
 // parseURL parses what follows "ftp://".
-func parseURL(rest string) (Target, error) {
+func parseURL(rest string, how TLS) (Target, error) {
 	authority, path, hasPath := strings.Cut(rest, "/")
-	t := Target{Port: DefaultPort}
+	t := Target{TLS: how}
+	t.Port = t.defaultPort()
 	if i := strings.LastIndexByte(authority, '@'); i >= 0 {
 		user, password, has := strings.Cut(authority[:i], ":")
 		var err error
@@ -298,7 +353,7 @@ func (t Target) Addr() string { return net.JoinHostPort(t.Host, strconv.Itoa(t.P
 // logs show.
 func (t Target) String() string {
 	var b strings.Builder
-	b.WriteString("ftp://")
+	b.WriteString(t.scheme() + "://")
 	if t.User != "" {
 		b.WriteString(escape(t.User, false))
 		b.WriteByte('@')
@@ -308,7 +363,7 @@ func (t Target) String() string {
 	} else {
 		b.WriteString(t.Host)
 	}
-	if t.Port != DefaultPort {
+	if t.Port != t.defaultPort() {
 		b.WriteString(":" + strconv.Itoa(t.Port))
 	}
 	if t.Dir != "" {

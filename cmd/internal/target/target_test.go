@@ -1,7 +1,6 @@
 package target
 
 import (
-	"errors"
 	"strings"
 	"testing"
 )
@@ -45,6 +44,11 @@ func TestParse(t *testing.T) {
 		{"u@[::1]:dir", "::1", 21, "u", "", "dir", "ftp://u@[::1]/dir"},
 		{"ftpfs#ftp://u@host/x", "host", 21, "u", "", "x", "ftp://u@host/x"},
 		{"ftpfs#host/x", "host", 21, "", "", "x", "ftp://host/x"},
+		{"ftpes://u@host/x", "host", 21, "u", "", "x", "ftpes://u@host/x"},
+		{"FTPS://host:990/x", "host", 990, "", "", "x", "ftps://host/x"},
+		{"ftps://host:21/x", "host", 21, "", "", "x", "ftps://host:21/x"},
+		{"ftpfs#ftps://u:p@host//x", "host", 990, "u", "p", "/x", "ftps://u@host//x"},
+		{"ftp://host:990", "host", 990, "", "", "", "ftp://host:990"},
 		{"ftp://host/\xe4\xf6", "host", 21, "", "", "\xe4\xf6", "ftp://host/\xe4\xf6"},
 	} {
 		got, err := Parse(c.in)
@@ -72,9 +76,6 @@ func TestParseRefuses(t *testing.T) {
 		{"", "the URL is empty"},
 		{"ftp://", "no host"},
 		{"ftp:///path", "no host"},
-		{"ftpes://host", "TLS"},
-		{"ftps://u:secret@host", "TLS"},
-		{"ftpfs#ftps://host", "TLS"},
 		{"http://host", "unknown scheme"},
 		{"ftp://host:0", "bad port"},
 		{"ftp://host:65536", "bad port"},
@@ -109,8 +110,47 @@ func TestParseRefuses(t *testing.T) {
 			t.Errorf("Parse(%q): the error shows the password: %q", c.in, err)
 		}
 	}
-	if _, err := Parse("ftps://host"); !errors.Is(err, ErrTLS) {
-		t.Errorf("ftps: %v is not ErrTLS", err)
+}
+
+// What URL and option say of TLS goes together, or is refused: nobody who wrote ftps://
+// is talked out of it.
+func TestAskTLS(t *testing.T) {
+	for _, c := range []struct {
+		in   string
+		how  TLS
+		want string // the canonical URL; "" is a refusal
+		addr string
+	}{
+		{"ftp://h", Unsaid, "ftp://h", "h:21"},
+		{"ftp://h", Explicit, "ftpes://h", "h:21"},
+		{"ftp://h", Implicit, "ftps://h", "h:990"},
+		{"ftp://h:2121", Implicit, "ftps://h:2121", "h:2121"},
+		{"ftp://h:21", Implicit, "ftps://h:21", "h:21"},
+		{"ftp://h", Try, "ftp://h", "h:21"},
+		{"h/x", Explicit, "ftpes://h/x", "h:21"},
+		{"ftpes://h", Explicit, "ftpes://h", "h:21"},
+		{"ftps://h", Implicit, "ftps://h", "h:990"},
+		{"ftps://h", Unsaid, "ftps://h", "h:990"},
+		{"ftps://h", Off, "", ""},
+		{"ftps://h", Explicit, "", ""},
+		{"ftpes://h", Off, "", ""},
+		{"ftpes://h", Try, "", ""},
+		{"ftpes://h", Implicit, "", ""},
+	} {
+		got, err := Parse(c.in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = got.Ask(c.how)
+		if c.want == "" {
+			if err == nil {
+				t.Errorf("%s with tls=%s became %s", c.in, c.how, got)
+			}
+			continue
+		}
+		if err != nil || got.String() != c.want || got.Addr() != c.addr {
+			t.Errorf("%s with tls=%s: %s at %s, %v; want %s at %s", c.in, c.how, got, got.Addr(), err, c.want, c.addr)
+		}
 	}
 }
 
