@@ -119,7 +119,7 @@ func protectData(w *wire.Conn, guard []string) error {
 // turnedAway sorts a greeting that was a refusal.
 func turnedAway(err error) error {
 	f := wire.FaultOf(err)
-	if f == nil || f.Reply.Code == 0 {
+	if f == nil || f.Reply.Code == 0 || f.Fault == wire.Insecure {
 		return err
 	}
 	if kindOf("login", f.Reply) == remote.Auth && f.Reply.Code == 421 { // banned: every further try prolongs it

@@ -22,7 +22,7 @@ credentials=FILE, $FTPFS_PASSWORD, systemd's credentials, ~/.netrc, or a prompt.
     tls=HOW                 off, try, explicit (ftpes://), implicit (ftps://);
                             also ssl, ssl_try, and ssl_control with clear_data
     cacert=FILE             believe only who is in it, not the system's signers
-    pin_sha256=PIN          believe this certificate; an error line shows the PIN
+    pin_sha256=PIN          believe this one; an error line shows the PIN
     no_verify_hostname, no_verify_peer    believe others: better pin_sha256
     cert=FILE, key=FILE     certificate of ours, for servers that ask
     clear_data              encrypt commands only (PROT C)

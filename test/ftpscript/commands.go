@@ -8,7 +8,7 @@ import (
 )
 
 var beforeLogin = map[string]bool{"USER": true, "PASS": true, "FEAT": true, "SYST": true, "QUIT": true,
-	"NOOP": true, "OPTS": true, "HOST": true, "CLNT": true}
+	"NOOP": true, "OPTS": true, "AUTH": true, "PBSZ": true, "PROT": true, "HOST": true, "CLNT": true}
 
 const stampLayout = "20060102150405"
 
@@ -22,6 +22,9 @@ func init() {
 		"USER":       (*session).logInAs,
 		"PASS":       (*session).pass,
 		"FEAT":       (*session).feat,
+		"AUTH":       (*session).auth,
+		"PBSZ":       (*session).pbsz,
+		"PROT":       (*session).prot,
 		"SYST":       text("215 UNIX Type: L8"),
 		"NOOP":       text("200 Zzz."),
 		"OPTS":       (*session).opts,
@@ -91,6 +94,9 @@ func (c *session) feat(string, Command) string {
 		if !c.srv.refuses(f.verb) {
 			b.WriteString("\n " + f.line)
 		}
+	}
+	if c.srv.opts.TLS != nil && !c.srv.refuses("AUTH") {
+		b.WriteString("\n AUTH TLS\n PBSZ\n PROT")
 	}
 	for _, verb := range c.srv.opts.Sums {
 		if verb == "HASH" {

@@ -155,7 +155,15 @@ func (c *session) move(body func(conn *throttled) error) string {
 		c.transfer = nil
 		c.transferMu.Unlock()
 	}()
-	t := &throttled{TCPConn: conn, session: c, fault: fault}
+	t := &throttled{TCPConn: conn, through: conn, session: c, fault: fault}
+	secure, err := c.encryptData(conn)
+	if err != nil {
+		conn.Close()
+		return "522 TLS of the data connection failed."
+	}
+	if secure != nil {
+		t.through = secure
+	}
 	if err = body(t); err == nil && fault != nil && fault.After < 0 && fault.Flood != "" {
 		err = t.flood(strings.Repeat(fault.Flood, 1+(64<<10)/len(fault.Flood)))
 	}
@@ -163,6 +171,9 @@ func (c *session) move(body func(conn *throttled) error) string {
 	if fault != nil && err != nil && fault.Reset {
 		reset(conn)
 	} else {
+		if secure != nil && (fault == nil || !fault.Torn) {
+			_ = secure.CloseWrite()
+		}
 		conn.Close()
 	}
 	switch {
@@ -184,6 +195,7 @@ var (
 // throttled is a data connection that a fault may interrupt at a byte.
 type throttled struct {
 	*net.TCPConn
+	through net.Conn // the connection, or TLS over it
 	session *session
 	fault   *DataFault
 	moved   int64
@@ -215,7 +227,7 @@ func (t *throttled) allow(n int) (int, error) {
 func (t *throttled) flood(text string) error {
 	for {
 		_ = t.SetWriteDeadline(time.Now().Add(dataTimeout))
-		n, err := io.WriteString(t.TCPConn, text)
+		n, err := io.WriteString(t.through, text)
 		if t.moved += int64(n); err != nil {
 			return err
 		}
@@ -229,7 +241,7 @@ func (t *throttled) Write(p []byte) (written int, err error) {
 			return written, err
 		}
 		_ = t.SetWriteDeadline(time.Now().Add(dataTimeout))
-		n, err = t.TCPConn.Write(p[:n])
+		n, err = t.through.Write(p[:n])
 		written, t.moved, p = written+n, t.moved+int64(n), p[n:]
 		if err != nil {
 			return written, err
@@ -244,7 +256,7 @@ func (t *throttled) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	_ = t.SetReadDeadline(time.Now().Add(dataTimeout))
-	n, err = t.TCPConn.Read(p[:n])
+	n, err = t.through.Read(p[:n])
 	t.moved += int64(n)
 	return n, err
 }

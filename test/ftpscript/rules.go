@@ -35,6 +35,7 @@ type DataFault struct {
 	Reset bool            // reset the connection, else close it
 	Reply string          // final reply; "" is 426
 	On    bool            // go on with the transfer after Hold, instead of ending it
+	Torn  bool            // close encrypted data without close_notify
 	Flood string          // after After bytes of a download send this for ever, as long as it is taken
 	// Announce is what is said in place of the 150; nil is the 150.
 	Announce func(w io.Writer)

@@ -13,8 +13,10 @@
 package ftpscript
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"slices"
@@ -56,6 +58,10 @@ type Options struct {
 	ListSelf bool
 	// Greeting replaces the text of the greeting.
 	Greeting string
+	// TLS has it encrypt: by AUTH TLS, or from the first byte on if Implicit. nil is
+	// clear text only. TLSData, if set, is for data connections instead.
+	TLS, TLSData *tls.Config
+	Implicit     bool
 	// Append is what APPE does.
 	Append Append
 	// Sums names the commands for checksums there are: HASH, XCRC, XMD5, XSHA,
@@ -135,7 +141,14 @@ func (s *Server) Addr() string { return net.JoinHostPort(s.Host, strconv.Itoa(s.
 
 // URL addresses path on the server, without the password.
 func (s *Server) URL(path string) string {
-	return fmt.Sprintf("ftp://%s@%s/%s", User, s.Addr(), strings.TrimPrefix(path, "/"))
+	scheme := "ftp"
+	switch {
+	case s.opts.TLS != nil && s.opts.Implicit:
+		scheme = "ftps"
+	case s.opts.TLS != nil:
+		scheme = "ftpes"
+	}
+	return fmt.Sprintf("%s://%s@%s/%s", scheme, User, s.Addr(), strings.TrimPrefix(path, "/"))
 }
 
 // Stop closes the listener and resets every connection, then waits until all
@@ -224,7 +237,7 @@ func (s *Server) admit(conn *net.TCPConn) {
 		return
 	}
 	s.opened++
-	c := &session{srv: s, id: s.opened, conn: conn, stopped: s.stopped, killed: make(chan struct{}), gone: make(chan struct{}), cwd: "/"}
+	c := &session{srv: s, id: s.opened, conn: conn, ctl: conn, upgraded: make(chan io.Reader, 1), stopped: s.stopped, killed: make(chan struct{}), gone: make(chan struct{}), cwd: "/"}
 	s.sessions[c] = struct{}{}
 	s.running.Go(func() {
 		c.serve()

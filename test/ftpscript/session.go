@@ -22,6 +22,10 @@ type session struct {
 	once    sync.Once       // closes killed
 	gone    chan struct{}   // closed when the client has closed the control connection
 
+	ctl       net.Conn       // what is spoken through: conn, or TLS over it
+	upgraded  chan io.Reader // what to read from after AUTH TLS, or the same as before; capacity 1
+	protected bool           // PROT P
+
 	counted bool // among srv.loggedIn; guarded by srv.mu
 
 	cwd      string
@@ -66,6 +70,11 @@ func (c *session) serve() {
 	if c.srv.opts.Greeting != "" {
 		greeting = c.srv.opts.Greeting
 	}
+	if c.srv.opts.TLS != nil && c.srv.opts.Implicit {
+		if c.encrypt() != nil {
+			return
+		}
+	}
 	// Commands are read ahead, so that their time of arrival is known. The reader
 	// ends when the connection is closed, which this function does first.
 	lines := make(chan line, 4096)
@@ -79,15 +88,26 @@ func (c *session) serve() {
 		defer close(read)
 		defer close(lines)
 		defer close(c.gone)
-		for r := bufio.NewReader(c.conn); ; {
+		for r := bufio.NewReader(c.ctl); ; {
 			text, err := r.ReadString('\n')
 			if err != nil {
 				return
 			}
+			auth := strings.HasPrefix(strings.ToUpper(text), "AUTH")
 			select {
 			case lines <- line{strings.TrimRight(text, "\r\n"), time.Now()}:
 			case <-c.killed:
 				return
+			}
+			if auth { // what follows may be encrypted
+				select {
+				case in := <-c.upgraded:
+					if in != nil {
+						r = bufio.NewReader(in)
+					}
+				case <-c.killed:
+					return
+				}
 			}
 		}
 	}()
@@ -115,7 +135,7 @@ func (c *session) command(l line) bool {
 		cmd.Arg = "****"
 	}
 	index := c.srv.add(cmd)
-	return c.run(cmd, index, func() string {
+	on := c.run(cmd, index, func() string {
 		switch {
 		case c.srv.refuses(verb):
 			return "502 Command not implemented."
@@ -128,6 +148,10 @@ func (c *session) command(l line) bool {
 		}
 		return handle(c, arg, cmd)
 	}) && verb != "QUIT"
+	if verb == "AUTH" {
+		return on && c.afterAuth(index)
+	}
+	return on
 }
 
 // run executes one command by the rule that matches it, and sends its final
@@ -172,7 +196,7 @@ func (c *session) run(cmd Command, index int, execute func() string) bool {
 	c.srv.answered(index, reply, c.moved)
 	if rule.Speak != nil {
 		_ = c.conn.SetWriteDeadline(time.Time{}) // ends when the client goes, or with kill
-		return rule.Speak(c.conn, lineEnds(reply))
+		return rule.Speak(c.ctl, lineEnds(reply))
 	}
 	c.say(reply)
 	return !strings.HasPrefix(reply, "421")
@@ -182,7 +206,7 @@ func (c *session) run(cmd Command, index int, execute func() string) bool {
 // noticed by the reader.
 func (c *session) say(reply string) {
 	_ = c.conn.SetWriteDeadline(time.Now().Add(30 * time.Second))
-	_, _ = io.WriteString(c.conn, lineEnds(reply))
+	_, _ = io.WriteString(c.ctl, lineEnds(reply))
 }
 
 func lineEnds(reply string) string { return strings.ReplaceAll(reply, "\n", "\r\n") + "\r\n" }
