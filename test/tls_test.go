@@ -130,35 +130,56 @@ func TestEncryptedTransfers(t *testing.T) {
 	}
 }
 
-// Further connections resume the session of an earlier one, and data connections that
-// of their own: vsftpd and ProFTPD refuse any other.
+// Each data connection resumes the session of its control connection, and with TLS 1.3
+// each control connection one of an earlier one. vsftpd and ProFTPD refuse any other
+// data connection; Pure-FTPd resumes none with TLS 1.3.
 func TestSessionsAreResumed(t *testing.T) {
 	for _, c := range cells() {
 		t.Run(c.String(), func(t *testing.T) {
+			t.Parallel()
 			srv, s := c.start(t, nil)
-			srv.Put("file", bytes.Repeat([]byte("x"), 8<<20))
+			const size = 4 << 20 // more than the sockets hold, so that each keeps its connection
+			srv.Put("file", bytes.Repeat([]byte("x"), size))
 			ctx := t.Context()
+			var held []io.ReadCloser
+			for range 4 {
+				r, err := s.Open(ctx, "/file", 0, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				held = append(held, r)
+			}
+			for _, r := range held {
+				if n, err := io.Copy(io.Discard, r); n != size || err != nil {
+					t.Fatalf("read %d bytes, %v", n, err)
+				}
+				r.Close()
+			}
 			for range 3 {
-				var held []io.ReadCloser
-				for range 4 {
-					r, err := s.Open(ctx, "/file", 0, nil)
-					if err != nil {
-						t.Fatal(err)
-					}
-					held = append(held, r)
-				}
-				for _, r := range held {
-					if n, err := io.Copy(io.Discard, r); n != 8<<20 || err != nil {
-						t.Fatalf("read %d bytes, %v", n, err)
-					}
-					r.Close()
-				}
 				if err := s.Write(ctx, "/up", bytes.NewReader(make([]byte, 1<<20)), 0, 1<<20); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := s.List(ctx, "/"); err != nil {
 					t.Fatal(err)
 				}
 			}
 			st := s.Stats()
-			t.Logf("%d logins, %+v", st.Logins, st.TLS)
+			got := st.TLS
+			if st.Logins < 4 || got.Control != st.Logins {
+				t.Errorf("%d handshakes for %d logins, want at least 4 of each", got.Control, st.Logins)
+			}
+			control, data := int64(0), got.DataHandshakes
+			switch {
+			case c.version == tls.VersionTLS12: // ProFTPD would refuse the data of one that did
+			case c.kind == servers.PureFTPd:
+				data = 0
+			default:
+				control = got.Control - 1
+			}
+			if got.ControlResumed != control || got.DataResumed != data || got.DataHandshakes < 10 {
+				t.Errorf("%d of %d control and %d of %d data connections resumed, want %d and %d",
+					got.ControlResumed, got.Control, got.DataResumed, got.DataHandshakes, control, data)
+			}
 		})
 	}
 }

@@ -11,6 +11,7 @@ package remotetest
 
 import (
 	"context"
+	"slices"
 	"testing"
 
 	"ftpfs/cache/remote"
@@ -56,10 +57,12 @@ type suite struct {
 	ctx context.Context
 }
 
-var parts = []struct {
+type part struct {
 	name string
 	run  func(*suite)
-}{
+}
+
+var parts = []part{
 	{"List", (*suite).list},
 	{"ListMany", (*suite).listMany},
 	{"Stat", (*suite).stat},
@@ -96,10 +99,18 @@ var parts = []struct {
 	{"Close", (*suite).close},
 }
 
-// Run runs the suite. open is called for each part with that part's test; the
+// Run runs the suite, or only some parts of it. open is called for each part with that part's test; the
 // Store it gives is closed by the suite, the rest by open's own cleanups.
-func Run(t *testing.T, open func(t *testing.T) Subject) {
+func Run(t *testing.T, open func(t *testing.T) Subject, only ...string) {
+	for _, name := range only {
+		if !slices.ContainsFunc(parts, func(p part) bool { return p.name == name }) {
+			t.Errorf("the suite has no part %q", name)
+		}
+	}
 	for _, part := range parts {
+		if len(only) > 0 && !slices.Contains(only, part.name) {
+			continue
+		}
 		t.Run(part.name, func(t *testing.T) {
 			s := &suite{Subject: open(t), t: t, ctx: t.Context()}
 			t.Cleanup(func() {
