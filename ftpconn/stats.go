@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"ftpfs/ftpconn/pin"
 	"ftpfs/ftpconn/wire"
 )
 
@@ -53,8 +54,11 @@ type TLSStats struct {
 
 func (s *Store) tlsStats() TLSStats {
 	k := s.tls.Known()
-	t := TLSStats{Asked: s.cfg.TLS.Security.String(), Version: k.Version, Cipher: k.Cipher, Pin: k.Pin, InClear: s.InClear(),
+	t := TLSStats{Asked: s.cfg.TLS.Security.String(), Version: k.Version, Cipher: k.Cipher, InClear: s.InClear(),
 		Control: k.Control, ControlResumed: k.ControlResumed, DataHandshakes: k.Data, DataResumed: k.DataResumed}
+	if k.Leaf != nil {
+		t.Pin = pin.Of(k.Leaf).String()
+	}
 	switch {
 	case k.Version == "" && k.Clear.Code != 0:
 		t.Refused = k.Clear.String()

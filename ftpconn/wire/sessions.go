@@ -2,9 +2,8 @@ package wire
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"sync"
-
-	"ftpfs/ftpconn/pin"
 )
 
 // Sessions is what the connections to one server share of TLS: the session that a new
@@ -21,8 +20,8 @@ type Sessions struct {
 type Protection struct {
 	Version string // "TLS 1.3"; "" while nothing was encrypted
 	Cipher  string
-	Pin     string // of the server's key
-	Clear   Reply  // tls=try: the reply to AUTH TLS that is why nothing is encrypted
+	Leaf    *x509.Certificate // the server's
+	Clear   Reply             // tls=try: the reply to AUTH TLS that is why nothing is encrypted
 
 	Control, ControlResumed int64 // handshakes of control connections, and how many of them resumed a session
 	Data, DataResumed       int64
@@ -54,7 +53,7 @@ func (s *Sessions) protected(state tls.ConnectionState) {
 	k := &s.known
 	k.Clear = Reply{}
 	k.Version, k.Cipher = tls.VersionName(state.Version), tls.CipherSuiteName(state.CipherSuite)
-	k.Pin = pin.Of(state.PeerCertificates[0]).String()
+	k.Leaf = state.PeerCertificates[0]
 	k.Control++
 	if state.DidResume {
 		k.ControlResumed++

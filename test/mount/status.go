@@ -8,11 +8,20 @@ import (
 
 // Status is what ftpfs status --json says, as far as tests look at it.
 type Status struct {
-	Mountpoint string `json:"mountpoint"`
-	State      string `json:"state"`
-	PID        int    `json:"pid"`
-	Error      string `json:"error"`
-	Cache      struct {
+	Mountpoint  string `json:"mountpoint"`
+	State       string `json:"state"`
+	PID         int    `json:"pid"`
+	Error       string `json:"error"`
+	Connections struct {
+		TLS struct {
+			Version    string `json:"version"`
+			Data       string `json:"data"`
+			Warning    string `json:"warning"`
+			Handshakes int64  `json:"data_handshakes"`
+			Resumed    int64  `json:"data_resumed"`
+		} `json:"tls"`
+	} `json:"connections"`
+	Cache struct {
 		Online      bool   `json:"online"`
 		LastError   string `json:"last_error"`
 		SpoolDir    string `json:"spool_dir"`

@@ -23,6 +23,7 @@
 //	badinput_test.go  one clear line and the right exit code
 //	background_test.go  mounting in the background, as mount(8) does
 //	wire_test.go      what goes over the wire
+//	tls_test.go       encrypted
 //	huge_test.go      1 GiB
 package mounted
 

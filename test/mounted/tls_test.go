@@ -1,0 +1,135 @@
+package mounted
+
+import (
+	"crypto/tls"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"ftpfs/test/certs"
+	"ftpfs/test/ftpscript"
+	"ftpfs/test/mount"
+	"ftpfs/test/servers"
+)
+
+// believed writes certificates to a file for cacert=.
+func believed(t *testing.T, p *certs.Pair) string {
+	t.Helper()
+	name := filepath.Join(mount.TempDir(t), "ca.pem")
+	put(t, name, p.PEM)
+	return "cacert=" + name
+}
+
+func serverTLS(p *certs.Pair) *tls.Config { return &tls.Config{Certificates: []tls.Certificate{p.TLS}} }
+
+// Work as on a mount in clear, with each server, explicit with TLS 1.3 and implicit with 1.2.
+func TestEncryptedWork(t *testing.T) {
+	for _, kind := range servers.All {
+		for _, implicit := range []bool{false, true} {
+			if implicit && kind == servers.PureFTPd { // has none
+				continue
+			}
+			name, version := string(kind)+" explicit", "TLS 1.3"
+			options := []string(nil)
+			if implicit {
+				name, version, options = string(kind)+" implicit", "TLS 1.2", []string{"disable_tls13"}
+			}
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				mount.Need(t, "rsync")
+				pair := certs.Issue(t, certs.Options{})
+				srv := servers.Start(t, kind, servers.Options{TLS: &servers.TLS{Cert: pair.PEM, Key: pair.Key, Implicit: implicit, Required: !implicit}})
+				w := work{mountOf(t, srv, append(options, believed(t, pair), "dir_cache_time=1")...), srv}
+				local := site(t, 120)
+				put(t, filepath.Join(local, "large"), noise(1, 12<<20))
+				dir := mkdir(t, w.Path("in"))
+				mount.Run(t, local, "rsync", "-a", "./", dir+"/")
+				syncNow(t, w.Mount)
+				same(t, local, w.behind(dir))
+				if sent := fileSent.FindAllString(mount.Run(t, local, "rsync", "-ai", "./", dir+"/"), 10); sent != nil {
+					t.Errorf("a second rsync -ai sent files: %q", sent)
+				}
+				mkdir(t, w.behind(w.Path("out")))
+				put(t, w.behind(w.Path("out/file")), noise(2, 3<<20))
+				srv.Own(w.behind(w.Path("out")))
+				eventually(t, "see what is on the server", func() bool { _, err := os.Stat(w.Path("out/file")); return err == nil })
+				same(t, w.behind(w.Path("out")), w.Path("out"))
+
+				tls := w.Status().Connections.TLS
+				if tls.Version != version || tls.Data != "private" || tls.Handshakes == 0 || tls.Warning != "" {
+					t.Errorf("ftpfs status --json says %+v, want %s and private data", tls, version)
+				}
+				if tls.Resumed != tls.Handshakes && !(kind == servers.PureFTPd && version == "TLS 1.3") {
+					t.Errorf("%d of %d data connections resumed the session", tls.Resumed, tls.Handshakes)
+				}
+				if said := mount.Run(t, "/", program(t), "status", w.Dir); !strings.Contains(said, "encryption   "+version) {
+					t.Errorf("ftpfs status says:\n%s", said)
+				}
+			})
+		}
+	}
+}
+
+// A certificate that is not believed is one line, from which the pin can be pasted; the
+// server does not hear the password before. Neither nofail nor being in the background makes
+// a difference.
+func TestARefusedCertificateIsOneLine(t *testing.T) {
+	pair := certs.Issue(t, certs.Options{Hosts: []string{"www.example.org"}})
+	srv := ftpscript.Start(t, ftpscript.Options{TLS: serverTLS(pair)})
+	srv.Tree.Put("/file", []byte("content"))
+	dir := mount.TempDir(t)
+	point := mkdir(t, filepath.Join(dir, "mnt"))
+	var pin string
+	for _, args := range [][]string{{}, {"-f"}, {"-o", "nofail"}, {"-o", "no_verify_hostname"}} {
+		args = append(args, "-o", "log_level=error,timeout=10,cache_dir="+filepath.Join(dir, "cache"), srv.URL(""), point)
+		r := mount.Command{Env: []string{"FTPFS_PASSWORD=" + ftpscript.Password}}.Do(t, program(t), args...)
+		m := regexp.MustCompile(`-o (pin_sha256=\S+)`).FindStringSubmatch(r.Err)
+		if r.Code != 32 || strings.Count(r.Err, "\n") != 1 || m == nil {
+			t.Fatalf("%q: exit code %d and stderr %q, want 32 and one line with a pin", args, r.Code, r.Err)
+		}
+		pin = m[1]
+	}
+	if said := srv.Since(0).Verbs("USER", "PASS"); len(said) > 0 {
+		t.Errorf("the server heard %v", said)
+	}
+	if got := string(get(t, mountScript(t, srv, pin).Path("file"))); got != "content" {
+		t.Errorf("with %s it reads as %q", pin, got)
+	}
+}
+
+// Who asked for encryption is not mounted in clear.
+func TestAServerWithoutTLSIsNotMounted(t *testing.T) {
+	srv := ftpscript.Start(t, ftpscript.Options{})
+	dir := mount.TempDir(t)
+	point := mkdir(t, filepath.Join(dir, "mnt"))
+	for how, want := range map[string]string{"explicit": "does not take AUTH TLS", "implicit": "ftpes://"} {
+		r := mount.Command{Env: []string{"FTPFS_PASSWORD=" + ftpscript.Password}}.Do(t, program(t),
+			"-o", "nofail,timeout=10,tls="+how+",cache_dir="+filepath.Join(dir, "cache"), srv.URL(""), point)
+		if r.Code != 32 || strings.Count(r.Err, "\n") != 1 || !strings.Contains(r.Err, want) {
+			t.Errorf("%s: exit code %d and stderr %q, want 32 and one line with %q", how, r.Code, r.Err, want)
+		}
+	}
+	if said := srv.Since(0).Verbs("USER", "PASS"); len(said) > 0 {
+		t.Errorf("the server heard %v", said)
+	}
+}
+
+// What a mount in clear still owed goes out by the next one, which is encrypted.
+func TestWhatIsOwedGoesOutEncryptedToo(t *testing.T) {
+	pair := certs.Issue(t, certs.Options{})
+	srv := ftpscript.Start(t, ftpscript.Options{TLS: serverTLS(pair)})
+	clear := strings.Replace(srv.URL(""), "ftpes://", "ftp://", 1)
+	m := mount.New(t, mount.Options{URL: clear, Password: ftpscript.Password})
+	names(t, m.Dir)
+	rule := srv.Add(ftpscript.Rule{Verb: "STOR", Instead: "451 Not now."})
+	put(t, m.Path("file"), []byte("content"))
+	m.Kill()
+	rule.Remove()
+	again := mount.New(t, mount.Options{URL: srv.URL(""), Password: ftpscript.Password, CacheDir: m.CacheDir, O: []string{believed(t, pair)}})
+	syncNow(t, again)
+	if got, _ := srv.Tree.Get("/file"); string(got) != "content" {
+		t.Errorf("the server has %q", got)
+	}
+}
