@@ -5,7 +5,7 @@
 # make mounted      only the tests of the real binary, mounted; T=regexp selects some
 # make fuzz         every fuzz target, FUZZTIME=10m for all together; F=regexp selects some
 # make crash        KILLS=210 kills of the daemon under load, CUTS=40 and LIVES=8 lives with power cuts
-# make tls          the contract in every cell of TLS, TLSTIMES=50 of each encrypted transfer
+# make tls          the contract in every cell of TLS, faults encrypted, TLSTIMES=50 of each encrypted transfer
 # make trial        1 GiB by rsync over a slow line, with kills, restarts and a silence (8 minutes)
 # make soak         100,000 random operations against a model, in less than ten minutes
 # make race         the mounted tests with the daemon under the race detector
@@ -59,7 +59,8 @@ CRASH = echo "== kill -9 and power cuts"; \
 	$(GO) test -json -timeout 60m -count=1 -run PowerCut ./cache/spool -powercut.seeds $(CUTS); \
 	$(GO) test -json -timeout 60m -count=1 -run PowerCut ./cache -treecut.lives $(LIVES)
 TLS = echo "== TLS: every cell of the contract, each transfer $(TLSTIMES) times"; \
-	$(GO) test -json -timeout 90m -count=1 -run '^(TestContractEncrypted|TestEncryptedTransfers|TestSessionsAreResumed)$$' ./test -tls.all -tls.times $(TLSTIMES)
+	$(GO) test -json -timeout 90m -count=1 -run '^(TestContractEncrypted|TestEncryptedTransfers|TestSessionsAreResumed)$$' ./test -tls.all -tls.times $(TLSTIMES); \
+	$(GO) test -json -timeout 20m -count=1 ./ftpconn -tls
 FUZZ = echo "== fuzz targets, $(1) together"; $(GO) run ./test/fuzz -time $(1) -run '$(F)'
 
 .PHONY: all build demo test tested check deps unit mounted race crash soak fuzz tls trial fmt vet clean install uninstall

@@ -18,6 +18,7 @@ import (
 
 	"ftpfs/cache/remote"
 	"ftpfs/ftpconn"
+	"ftpfs/test/certs"
 	"ftpfs/test/ftpscript"
 )
 
@@ -151,13 +152,18 @@ type world struct {
 
 func (h setting) start(t *testing.T) *world {
 	t.Helper()
+	believe := func(*ftpconn.Config) {}
+	if *overTLS {
+		pair := certs.Issue(t, certs.Options{})
+		h.options.TLS, believe = serving(pair), believing(pair)
+	}
 	srv, err := ftpscript.New(h.options)
 	if err != nil {
 		t.Fatal(err)
 	}
 	plant(srv.Tree)
 	w := &world{srv: srv, up: make(chan bool, 100)}
-	w.s = ftpconn.New(ftpconn.Config{Host: srv.Host, Port: srv.Port, User: ftpscript.User, Password: ftpscript.Password,
+	cfg := ftpconn.Config{Host: srv.Host, Port: srv.Port, User: ftpscript.User, Password: ftpscript.Password,
 		Timeout: cellTimeout, MountTag: "tag7", Active: h.active, MaxConns: 3,
 		Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			nc, err := new(net.Dialer).DialContext(ctx, network, addr)
@@ -166,7 +172,9 @@ func (h setting) start(t *testing.T) *world {
 			}
 			w.open.Add(1)
 			return &countedClose{TCPConn: nc.(*net.TCPConn), n: &w.open}, nil
-		}})
+		}}
+	believe(&cfg)
+	w.s = ftpconn.New(cfg)
 	w.s.OnHealth(func(up bool) { w.up <- up })
 	if h.cold {
 		return w

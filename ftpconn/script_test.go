@@ -2,6 +2,7 @@ package ftpconn_test
 
 import (
 	"context"
+	"flag"
 	"net"
 	"strings"
 	"sync"
@@ -10,6 +11,7 @@ import (
 
 	"ftpfs/cache/remote"
 	"ftpfs/ftpconn"
+	"ftpfs/test/certs"
 	"ftpfs/test/ftpscript"
 )
 
@@ -18,8 +20,26 @@ import (
 // was seen to take three quarters of a second.
 const short = 3 * time.Second
 
+var overTLS = flag.Bool("tls", false, "all tests with a scripted server encrypted")
+
 // start runs a scripted server and a Store on it.
 func start(t *testing.T, o ftpscript.Options, change func(*ftpconn.Config)) (*ftpscript.Server, *ftpconn.Store) {
+	t.Helper()
+	if *overTLS && o.TLS == nil {
+		pair := certs.Issue(t, certs.Options{})
+		inner := change
+		o.TLS, change = serving(pair), func(c *ftpconn.Config) {
+			believing(pair)(c)
+			if inner != nil {
+				inner(c)
+			}
+		}
+	}
+	return startAsIs(t, o, change)
+}
+
+// startAsIs is start without regard to -tls.
+func startAsIs(t *testing.T, o ftpscript.Options, change func(*ftpconn.Config)) (*ftpscript.Server, *ftpconn.Store) {
 	t.Helper()
 	srv := ftpscript.Start(t, o)
 	return srv, open(t, srv, change)

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -187,7 +188,7 @@ func TestNothingFallsBackToClear(t *testing.T) {
 // tls=try goes on in clear where the server has no TLS, and says so once.
 func TestTryWithoutTLSIsTold(t *testing.T) {
 	var log bytes.Buffer
-	srv, s := start(t, ftpscript.Options{MaxSessions: 3}, func(c *ftpconn.Config) {
+	srv, s := startAsIs(t, ftpscript.Options{MaxSessions: 3}, func(c *ftpconn.Config) {
 		c.TLS.Security = ftpconn.Try
 		c.Log = slog.New(slog.NewTextHandler(&log, nil))
 	})
@@ -375,7 +376,7 @@ func TestAPasswordInClearIsWarnedOf(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var log bytes.Buffer
-			srv, s := start(t, c.o, func(cfg *ftpconn.Config) {
+			srv, s := startAsIs(t, c.o, func(cfg *ftpconn.Config) {
 				cfg.SafeURL, cfg.Log = "ftpes://u@h", slog.New(slog.NewTextHandler(&log, nil))
 				c.change(cfg)
 			})
@@ -410,4 +411,48 @@ func TestALoginThatNeedsTLSIsTold(t *testing.T) {
 			t.Errorf("%s: %v", rule.Instead, err)
 		}
 	}
+}
+
+// A handshake that the server does not go on with ends by the timeout, on the control
+// connection as on one for data, and what comes after is well.
+func TestAStalledHandshakeEnds(t *testing.T) {
+	pair := certs.Issue(t, certs.Options{})
+	release := make(chan struct{})
+	stall := func(stalling *atomic.Bool) *tls.Config {
+		cfg := serving(pair)
+		cfg.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			if stalling.Load() {
+				<-release
+			}
+			return nil, nil
+		}
+		return cfg
+	}
+	var control, data atomic.Bool
+	control.Store(true)
+	srv := ftpscript.Start(t, ftpscript.Options{TLS: stall(&control), TLSData: stall(&data)})
+	t.Cleanup(func() { close(release) }) // before the server is stopped, which waits
+	srv.Tree.Put("/file", []byte("content"))
+	believe := func(c *ftpconn.Config) { believing(pair)(c); impatient(c) }
+	kind(t, "connect", open(t, srv, believe).Connect(t.Context()), remote.Timeout)
+	secret(t, srv)
+
+	control.Store(false)
+	s := open(t, srv, believe)
+	ok(t, "connect", s.Connect(t.Context()))
+	data.Store(true)
+	if r, err := s.Open(t.Context(), "/file", 0, nil); err == nil {
+		r.Close()
+		t.Error("a download began without a handshake")
+	} else {
+		kind(t, "open", err, remote.Timeout)
+	}
+	data.Store(false)
+	r, err := s.Open(t.Context(), "/file", 0, nil)
+	ok(t, "open afterwards", err)
+	got, err := io.ReadAll(r)
+	if string(got) != "content" || err != nil {
+		t.Errorf("read %q, %v", got, err)
+	}
+	r.Close()
 }

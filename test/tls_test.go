@@ -80,11 +80,11 @@ func (c cell) start(t *testing.T, change func(*ftpconn.Config)) (*servers.Server
 func TestEncryptedTransfers(t *testing.T) {
 	content := make([]byte, 64<<20)
 	rand.NewChaCha8([32]byte{1}).Read(content)
+	done := 0
 	for _, c := range cells() {
 		t.Run(c.String(), func(t *testing.T) {
 			srv, s := c.start(t, nil)
 			ctx := t.Context()
-			began := time.Now()
 			for i := range *tlsTimes {
 				for _, size := range []int{0, 1, 1 << 20, 64 << 20} {
 					name := fmt.Sprintf("/up %d", size)
@@ -97,8 +97,6 @@ func TestEncryptedTransfers(t *testing.T) {
 					}
 				}
 			}
-			uploads := time.Since(began)
-			began = time.Now()
 			for i := range *tlsTimes {
 				for _, size := range []int{1 << 20, 64 << 20} {
 					r, err := s.Open(ctx, fmt.Sprintf("/up %d", size), 0, nil)
@@ -114,7 +112,6 @@ func TestEncryptedTransfers(t *testing.T) {
 					}
 				}
 			}
-			aborts := time.Since(began)
 			r, err := s.Open(ctx, "/up 1048576", 0, nil)
 			if err != nil {
 				t.Fatal(err)
@@ -124,9 +121,12 @@ func TestEncryptedTransfers(t *testing.T) {
 				t.Fatalf("a whole download: %d bytes, %v", len(got), err)
 			}
 			r.Close()
-			st := s.Stats()
-			t.Logf("uploads %v, aborts %v; logins %d, %+v", uploads, aborts, st.Logins, st.TLS)
+			done++
 		})
+	}
+	if !t.Failed() {
+		t.Logf("figure: %d encrypted uploads of 0 B to 64 MiB and %d downloads given up half-way, in %d cells of server, TLS 1.2 and 1.3, explicit and implicit: none short",
+			4*done**tlsTimes, 2*done**tlsTimes, done)
 	}
 }
 

@@ -22,9 +22,11 @@ func (c *Conn) secureData(nc net.Conn, verb string) (net.Conn, *paced, error) {
 	if c.sec == nil || c.sec.data == nil {
 		return nc, nil, nil
 	}
-	p := &paced{Conn: nc, c: c}
+	p := &paced{Conn: nc, c: c, by: time.Now().Add(c.cfg.Timeout)}
 	t := tls.Client(p, c.sec.data)
-	if err := t.Handshake(); err != nil {
+	err := t.Handshake()
+	p.by = time.Time{}
+	if err != nil {
 		reset(nc)
 		e := FaultOf(c.unprotected("TLS of the data connection", err))
 		if e.Fault != Lost {
@@ -120,16 +122,24 @@ func (d *Data) refusedData(r Reply) error {
 type paced struct {
 	net.Conn
 	c    *Conn
+	by   time.Time     // when the handshake must be over; zero: it is
 	wait time.Duration // instead of the timeout; 0: the timeout
 	eof  bool          // the peer's end was seen; TLS, which reads no further than close_notify, has not got one then
 }
 
-func (p *paced) Read(b []byte) (int, error) {
+func (p *paced) arm() {
 	wait := p.c.cfg.Timeout
 	if p.wait > 0 {
 		wait = p.wait
 	}
+	if !p.by.IsZero() {
+		wait = min(wait, time.Until(p.by))
+	}
 	p.c.arm(p.Conn, wait)
+}
+
+func (p *paced) Read(b []byte) (int, error) {
+	p.arm()
 	n, err := p.Conn.Read(b)
 	if n > 0 {
 		p.c.alive()
@@ -140,7 +150,7 @@ func (p *paced) Read(b []byte) (int, error) {
 
 func (p *paced) Write(b []byte) (done int, err error) {
 	for done < len(b) {
-		p.c.arm(p.Conn, p.c.cfg.Timeout)
+		p.arm()
 		n, err := p.Conn.Write(b[done:])
 		done += n
 		if n > 0 {

@@ -31,6 +31,9 @@ func TestEncryptedWork(t *testing.T) {
 			if implicit && kind == servers.PureFTPd { // has none
 				continue
 			}
+			if testing.Short() && (implicit || kind != servers.ProFTPD) {
+				continue
+			}
 			name, version := string(kind)+" explicit", "TLS 1.3"
 			options := []string(nil)
 			if implicit {
