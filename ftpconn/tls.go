@@ -203,7 +203,7 @@ func (s *Store) tellTry() {
 	case k.Version != "":
 		s.log.Info("tls=try: encrypted", "server", s.cfg.addr(), "tls", k.Version)
 	default:
-		s.log.Warn("tls=try: nothing is encrypted", "server", s.cfg.addr(), "answer", k.Clear.String())
+		s.log.Info("tls=try: nothing is encrypted", "server", s.cfg.addr(), "answer", k.Clear.String())
 	}
 }
 

@@ -34,6 +34,28 @@ func (k Kind) available() error {
 	return nil
 }
 
+// encrypts tells why a kind that can run cannot speak TLS so.
+func (k Kind) encrypts(t TLS) error {
+	switch {
+	case k == PureFTPd && t.Implicit:
+		return ErrNoImplicit
+	case k == ProFTPD:
+		program, err := find(k.program())
+		if err != nil {
+			return err
+		}
+		if _, err := os.Stat(filepath.Join(modules(program), "mod_tls.so")); err != nil {
+			return fmt.Errorf("it has no mod_tls: %w; run test/deps.sh", err)
+		}
+	}
+	return nil
+}
+
+// modules is where a ProFTPD as Debian builds it has its modules.
+func modules(program string) string {
+	return filepath.Join(filepath.Dir(filepath.Dir(program)), "lib/proftpd")
+}
+
 func (k Kind) program() string {
 	if k == PureFTPd {
 		return "pure-ftpd"

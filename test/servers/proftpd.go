@@ -61,7 +61,7 @@ func (s *Server) proftpd() ([]string, error) {
 		}
 	}
 	// Debian loads SITE UTIME and its kin as a module, and HASH as another.
-	modules := filepath.Join(filepath.Dir(filepath.Dir(program)), "lib/proftpd")
+	modules := modules(program)
 	for _, m := range want {
 		if _, err := os.Stat(filepath.Join(modules, m+".so")); err == nil {
 			lines = append([]string{"ModulePath " + modules, "LoadModule " + m + ".c"}, lines...)

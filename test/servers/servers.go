@@ -113,7 +113,11 @@ type Server struct {
 // Start runs a server until the test ends. It returns once the server greets.
 func Start(t testing.TB, kind Kind, o Options) *Server {
 	t.Helper()
-	if err := kind.available(); err != nil {
+	err := kind.available()
+	if err == nil && o.TLS != nil {
+		err = kind.encrypts(*o.TLS)
+	}
+	if err != nil {
 		if os.Getenv("FTPFS_REQUIRE_ALL") == "1" {
 			t.Fatalf("%s cannot run, and FTPFS_REQUIRE_ALL=1: %v", kind, err)
 		}
@@ -136,7 +140,6 @@ func Start(t testing.TB, kind Kind, o Options) *Server {
 		}
 	})
 	// Another program may take the free port before the server binds it.
-	var err error
 	for range 3 {
 		if s.Port, err = s.freePort(); err != nil {
 			t.Fatalf("%s: %v", kind, err)
