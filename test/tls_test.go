@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -80,9 +81,16 @@ func (c cell) start(t *testing.T, change func(*ftpconn.Config)) (*servers.Server
 func TestEncryptedTransfers(t *testing.T) {
 	content := make([]byte, 64<<20)
 	rand.NewChaCha8([32]byte{1}).Read(content)
-	done := 0
+	var done atomic.Int64
+	t.Cleanup(func() {
+		if n := int(done.Load()); !t.Failed() {
+			t.Logf("figure: %d encrypted uploads of 0 B to 64 MiB and %d downloads given up half-way, in %d cells of server, TLS 1.2 and 1.3, explicit and implicit: none short",
+				4*n**tlsTimes, 2*n**tlsTimes, n)
+		}
+	})
 	for _, c := range cells() {
 		t.Run(c.String(), func(t *testing.T) {
+			t.Parallel()
 			srv, s := c.start(t, nil)
 			ctx := t.Context()
 			for i := range *tlsTimes {
@@ -121,12 +129,8 @@ func TestEncryptedTransfers(t *testing.T) {
 				t.Fatalf("a whole download: %d bytes, %v", len(got), err)
 			}
 			r.Close()
-			done++
+			done.Add(1)
 		})
-	}
-	if !t.Failed() {
-		t.Logf("figure: %d encrypted uploads of 0 B to 64 MiB and %d downloads given up half-way, in %d cells of server, TLS 1.2 and 1.3, explicit and implicit: none short",
-			4*done**tlsTimes, 2*done**tlsTimes, done)
 	}
 }
 

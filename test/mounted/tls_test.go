@@ -7,9 +7,11 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"ftpfs/test/certs"
 	"ftpfs/test/ftpscript"
+	"ftpfs/test/link"
 	"ftpfs/test/mount"
 	"ftpfs/test/servers"
 )
@@ -134,5 +136,36 @@ func TestWhatIsOwedGoesOutEncryptedToo(t *testing.T) {
 	syncNow(t, again)
 	if got, _ := srv.Tree.Get("/file"); string(got) != "content" {
 		t.Errorf("the server has %q", got)
+	}
+}
+
+// A user's password that crosses a network in clear gets one line, with the URL to use
+// instead; that one gets none.
+func TestAPasswordInClearIsOneLine(t *testing.T) {
+	l := link.New(t, link.Options{RTT: time.Millisecond})
+	pair := certs.Issue(t, certs.Options{Hosts: []string{l.Far.Address()}})
+	srv := servers.Start(t, servers.Pyftpdlib, servers.Options{In: l.Far, TLS: &servers.TLS{Cert: pair.PEM, Key: pair.Key}})
+	dir := mount.TempDir(t)
+	point := mkdir(t, filepath.Join(dir, "mnt"))
+	t.Cleanup(func() { mount.Detach(point) })
+	for url, want := range map[string]string{
+		strings.Replace(srv.URL(""), "ftpes://", "ftp://", 1): "in clear; the server offers encryption: " + srv.URL(""),
+		srv.URL(""): "",
+	} {
+		var r mount.Result
+		must(t, l.Near.Do(func() error {
+			o := "cache_dir=" + filepath.Join(dir, "cache")
+			if want == "" {
+				o += "," + believed(t, pair)
+			}
+			r = mount.Command{Env: []string{"FTPFS_PASSWORD=" + srv.Password}}.Do(t, program(t), "-o", o, url, point)
+			return nil
+		}))
+		if r.Code != 0 || strings.Count(r.Err, "\n") != min(1, len(want)) || !strings.Contains(r.Err, strings.TrimSuffix(want, "/")) {
+			t.Errorf("%s: exit code %d, stderr %q, want %q in one line", url, r.Code, r.Err, want)
+		}
+		if r := mount.Ftpfs(t, "unmount", point); r.Code != 0 {
+			t.Errorf("unmount: %+v", r)
+		}
 	}
 }
