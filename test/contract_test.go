@@ -79,9 +79,9 @@ func TestContractEncrypted(t *testing.T) {
 				var parts []string
 				if !*tlsAll {
 					t.Parallel()
-					parts = []string{"List", "Write", "WriteFails", "WriteWrongSize", "Open", "OpenExpect", "Publish", "CancelTransfer"}
+					parts = []string{"List", "Write", "WriteFails", "WriteWrongSize", "Open", "Publish", "CancelTransfer"}
 					if c.kind != servers.PureFTPd { // which has the client wait there, see wire.Traits
-						parts = append(parts, "OpenEarlyClose")
+						parts = append(parts, "OpenExpect")
 					}
 				}
 				o, cfg := c.options(t)
