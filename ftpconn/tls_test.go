@@ -332,13 +332,24 @@ func TestClientCertificate(t *testing.T) {
 // PROT C, when asked for: commands are encrypted, data is not.
 func TestClearData(t *testing.T) {
 	pair := certs.Issue(t, certs.Options{})
-	srv, s := start(t, ftpscript.Options{TLS: serving(pair)}, func(c *ftpconn.Config) { believing(pair)(c); c.TLS.ClearData = true })
-	ok(t, "upload", s.Write(t.Context(), "/f", strings.NewReader("x"), 0, 1))
-	if got := srv.Since(0).Verbs("PROT"); len(got) != 1 || got[0].Arg != "C" {
-		t.Errorf("PROT: %v", got)
-	}
-	if st := s.Stats().TLS; st.Data != "clear" || st.Version == "" || st.DataHandshakes != 0 {
-		t.Errorf("%+v", st)
+	for _, how := range []ftpconn.Security{ftpconn.Explicit, ftpconn.Implicit} {
+		for _, clear := range []bool{true, false} {
+			srv, s := start(t, ftpscript.Options{TLS: serving(pair), Implicit: how == ftpconn.Implicit}, func(c *ftpconn.Config) {
+				believing(pair)(c)
+				c.TLS.Security, c.TLS.ClearData = how, clear
+			})
+			ok(t, "upload", s.Write(t.Context(), "/f", strings.NewReader("x"), 0, 1))
+			arg, data, n := "P", "private", int64(1)
+			if clear {
+				arg, data, n = "C", "clear", 0
+			}
+			if got := srv.Since(0).Verbs("PROT"); len(got) != 1 || got[0].Arg != arg {
+				t.Errorf("%v: PROT %v, want %s", how, got, arg)
+			}
+			if st := s.Stats().TLS; st.Data != data || st.Version == "" || st.DataHandshakes != n {
+				t.Errorf("%v, clear %v: %+v", how, clear, st)
+			}
+		}
 	}
 }
 
