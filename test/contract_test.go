@@ -71,7 +71,7 @@ func TestContractActive(t *testing.T) {
 func TestContractEncrypted(t *testing.T) {
 	for _, c := range cells() {
 		for _, active := range []bool{false, true} {
-			short := c.security == ftpconn.Explicit && (c.version == tls.VersionTLS12) == active && active == (c.kind == servers.ProFTPD || c.kind == servers.Pyftpdlib)
+			short := c.security == ftpconn.Explicit && (c.version == tls.VersionTLS12) == active && active == (c.kind == servers.VSFTPD || c.kind == servers.Pyftpdlib)
 			if !short && !*tlsAll {
 				continue
 			}

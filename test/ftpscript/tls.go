@@ -2,6 +2,7 @@ package ftpscript
 
 import (
 	"crypto/tls"
+	"errors"
 	"net"
 	"strings"
 	"time"
@@ -34,6 +35,9 @@ func (c *session) afterAuth(index int) bool {
 }
 
 func (c *session) encrypt() error {
+	if c.srv.opts.TLS == nil { // a rule has promised what there is not
+		return errors.New("no TLS")
+	}
 	t := tls.Server(c.conn, c.srv.opts.TLS)
 	_ = c.conn.SetDeadline(time.Now().Add(dataTimeout))
 	if err := t.Handshake(); err != nil {
