@@ -43,7 +43,7 @@ python OpenSSL || want="$want python3-openssl"
 servers=
 unpacked usr/sbin/vsftpd || have vsftpd || servers="$servers vsftpd"
 unpacked usr/sbin/proftpd || have proftpd || servers="$servers proftpd-core"
-unpacked usr/lib/proftpd/mod_tls.so || [ -e /usr/lib/proftpd/mod_tls.so ] || servers="$servers proftpd-mod-crypto"
+[ -e "$deps/usr/lib/proftpd/mod_tls.so" ] || [ -e /usr/lib/proftpd/mod_tls.so ] || servers="$servers proftpd-mod-crypto"
 unpacked usr/sbin/pure-ftpd || have pure-ftpd || servers="$servers pure-ftpd"
 unpacked usr/bin/pure-pw || have pure-pw || servers="$servers pure-ftpd-common"
 
