@@ -12,10 +12,10 @@ import (
 )
 
 // unsettled is a rename whose answer was lost, or a replacement that was broken off, in
-// this session or an earlier one. Until the server has told what became of it, nothing
+// this run of the daemon or an earlier one. Until the server has told what became of it, nothing
 // owed at or below its two names is sent, and no change is made of these names and of
 // what lies above and below. All else goes on. The server is asked until it tells, be
-// that years; the record in the spool stays as long, so every session asks again.
+// that years; the record in the spool stays as long, so every run asks again.
 //
 // What waits is shown as parked while the server refuses to tell, and else as waiting. It
 // can be discarded then.
