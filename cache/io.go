@@ -171,6 +171,13 @@ func (f *File) beginWrite(ctx context.Context, c *content, off int64) error {
 			return errStale("write", f.node)
 		}
 		if owed && open || removed {
+			if f.touchesLean(c, off) { // another handle has made the file owed since, and for its tail only
+				f.rec.RUnlock()
+				if err := f.touchBase(ctx, c, off); err != nil {
+					return err
+				}
+				continue
+			}
 			if err := t.disk.opening(c.ensureFile); err != nil {
 				f.rec.RUnlock()
 				return err

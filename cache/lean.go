@@ -36,6 +36,17 @@ func (c *content) endLeanLocked() {
 	c.lean, c.lent = false, 0
 }
 
+// touchesLean says whether a write at off is to the base of a file that is owed without it.
+// With f.rec held, shared at least, it does not become so meanwhile.
+func (f *File) touchesLean(c *content, off int64) bool {
+	t := f.node.tree
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return f.owed && f.cur == c && c.lean && off < c.base
+}
+
 // touchBase reserves room for the base and has it fetched, before a write at off that
 // is not behind it.
 func (f *File) touchBase(ctx context.Context, c *content, off int64) error {
