@@ -43,10 +43,11 @@ type File struct {
 	sentChanges uint64          // and the changes that were in it
 	savedOpen   bool            // the record says that a writer has not closed yet
 	created     time.Time
-	reserved    int64 // bytes of spool space
-	parked      error // refused for good
-	interrupted bool  // was open for writing when the daemon died
-	failed      error // of the last attempt
+	reserved    int64  // bytes of spool space
+	parked      error  // refused for good
+	interrupted bool   // was open for writing when the daemon died
+	failed      error  // of the last attempt
+	judged      uint64 // gen when that ended
 	attempts    int
 	retryAt     time.Time // not before, after a failure
 	published   uint64    // changes that reached the server

@@ -153,6 +153,9 @@ func (t *Tree) uploadFailed(f *File, err error) {
 		t.mu.Unlock()
 		return
 	}
+	if f.gen != f.judged && f.lost == nil {
+		verdict = remote.Retry // written since: what there is now has not been refused
+	}
 	f.attempts++
 	f.failed, f.want = err, 0
 	path, attempts := f.node.pathLocked(), f.attempts

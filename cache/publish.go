@@ -49,6 +49,7 @@ func (t *Tree) publish(ctx context.Context, f *File, early bool) error {
 	if changed && err != nil && !errors.Is(err, errOvertaken) {
 		err = &outdatedError{err}
 	}
+	f.judged = f.gen
 	keep := err == nil || s.keepTempLocked(err)
 	t.releaseLocked(f.node)
 	t.mu.Unlock()
