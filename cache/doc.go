@@ -50,8 +50,8 @@
 //	           replace it or to drop bytes that a reader might have been promised
 //	content.mu ranges, streams, and what is claimed for an upload
 //
-// move.recording is taken inside file.rec, and conflictsDisk before tree.mu; both are
-// held over local disk writes.
+// move.recording is taken inside file.rec, conflictsDisk and dirTimesDisk before tree.mu;
+// all three are held over local disk writes.
 //
 // gate and file.pub are the only ones held across a call to the network; waiting
 // for them ends with a context. tree.mu and below are never held over one.

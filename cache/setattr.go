@@ -257,9 +257,24 @@ func (t *Tree) setDirLater(n *Node, mtime time.Time) (later bool, err error) {
 	}
 	n.owesAt = &mtime
 	t.owedDirs[n] = struct{}{}
-	r := spool.Record{ID: n.owesID, Path: n.pathLocked(), Dir: true, MTime: &mtime, Created: time.Now()}
 	t.mu.Unlock()
-	return true, t.spool.Put(&r)
+	return true, t.saveDirTime(n)
+}
+
+// saveDirTime records the time that is owed to n, under the name that it has, if any is.
+// What is put and what is dropped keep their order, lest the next start set a time that
+// was given up.
+func (t *Tree) saveDirTime(n *Node) error {
+	t.dirTimesDisk.Lock()
+	defer t.dirTimesDisk.Unlock()
+	t.mu.Lock()
+	if n.owesAt == nil {
+		t.mu.Unlock()
+		return nil
+	}
+	r := spool.Record{ID: n.owesID, Path: n.pathLocked(), Dir: true, MTime: n.owesAt, Created: time.Now()}
+	t.mu.Unlock()
+	return t.spool.Put(&r)
 }
 
 // forgetDirTimeLocked: the directory changed since its time was set.
@@ -271,6 +286,8 @@ func (t *Tree) forgetDirTimeLocked(n *Node) {
 	delete(t.owedDirs, n)
 	id := n.owesID
 	t.spawn(func() {
+		t.dirTimesDisk.Lock()
+		defer t.dirTimesDisk.Unlock()
 		if err := t.spool.Drop(id); err != nil {
 			t.cfg.Log.Warn("cannot drop a directory's record", "err", err)
 		}
@@ -330,12 +347,12 @@ func (t *Tree) setDirTime(ctx context.Context, dir *Node) {
 
 // saveDirTimes records new paths after n was renamed.
 func (t *Tree) saveDirTimes(n *Node) {
-	var recs []spool.Record
+	var dirs []*Node
 	t.mu.Lock()
 	var walk func(*Node)
 	walk = func(n *Node) {
 		if n.owesAt != nil {
-			recs = append(recs, spool.Record{ID: n.owesID, Path: n.pathLocked(), Dir: true, MTime: n.owesAt, Created: time.Now()})
+			dirs = append(dirs, n)
 		}
 		for _, k := range n.kids {
 			walk(k)
@@ -343,9 +360,9 @@ func (t *Tree) saveDirTimes(n *Node) {
 	}
 	walk(n)
 	t.mu.Unlock()
-	for i := range recs {
-		if err := t.spool.Put(&recs[i]); err != nil {
-			t.cfg.Log.Warn("cannot record a directory's new name", "path", recs[i].Path, "err", err)
+	for _, n := range dirs {
+		if err := t.saveDirTime(n); err != nil {
+			t.cfg.Log.Warn("cannot record a directory's new name", "path", t.PathOf(n), "err", err)
 		}
 	}
 }

@@ -38,6 +38,7 @@ type Tree struct {
 	onChange   atomic.Pointer[func(ino uint64)]
 
 	conflictsDisk sync.Mutex // held while conflicts are written; before mu
+	dirTimesDisk  sync.Mutex // held while a directory's owed time is put or dropped; before mu
 
 	ctx    context.Context // of everything in the background
 	cancel context.CancelFunc
