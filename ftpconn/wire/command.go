@@ -147,6 +147,9 @@ func (c *Conn) write(cmds ...string) error {
 	var b strings.Builder
 	for _, cmd := range cmds {
 		c.trace("> " + redact(cmd))
+		if verb, secret, _ := strings.Cut(cmd, " "); confidential(verb) {
+			c.secret = secret
+		}
 		b.WriteString(cmd)
 		b.WriteString("\r\n")
 	}
@@ -201,6 +204,9 @@ func (c *Conn) readReply(step string) (Reply, error) {
 	}
 	c.arm(c.raw, wait)
 	r, err := readReply(c.br)
+	if confidential(step) {
+		err = withoutEcho(&r, err, c.secret)
+	}
 	if err != nil {
 		return r, c.broken(step, true, err)
 	}

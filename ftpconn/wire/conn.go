@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -22,9 +21,9 @@ type Config struct {
 	Timeout time.Duration // for each step without progress
 	Active  bool          // the server makes the data connections
 	TLS     TLS
-	Traits  *Traits // shared by the connections to this server
-	ID      int     // the connection's number in the trace
-	Trace   func(id int, line string)
+	Traits  *Traits                   // shared by the connections to this server
+	ID      int                       // the connection's number in the trace
+	Trace   func(id int, line string) // nil: none; see trace.go
 }
 
 // Conn is one control connection and the data connection that belongs to it.
@@ -43,7 +42,10 @@ type Conn struct {
 	prepared net.Conn // data connection made before its command; nil if none
 	ready    time.Time
 	sent     int64         // commands
+	secret   string        // the last one that was sent
 	wait     time.Duration // for the next reply; 0: the timeout
+
+	closed atomic.Bool
 
 	born  time.Time    // immutable
 	heard atomic.Int64 // when the server last gave a sign of life, in nanoseconds since born: the clock may be set
@@ -81,6 +83,7 @@ func Dial(ctx context.Context, cfg Config) (*Conn, error) {
 		}
 	}
 	c.br = bufio.NewReaderSize(c.ctl, maxLine)
+	c.trace(fmt.Sprintf("= connected %v to %v", nc.LocalAddr(), nc.RemoteAddr()))
 	defer c.Bind(ctx)()
 	if cfg.TLS.Security == Implicit {
 		if err := c.protect(); err != nil {
@@ -293,7 +296,15 @@ func pending(nc net.Conn) bool {
 
 // Close ends the connection without a word.
 func (c *Conn) Close() error {
+	why := c.Dead()
 	c.condemn(&Error{Fault: Lost, Step: "close", Err: net.ErrClosed})
+	if !c.closed.Swap(true) {
+		if why == nil {
+			c.trace("= closed")
+		} else {
+			c.trace("= closed: " + why.Error())
+		}
+	}
 	c.Drop()
 	c.mu.Lock()
 	d := c.data
@@ -315,21 +326,6 @@ func (c *Conn) Quit() {
 		}
 	}
 	c.Close()
-}
-
-func (c *Conn) trace(line string) {
-	if c.cfg.Trace != nil {
-		c.cfg.Trace(c.cfg.ID, line)
-	}
-}
-
-// redact blanks what must never be seen.
-func redact(cmd string) string {
-	verb, _, found := strings.Cut(cmd, " ")
-	if found && (strings.EqualFold(verb, "PASS") || strings.EqualFold(verb, "ACCT")) {
-		return verb + " ****"
-	}
-	return cmd
 }
 
 // Interrupt ends whatever step is under way, as a cancelled context would, and

@@ -18,6 +18,7 @@ type Data struct {
 	verb   string
 	upload bool
 	eof    bool // a download was read to its end
+	began  time.Time
 	broken error
 	n      int64
 	ended  bool
@@ -128,6 +129,7 @@ func (d *Data) Shut() error {
 		return nil
 	}
 	d.ended = true
+	defer d.traceEnd()
 	defer d.c.attach(nil)
 	if !d.upload {
 		if d.eof {

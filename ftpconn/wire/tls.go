@@ -99,7 +99,7 @@ func (c *Conn) handshake() error {
 	}
 	s.tickets.agreed(state.Version)
 	t.Shared.protected(state)
-	c.trace("! encrypted: " + describe(state))
+	c.trace("= encrypted: " + describe(state))
 	c.sec, c.ctl = s, s.conn
 	c.br = bufio.NewReaderSize(c.ctl, maxLine)
 	return nil

@@ -37,7 +37,7 @@ func (c *Conn) secureData(nc net.Conn, verb string) (net.Conn, *paced, error) {
 	}
 	s := t.ConnectionState()
 	c.cfg.TLS.Shared.moved(s.DidResume)
-	c.trace("! data encrypted: " + describe(s))
+	c.trace("= data encrypted: " + describe(s))
 	return t, p, nil
 }
 
@@ -55,7 +55,7 @@ func (d *dialogue) discard() error {
 		return err
 	}
 	c.attach(d.data)
-	data := &Data{c: c, raw: d.data, nc: nc, paced: under, verb: verb}
+	data := &Data{c: c, raw: d.data, nc: nc, paced: under, verb: verb, began: time.Now()}
 	d.ln, d.data = nil, nil
 	buf := make([]byte, 16<<10)
 	for err == nil && (lists(verb) && data.n < discardMost || data.n == 0) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"time"
 )
 
 // Transfer is a command that moves data.
@@ -262,11 +263,12 @@ func (d *dialogue) answers(from int) (Outcome, error) {
 		}
 	}
 	c.attach(d.data)
+	c.traceData(d.data)
 	nc, under, err := c.secureData(d.data, verbOf(d.t.Verb))
 	if err != nil {
 		return out, err
 	}
-	out.Data = &Data{c: c, raw: d.data, nc: nc, paced: under, upload: d.t.Upload, verb: verbOf(d.t.Verb)}
+	out.Data = &Data{c: c, raw: d.data, nc: nc, paced: under, upload: d.t.Upload, verb: verbOf(d.t.Verb), began: time.Now()}
 	d.ln, d.data = nil, nil
 	if d.joined {
 		c.cfg.Traits.Segments(Proven)

@@ -24,6 +24,7 @@
 //	background_test.go  mounting in the background, as mount(8) does
 //	wire_test.go      what goes over the wire
 //	tls_test.go       encrypted
+//	trace_test.go     the dialogue in the log
 //	huge_test.go      1 GiB
 package mounted
 
