@@ -19,23 +19,25 @@ var handlers map[string]func(c *session, arg string, cmd Command) string
 // init breaks the cycle handlers → feat → handlers.
 func init() {
 	handlers = map[string]func(*session, string, Command) string{
-		"USER":       (*session).logInAs,
-		"PASS":       (*session).pass,
-		"FEAT":       (*session).feat,
-		"AUTH":       (*session).auth,
-		"PBSZ":       (*session).pbsz,
-		"PROT":       (*session).prot,
-		"SYST":       text("215 UNIX Type: L8"),
-		"NOOP":       text("200 Zzz."),
-		"OPTS":       (*session).opts,
-		"CLNT":       text("200 Noted."),
-		"ALLO":       text("202 No need."),
-		"ABOR":       text("226 Nothing to abort."),
-		"MODE":       text("200 Fine."),
-		"STRU":       text("200 Fine."),
-		"QUIT":       text("221 Goodbye."),
-		"TYPE":       text("200 Type set."),
-		"PWD":        func(c *session, _ string, _ Command) string { return "257 " + quote(c.cwd) + " is where you are." },
+		"USER": (*session).logInAs,
+		"PASS": (*session).pass,
+		"FEAT": (*session).feat,
+		"AUTH": (*session).auth,
+		"PBSZ": (*session).pbsz,
+		"PROT": (*session).prot,
+		"SYST": (*session).system,
+		"NOOP": text("200 Zzz."),
+		"OPTS": (*session).opts,
+		"CLNT": text("200 Noted."),
+		"ALLO": text("202 No need."),
+		"ABOR": text("226 Nothing to abort."),
+		"MODE": text("200 Fine."),
+		"STRU": text("200 Fine."),
+		"QUIT": text("221 Goodbye."),
+		"TYPE": text("200 Type set."),
+		"PWD": func(c *session, _ string, _ Command) string {
+			return "257 " + c.encode(quote(c.cwd)) + " is where you are."
+		},
 		"CWD":        (*session).changeDir,
 		"CDUP":       (*session).changeDir,
 		"SIZE":       (*session).size,
@@ -69,6 +71,13 @@ func text(reply string) func(*session, string, Command) string {
 	return func(*session, string, Command) string { return reply }
 }
 
+func (c *session) system(string, Command) string {
+	if c.srv.opts.System != "" {
+		return "215 " + c.srv.opts.System
+	}
+	return "215 UNIX Type: L8"
+}
+
 func (c *session) logInAs(name string, _ Command) string {
 	c.user, c.loggedIn = name, false
 	return "331 Password, please."
@@ -86,6 +95,9 @@ func (c *session) pass(password string, _ Command) string {
 }
 
 func (c *session) feat(string, Command) string {
+	if lines := c.srv.opts.Feat; lines != nil {
+		return "211-Extended features supported:\n " + strings.Join(lines, "\n ") + "\n211 END"
+	}
 	var b strings.Builder
 	b.WriteString("211-Features:")
 	for _, f := range []struct{ verb, line string }{
@@ -125,7 +137,7 @@ func (c *session) size(_ string, cmd Command) string {
 }
 
 func (c *session) mdtm(arg string, cmd Command) string {
-	if stamp, _, ok := strings.Cut(arg, " "); ok && len(stamp) == 14 && isDigits(stamp) {
+	if stamp, _, ok := strings.Cut(arg, " "); ok && c.setsByMDTM(stamp) {
 		return c.setTime(stamp, cmd.Path)
 	}
 	f, ok := c.srv.Tree.Stat(cmd.Path)
@@ -156,7 +168,7 @@ func (c *session) mlst(_ string, cmd Command) string {
 	if !ok {
 		return "550 No such file."
 	}
-	return "250-Here it is:\n " + facts(f) + " " + cmd.Path + "\n250 End."
+	return "250-Here it is:\n " + facts(f) + " " + c.encode(cmd.Path) + "\n250 End."
 }
 
 func (c *session) renameFrom(_ string, cmd Command) string {
@@ -192,7 +204,7 @@ func (c *session) chmod(arg string, cmd Command) string {
 	switch {
 	case err != nil:
 		return "501 Not a mode."
-	case !c.srv.Tree.chmod(cmd.Path, uint32(mode)):
+	case !c.srv.Tree.Chmod(cmd.Path, uint32(mode)):
 		return "550 No such file."
 	}
 	return "200 Mode changed."

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -144,7 +143,7 @@ func (c *session) move(body func(conn *throttled) error) string {
 	if fault != nil && fault.Announce != nil {
 		fault.Announce(c.conn)
 	} else {
-		c.say("150 Here it comes.")
+		c.say(c.srv.reword("", "150 Here it comes."))
 	}
 	conn, err := c.open()
 	if err != nil {
@@ -314,71 +313,4 @@ func (c *session) store(p string, size, offset int64) string {
 			}
 		}
 	})
-}
-
-func (c *session) list(_ string, cmd Command) string {
-	entries, ok := c.srv.Tree.list(cmd.Path)
-	if f, isFile := c.srv.Tree.Stat(cmd.Path); !ok && isFile && cmd.Verb != "MLSD" {
-		entries, ok = []File{f}, true
-	}
-	if !ok {
-		return "550 No such directory."
-	}
-	lines := make([]string, len(entries))
-	for i, f := range entries {
-		switch name := path.Base(f.Path); cmd.Verb {
-		case "NLST":
-			lines[i] = name
-		case "MLSD":
-			lines[i] = facts(f) + " " + name
-		default:
-			lines[i] = unixLine(f) + " " + name
-		}
-	}
-	if self, isDir := c.srv.Tree.Stat(cmd.Path); c.srv.opts.ListSelf && isDir && self.Dir {
-		switch cmd.Verb {
-		case "MLSD":
-			stamp := "modify=" + self.MTime.Format(stampLayout) + ";"
-			lines = append([]string{"type=cdir;" + stamp + " .", "type=pdir;" + stamp + " .."}, lines...)
-		case "LIST":
-			lines = append([]string{unixLine(self) + " .", unixLine(self) + " .."}, lines...)
-		}
-	}
-	if change := c.srv.opts.Listing; change != nil {
-		lines = change(cmd.Verb, cmd.Path, lines)
-	}
-	return c.move(func(conn *throttled) error {
-		var b strings.Builder
-		for _, l := range lines {
-			b.WriteString(l + "\r\n")
-		}
-		_, err := io.WriteString(conn, b.String())
-		return err
-	})
-}
-
-func facts(f File) string {
-	if f.Dir {
-		return fmt.Sprintf("type=dir;modify=%s;unix.mode=%04o;", f.MTime.Format(stampLayout), f.Mode)
-	}
-	return fmt.Sprintf("type=file;size=%d;modify=%s;unix.mode=%04o;", f.Size, f.MTime.Format(stampLayout), f.Mode)
-}
-
-// unixLine is what ls -l prints before the name: minutes for half a year, else days.
-func unixLine(f File) string {
-	mode := []byte("-rwxrwxrwx")
-	for i := range 9 {
-		if f.Mode&(1<<(8-i)) == 0 {
-			mode[i+1] = '-'
-		}
-	}
-	links := 1
-	if f.Dir {
-		mode[0], links = 'd', 2
-	}
-	stamp := f.MTime.Format("Jan _2 15:04")
-	if age := time.Since(f.MTime); age > 180*24*time.Hour || age < -time.Hour {
-		stamp = f.MTime.Format("Jan _2  2006")
-	}
-	return fmt.Sprintf("%s %3d ftp      ftp      %12d %s", mode, links, f.Size, stamp)
 }

@@ -32,13 +32,43 @@ type Options struct {
 	// Refuse lists verbs answered with 502, SITE words as "SITE CHMOD". FEAT
 	// keeps silent about them. Refusing MLSD and MLST leaves LIST.
 	Refuse []string
+	// Answers are verbs answered with this, and not executed. FEAT keeps silent about
+	// them, too.
+	Answers map[string]string
+	// Feat replaces the lines of FEAT.
+	Feat []string
+	// System is the reply to SYST; "" is that of a Unix.
+	System string
+	// Reword may change replies before they go out: the final one of any verb, and with
+	// verb "" the 150 of a transfer.
+	Reword func(verb, reply string) string
+	// OneByOne loses what comes in one segment after its first command.
+	OneByOne bool
 	// NoRenameOver makes RNTO onto an existing name fail with 553.
 	NoRenameOver bool
+	// NoSetTime has MDTM tell times only.
+	NoSetTime bool
+	// Windows has names as Windows has them (windows.go): in a tree that does not
+	// tell cases apart.
+	Windows bool
+	// Latin1 has names in ISO 8859-1 until OPTS UTF8 ON.
+	Latin1 bool
+	// DOSLines has LIST say what dir says, not ls.
+	DOSLines bool
+	// NoFlags has LIST take the options of ls for names: there is no "-a".
+	NoFlags bool
+	// Zone is that of the times in LIST; nil is UTC.
+	Zone *time.Location
+	// Idle ends a session with 421 that has been without a command for so long.
+	Idle time.Duration
 	// MaxSessions caps sessions: one more is greeted with 421. 0 is no cap.
 	MaxSessions int
 	// MaxLogins caps sessions that are logged in: one more gets 530 for its
 	// password, as from ProFTPD. 0 is no cap.
 	MaxLogins int
+	// MaxAtWork caps sessions that are logged in: one more is told so with 421 at its
+	// next command. 0 is no cap.
+	MaxAtWork int
 	// Space is how many bytes all files together may have; what would be beyond
 	// fails in the middle of the transfer with Full ("" is 452). 0 is no limit.
 	Space int64
@@ -123,7 +153,7 @@ func Start(t testing.TB, o Options) *Server {
 
 // New starts a server outside of a test. The caller calls Stop.
 func New(o Options) (*Server, error) {
-	s := &Server{Host: "127.0.0.1", Tree: newTree(), opts: o, maxSessions: o.MaxSessions, sessions: map[*session]struct{}{}}
+	s := &Server{Host: "127.0.0.1", Tree: newTree(o.Windows), opts: o, maxSessions: o.MaxSessions, sessions: map[*session]struct{}{}}
 	s.record.changed = make(chan struct{})
 	// A port below those that the kernel gives to connections: else one of them could
 	// have it at Restart.
@@ -264,7 +294,10 @@ func (s *Server) logIn(c *session) bool {
 	if max := s.opts.MaxLogins; max > 0 && !c.counted && s.loggedIn >= max {
 		return false
 	}
-	if !c.counted {
+	if max := s.opts.MaxAtWork; max > 0 && !c.counted && s.loggedIn >= max {
+		c.surplus = true
+	}
+	if !c.counted && !c.surplus {
 		c.counted = true
 		s.loggedIn++
 	}
@@ -278,4 +311,13 @@ func (s *Server) full() string {
 	return "452 Insufficient storage space in system."
 }
 
-func (s *Server) refuses(verb string) bool { return slices.Contains(s.opts.Refuse, verb) }
+func (s *Server) reword(verb, reply string) string {
+	if s.opts.Reword != nil {
+		return s.opts.Reword(verb, reply)
+	}
+	return reply
+}
+
+func (s *Server) refuses(verb string) bool {
+	return slices.Contains(s.opts.Refuse, verb) || s.opts.Answers[verb] != ""
+}

@@ -27,8 +27,10 @@ type session struct {
 	protected bool           // PROT P
 
 	counted bool // among srv.loggedIn; guarded by srv.mu
+	surplus bool // logged in as one too many
 
 	cwd      string
+	utf8     bool   // OPTS UTF8 ON was said
 	user     string // of USER
 	loggedIn bool
 	rest     int64  // offset for the next transfer; as on real servers, it outlives other commands
@@ -93,6 +95,9 @@ func (c *session) serve() {
 			if err != nil {
 				return
 			}
+			if c.srv.opts.OneByOne {
+				_, _ = r.Discard(r.Buffered())
+			}
 			auth := strings.HasPrefix(strings.ToUpper(text), "AUTH")
 			select {
 			case lines <- line{strings.TrimRight(text, "\r\n"), time.Now()}:
@@ -114,11 +119,32 @@ func (c *session) serve() {
 	opening := Command{Session: c.id, At: time.Now(), Verb: "CONNECT"}
 	index := c.srv.add(opening)
 	if c.run(opening, index, func() string { return "220 " + greeting }) {
-		for l := range lines {
-			if !c.command(l) {
+		for {
+			l, ok := c.next(lines)
+			if !ok || !c.command(l) {
 				return
 			}
 		}
+	}
+}
+
+// next is the next command; false when there is none, or none for as long as Idle.
+func (c *session) next(lines <-chan line) (line, bool) {
+	var idle <-chan time.Time
+	if d := c.srv.opts.Idle; d > 0 {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		idle = timer.C
+	}
+	select {
+	case l, ok := <-lines:
+		return l, ok
+	case <-idle:
+		index := c.srv.add(Command{Session: c.id, At: time.Now(), Verb: "IDLE"})
+		const farewell = "421 Idle for too long: closing the control connection."
+		c.srv.answered(index, farewell, 0)
+		c.say(farewell)
+		return line{}, false
 	}
 }
 
@@ -130,13 +156,17 @@ func (c *session) command(l line) bool {
 		word, rest, _ := strings.Cut(arg, " ")
 		verb, arg = "SITE "+strings.ToUpper(word), rest
 	}
-	cmd := Command{Session: c.id, At: l.at, Verb: verb, Arg: arg, Path: c.about(verb, arg)}
+	cmd := Command{Session: c.id, At: l.at, Verb: verb, Arg: arg, Path: c.about(verb, c.decode(arg))}
 	if verb == "PASS" {
 		cmd.Arg = "****"
 	}
 	index := c.srv.add(cmd)
 	on := c.run(cmd, index, func() string {
 		switch {
+		case c.surplus:
+			return "421 Too many connections, try later."
+		case c.srv.opts.Answers[verb] != "":
+			return c.srv.opts.Answers[verb]
 		case c.srv.refuses(verb):
 			return "502 Command not implemented."
 		case !c.loggedIn && !beforeLogin[verb]:
@@ -145,6 +175,9 @@ func (c *session) command(l line) bool {
 		handle, known := handlers[verb]
 		if !known {
 			return "500 Unknown command."
+		}
+		if c.srv.opts.Windows && !windowsName(cmd.Path) {
+			return "550 The filename, directory name, or volume label syntax is incorrect. "
 		}
 		return handle(c, arg, cmd)
 	}) && verb != "QUIT"
@@ -173,6 +206,7 @@ func (c *session) run(cmd Command, index int, execute func() string) bool {
 		c.data.fault = rule.Data
 		reply = execute()
 		c.data.fault = nil
+		reply = c.srv.reword(cmd.Verb, reply)
 	}
 	if rule.Then != nil {
 		rule.Then(cmd)
@@ -253,11 +287,14 @@ func (c *session) about(verb, arg string) string {
 		return ""
 	case "MDTM":
 		// vsftpd's way to set a time: MDTM YYYYMMDDhhmmss path
-		if stamp, p, ok := strings.Cut(arg, " "); ok && len(stamp) == 14 && isDigits(stamp) {
+		if stamp, p, ok := strings.Cut(arg, " "); ok && c.setsByMDTM(stamp) {
 			return c.abs(p)
 		}
 		return c.abs(arg)
 	case "LIST", "NLST", "MLSD", "STAT":
+		if c.srv.opts.NoFlags {
+			return c.abs(arg)
+		}
 		return c.abs(withoutFlags(arg))
 	case "CDUP":
 		return c.abs("..")
@@ -269,7 +306,15 @@ func (c *session) about(verb, arg string) string {
 	return ""
 }
 
+// setsByMDTM says that an MDTM with this for its first word sets a time.
+func (c *session) setsByMDTM(stamp string) bool {
+	return !c.srv.opts.NoSetTime && len(stamp) == 14 && isDigits(stamp)
+}
+
 func (c *session) abs(p string) string {
+	if c.srv.opts.Windows {
+		p = windowsPath(p)
+	}
 	if !strings.HasPrefix(p, "/") {
 		p = c.cwd + "/" + p
 	}

@@ -18,9 +18,12 @@ var sums = map[string]string{"HASH": "SHA-1", "XCRC": "CRC32", "XMD5": "MD5", "X
 var algorithms = map[string]func() hash.Hash{"CRC32": func() hash.Hash { return crc32.NewIEEE() }, "MD5": md5.New,
 	"SHA-1": sha1.New, "SHA-256": sha256.New, "SHA-512": sha512.New}
 
-// opts chooses the algorithm of HASH; all else is fine.
+// opts chooses the algorithm of HASH, and how names are written; all else is fine.
 func (c *session) opts(arg string, _ Command) string {
 	word, algorithm, _ := strings.Cut(arg, " ")
+	if strings.EqualFold(word, "UTF8") {
+		c.utf8 = strings.EqualFold(algorithm, "ON")
+	}
 	if !strings.EqualFold(word, "HASH") {
 		return "200 Fine."
 	}
