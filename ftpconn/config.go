@@ -31,6 +31,10 @@ type Config struct {
 	Log   *slog.Logger
 	Trace bool // every command and reply, at level debug, without passwords
 
+	// Watch sees the same, "> " before what was sent and "< " before what came, "! "
+	// before remarks; nil: nobody does. It may be called by several goroutines.
+	Watch func(conn int, line string)
+
 	// Dial makes every network connection; nil: a net.Dialer with keepalive.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 

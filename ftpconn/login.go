@@ -35,15 +35,7 @@ func (s *Store) login(ctx context.Context) (*session, error) {
 
 func (s *Store) loginOnce(ctx context.Context) (_ *session, err error) {
 	id := int(s.count.conns.Add(1))
-	cfg := wire.Config{Host: s.cfg.Host, Port: s.cfg.Port, Dial: s.cfg.Dial, Timeout: s.cfg.Timeout,
-		Active: s.cfg.Active, Traits: s.traits, ID: id}
-	if t := s.cfg.TLS; t.Security != Clear {
-		cfg.TLS = wire.TLS{Security: t.Security, Config: t.config(s.cfg.Host), ClearData: t.ClearData, Shared: &s.tls}
-	}
-	if s.cfg.Trace {
-		cfg.Trace = func(id int, line string) { s.log.Debug("ftp", "conn", id, "line", line) }
-	}
-	w, err := wire.Dial(ctx, cfg)
+	w, err := wire.Dial(ctx, s.wireConfig(id))
 	if err != nil {
 		return nil, turnedAway(err)
 	}
@@ -100,6 +92,25 @@ func (s *Store) loginOnce(ctx context.Context) (_ *session, err error) {
 	ss.iac = k.is("proftpd")
 	ss.told = w.Sent()
 	return ss, nil
+}
+
+func (s *Store) wireConfig(id int) wire.Config {
+	cfg := wire.Config{Host: s.cfg.Host, Port: s.cfg.Port, Dial: s.cfg.Dial, Timeout: s.cfg.Timeout,
+		Active: s.cfg.Active, Traits: s.traits, ID: id}
+	if t := s.cfg.TLS; t.Security != Clear {
+		cfg.TLS = wire.TLS{Security: t.Security, Config: t.config(s.cfg.Host), ClearData: t.ClearData, Shared: &s.tls}
+	}
+	if s.cfg.Trace || s.cfg.Watch != nil {
+		cfg.Trace = func(id int, line string) {
+			if s.cfg.Trace {
+				s.log.Debug("ftp", "conn", id, "line", line)
+			}
+			if s.cfg.Watch != nil {
+				s.cfg.Watch(id, line)
+			}
+		}
+	}
+	return cfg
 }
 
 // protectData takes the replies that say how data is protected.
