@@ -22,10 +22,12 @@ import (
 func (ss *session) append(p string, src *source, offset int64) error {
 	s := ss.store
 	ours := s.temporary(p)
-	switch k := s.server.known(); {
+	k := s.server.known()
+	proven := k.append == wire.Proven && lasting(k.greeting) == ss.server // by the very server that is to append
+	switch {
 	case k.append == wire.Off:
 		return fault(remote.Unsupported, "this server does not append")
-	case k.append == wire.Untried && !ours:
+	case !proven && !ours:
 		if err := ss.proveAppend(parent(p)); err != nil {
 			return err
 		}
@@ -126,7 +128,11 @@ func (ss *session) tryAppend(dir string, again bool) (bool, error) {
 		s.log.Info("the server does not append; files that grew are sent whole", "because", proof)
 		return false, &remote.Error{Kind: remote.Unsupported, Err: proof}
 	}
-	s.server.learn(func(f *facts) { f.append = wire.Proven })
+	s.server.learn(func(f *facts) {
+		if lasting(f.greeting) == ss.server {
+			f.append = wire.Proven
+		}
+	})
 	return false, nil
 }
 

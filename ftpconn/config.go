@@ -38,6 +38,12 @@ type Config struct {
 	// Dial makes every network connection; nil: a net.Dialer with keepalive.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 
+	// Memory is what an earlier life learned of this server; the zero Memory is nothing.
+	// Remember, if set, is told what is worth knowing the next time, moments after it
+	// was learned and before Close returns; one call at a time.
+	Memory   Memory
+	Remember func(Memory)
+
 	// MountTag is part of every temporary name of this mount. A name that
 	// bears it belongs to us, so that an upload to it may be risked.
 	MountTag string

@@ -58,7 +58,7 @@ func (p *pool) learn(f *full, late bool) bool {
 	defer p.mu.Unlock()
 	n := len(p.all)
 	if n > 0 {
-		if p.learned == 0 || n < p.learned {
+		if was := p.cap.learned(); was == 0 || n < was {
 			p.store.log.Info("the server takes no more connections", "connections", n, "answer", f.err)
 		}
 		p.cappedLocked(n)
@@ -76,10 +76,8 @@ func (p *pool) learn(f *full, late bool) bool {
 
 // cappedLocked notes that there can be n connections, for now.
 func (p *pool) cappedLocked(n int) {
-	if p.capWait = min(2*p.capWait, capMemory); p.learned == 0 {
-		p.capWait = capSoon
-	}
-	p.learned, p.capNext = n, time.Now().Add(p.capWait)
+	p.cap.refused(n, time.Now())
+	p.store.remember()
 }
 
 func (p *pool) wantedLocked() bool {
@@ -150,8 +148,8 @@ func (p *pool) refusedLocked(err error) {
 		return
 	}
 	p.store.log.Warn("a further login was refused", "connections", living, "because", err)
-	p.learned, p.capWait = max(1, len(p.all)), capMemory
-	p.capNext = time.Now().Add(authMemory)
+	p.cappedLocked(max(1, len(p.all)))
+	p.cap.until(time.Now().Add(authMemory))
 	p.contentLocked()
 	p.dispatchLocked()
 }

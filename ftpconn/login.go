@@ -39,6 +39,9 @@ func (s *Store) loginOnce(ctx context.Context) (_ *session, err error) {
 	if err != nil {
 		return nil, turnedAway(err)
 	}
+	if !s.server.known().seen {
+		s.recallWire(w.Greeting().Text())
+	}
 	defer w.Bind(ctx)()
 	defer func() {
 		s.count.commands.Add(w.Sent())
@@ -80,7 +83,17 @@ func (s *Store) loginOnce(ctx context.Context) (_ *session, err error) {
 		}
 		software = softwareOf(r.Text())
 	}
+	ss.server = lasting(w.Greeting().Text())
 	s.server.learn(func(f *facts) {
+		switch {
+		case !f.seen:
+			if m := s.memory.now(); m.Greeting == ss.server && m.Features == listed(feats) {
+				m.recall(f)
+			}
+		case lasting(f.greeting) != ss.server: // another one answers, and nothing is known of it
+			s.log.Info("the server greets differently; what was learned of it is learned anew", "greeting", w.Greeting().Text())
+			*f = facts{}
+		}
 		f.seen = true
 		f.greeting = w.Greeting().Text()
 		f.software = software

@@ -19,14 +19,6 @@ const (
 	classes
 )
 
-// A cap learned from the server is tried again: it may have been other clients'
-// doing, or our own connections of before, not yet forgotten there. Each time that
-// fails the next comes later; what succeeds is soon followed by another.
-const (
-	capSoon   = 5 * time.Second
-	capMemory = time.Minute
-)
-
 // pool is the bounded set of sessions. Whoever frees capacity calls dispatch,
 // which wakes whoever may go on.
 type pool struct {
@@ -37,10 +29,7 @@ type pool struct {
 	all      map[*session]bool
 	dialing  int
 	upkeep   int // sessions taken out of idle for a moment by us
-	limit    int
-	learned  int           // the server's cap; 0: none met
-	capNext  time.Time     // when one more is tried
-	capWait  time.Duration // until then, from the last time
+	cap      limit
 	busy     [classes]int
 	waiting  [classes][]*waiter
 	auth     error     // the server refused the password
@@ -66,7 +55,7 @@ type grant struct {
 
 func (p *pool) init(s *Store) {
 	p.store = s
-	p.limit = s.cfg.MaxConns
+	p.cap.most = s.cfg.MaxConns
 	p.all = make(map[*session]bool)
 	p.uploads = make(map[*source]bool)
 }
@@ -183,20 +172,14 @@ func (p *pool) release(ss *session, c class) {
 	}
 }
 
-// capLocked is how many sessions there may be now. It raises a learned cap whose
-// time has come, so that dispatchLocked must follow.
-func (p *pool) capLocked() int {
-	if p.learned > 0 && time.Now().After(p.capNext) {
-		p.learned++ // try one more
-		p.capNext = time.Now().Add(p.capWait)
-		if p.learned >= p.limit {
-			p.learned = 0
-		}
-	}
-	if p.learned > 0 {
-		return min(p.learned, p.limit)
-	}
-	return p.limit
+// capLocked is how many sessions there may be now.
+func (p *pool) capLocked() int { return p.cap.now(time.Now()) }
+
+// capNow is the server's cap as a Memory holds it, if one was met.
+func (p *pool) capNow() (c Cap, met bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return Cap{p.cap.conns, p.cap.stood}, p.cap.met
 }
 
 func (p *pool) limitNow() int {
@@ -365,11 +348,12 @@ func (p *pool) add(ss *session) {
 		return
 	}
 	p.all[ss] = true
-	if p.learned > 0 {
-		p.learned = max(p.learned, len(p.all)) // this one was under way when another was refused
-		p.capWait = capSoon
+	if was := p.cap.conns; was > 0 {
+		if p.cap.grew(len(p.all), time.Now()); p.cap.conns != was {
+			p.store.remember()
+		}
 	}
-	if len(p.all) > p.limit && len(p.idle) > 0 { // a probe's may be one too many
+	if len(p.all) > p.cap.most && len(p.idle) > 0 { // a probe's may be one too many
 		old := p.idle[0]
 		p.idle = slices.Delete(p.idle, 0, 1)
 		delete(p.all, old)

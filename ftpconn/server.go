@@ -13,8 +13,9 @@ import (
 type server struct {
 	mu sync.Mutex
 	facts
-	zone *time.Location  // of LIST; nil: not known yet
-	long map[string]long // directories whose listing was too long
+	zone    *time.Location  // of LIST; nil: not known yet
+	learned func()          // takes no lock but Store.mu; nil in tests
+	long    map[string]long // directories whose listing was too long
 }
 
 // facts are a copy-out view of server.
@@ -49,17 +50,22 @@ const (
 	setTimeNone
 )
 
+var setTimeNames = map[setTime]string{setTimeMFMT: "MFMT", setTimeMDTM: "MDTM", setTimeUTIME: "SITE UTIME", setTimeNone: "none"}
+
 func (v *server) known() facts {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.facts
 }
 
-// learn changes facts under the lock.
+// learn changes facts under the lock. What is worth remembering is told soon.
 func (v *server) learn(f func(*facts)) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	f(&v.facts)
+	if v.learned != nil {
+		v.learned()
+	}
 }
 
 func (v *server) location() *time.Location {

@@ -17,12 +17,13 @@ import (
 // writes its commands to the wire and reads the replies the wire gives it. Its
 // call order (EPSV, dial, REST, verb, final reply) is what the wire relies on.
 type session struct {
-	store *Store
-	id    int
-	wire  *wire.Conn
-	lib   *ftp.ServerConn
-	base  string // the directory that "/" stands for
-	iac   bool   // the server folds doubled 0xFF
+	store  *Store
+	id     int
+	wire   *wire.Conn
+	lib    *ftp.ServerConn
+	base   string // the directory that "/" stands for
+	server string // its greeting, without what is of the day
+	iac    bool   // the server folds doubled 0xFF
 
 	hashes  string // the algorithm that HASH uses; "": not known
 	entered string // the directory that the last listing could enter

@@ -81,8 +81,8 @@ func (s *Store) Stats() Stats {
 	}
 	p := &s.pool
 	p.mu.Lock()
-	st.Max = p.limit
-	st.LearnedCap = p.learned
+	st.Max = p.cap.most
+	st.LearnedCap = p.cap.learned()
 	st.Open, st.Idle = len(p.all), len(p.idle)
 	st.Busy = st.Open - st.Idle
 	for _, q := range p.waiting {
@@ -109,7 +109,7 @@ func (s *Store) Stats() Stats {
 			st.Listing = "LIST -a"
 		}
 	}
-	st.SetsTimes = map[setTime]string{setTimeMFMT: "MFMT", setTimeMDTM: "MDTM", setTimeUTIME: "SITE UTIME", setTimeNone: "none"}[k.setTime]
+	st.SetsTimes = setTimeNames[k.setTime]
 	w := s.traits.Known()
 	st.Pipelining, st.Prepared = traitNames[w.Segments], traitNames[w.Prepared]
 	switch {

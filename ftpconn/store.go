@@ -27,6 +27,7 @@ type Store struct {
 	tried  bool           // what tls=try got is in the log
 
 	server server
+	memory memory
 	pool   pool
 	health health
 	count  counters
@@ -48,6 +49,7 @@ func New(cfg Config) *Store {
 	s.pool.init(s)
 	s.health.init(s)
 	s.server.zone = cfg.Zone
+	s.memory.init(s)
 	return s
 }
 

@@ -26,6 +26,10 @@ type Traits struct {
 	eprt     Trait // EPRT; Off: PORT
 	// farewells: encrypted transfers that are given up get a reply
 	farewells Trait
+
+	// Learned, if set, is called when something was learned. It is set before the first
+	// connection, and must not ask the Traits.
+	Learned func()
 }
 
 // noSegments are servers known to lose commands that come in one segment.
@@ -46,6 +50,9 @@ func (t *Traits) learn(f *Trait, v Trait) (changed bool) {
 		return false
 	}
 	*f = v
+	if t.Learned != nil {
+		t.Learned()
+	}
 	return true
 }
 
@@ -61,12 +68,23 @@ func (t *Traits) Segments(v Trait) { t.learn(&t.segments, v) }
 // Prepared notes whether the server stands a data connection made beforehand.
 func (t *Traits) Prepared(v Trait) { t.learn(&t.prepared, v) }
 
-// Known is a copy of what was learned, for status and tests.
-type Known struct{ Segments, Prepared, EPSV, EPRT, Joint Trait }
+// Known is a copy of what was learned.
+type Known struct{ Segments, Prepared, EPSV, EPRT, Joint, Farewells Trait }
 
 // Known returns what was learned so far.
 func (t *Traits) Known() Known {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return Known{t.segments, t.prepared, t.epsv, t.eprt, t.joint}
+	return Known{t.segments, t.prepared, t.epsv, t.eprt, t.joint, t.farewells}
+}
+
+// Recall takes over which of the traits were Off in an earlier life. What was Proven is
+// proven again, which costs nothing: a first try that fails is then known for what it is.
+func (t *Traits) Recall(k Known) {
+	for f, v := range map[*Trait]Trait{&t.segments: k.Segments, &t.prepared: k.Prepared, &t.epsv: k.EPSV,
+		&t.eprt: k.EPRT, &t.joint: k.Joint, &t.farewells: k.Farewells} {
+		if v == Off {
+			t.learn(f, Off)
+		}
+	}
 }

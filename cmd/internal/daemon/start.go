@@ -16,6 +16,7 @@ import (
 	"ftpfs/cmd/internal/control"
 	"ftpfs/cmd/internal/debt"
 	"ftpfs/cmd/internal/logfile"
+	"ftpfs/cmd/internal/memory"
 	"ftpfs/cmd/internal/mounts"
 	"ftpfs/cmd/internal/place"
 	"ftpfs/cmd/internal/target"
@@ -30,6 +31,7 @@ type Daemon struct {
 	log   *slog.Logger    // immutable
 	file  *logfile.File   // immutable; nil when logging elsewhere
 	store *ftpconn.Store  // immutable
+	known *memory.File    // immutable; of the server
 	tree  Tree            // immutable
 	mount *fs.Server      // immutable
 	id    int             // immutable: of the mount in mountinfo; 0 when it was not found
@@ -77,6 +79,7 @@ func Start(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 		d.log = slog.New(slog.NewTextHandler(d.file, &slog.HandlerOptions{Level: cfg.Options.LogLevel}))
 	}
 	d.log.Info("starting", "url", cfg.Target.String(), "mountpoint", cfg.Mountpoint, "version", cfg.Version, "pid", os.Getpid())
+	d.known = memory.Open(cfg.Roots.Server(cfg.Target), d.log)
 	sc, err := d.storeConfig()
 	if err != nil {
 		return nil, failf(ExitUsage, "%v", err)
@@ -96,6 +99,7 @@ func Start(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 	if _, err = cfg.Roots.Make(cfg.Target); err != nil {
 		return nil, failf(ExitSystem, "no place for what is owed to the server: %v", err)
 	}
+	d.known.Keep()
 	tree, err := d.openTree(ctx)
 	if err != nil {
 		return nil, err
@@ -149,7 +153,8 @@ func (d *Daemon) storeConfig() (ftpconn.Config, error) {
 		TLS: security, SafeURL: safe.String(),
 		Host: t.Host, Port: t.Port, User: t.User, Password: d.cfg.Password, Dir: t.Dir,
 		Active: o.Active, MaxConns: o.MaxConns, Timeout: o.Timeout,
-		Log: log, Trace: o.TraceFTP, Zone: zone, MountTag: cache.MountTag(d.dirs.State, place.Identity(t)),
+		Log: log, Trace: o.TraceFTP, Zone: zone, Memory: d.known.Read(), Remember: d.known.Write,
+		MountTag: cache.MountTag(d.dirs.State, place.Identity(t)),
 	}, err
 }
 

@@ -128,6 +128,16 @@ func (r Roots) Of(key string) Dirs {
 	return Dirs{Key: key, State: filepath.Join(r.State, key), Cache: filepath.Join(r.Cache, key)}
 }
 
+// serversName is the directory with what was learned of servers; no key is like it.
+const serversName = "servers"
+
+// Server returns the file with what was learned of a server, which all mounts of its
+// host, port and user share.
+func (r Roots) Server(t target.Target) string {
+	t.Dir = ""
+	return filepath.Join(r.State, serversName, Key(t)+".json")
+}
+
 // Keys lists the mounts that have a state directory here.
 func (r Roots) Keys() ([]string, error) {
 	entries, err := os.ReadDir(r.State)
@@ -139,7 +149,7 @@ func (r Roots) Keys() ([]string, error) {
 	}
 	var keys []string
 	for _, e := range entries {
-		if e.IsDir() {
+		if e.IsDir() && e.Name() != serversName {
 			keys = append(keys, e.Name())
 		}
 	}
