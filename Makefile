@@ -7,6 +7,7 @@
 # make crash        KILLS=210 kills of the daemon under load, CUTS=40 and LIVES=8 lives with power cuts
 # make tls          the contract in every cell of TLS, faults encrypted, TLSTIMES=50 of each encrypted transfer
 # make trial        1 GiB by rsync over a slow line, with kills, restarts and a silence (8 minutes)
+# make bench        workloads over a slow line, beside rclone if it is there; BENCH='-bench.server vsftpd -bench.rtt 100ms'
 # make soak         100,000 random operations against a model, in less than ten minutes
 # make race         the mounted tests with the daemon under the race detector
 # make fmt vet clean install uninstall
@@ -63,7 +64,7 @@ TLS = echo "== TLS: every cell of the contract, each transfer $(TLSTIMES) times"
 	$(GO) test -json -timeout 20m -count=1 ./ftpconn -tls
 FUZZ = echo "== fuzz targets, $(1) together"; $(GO) run ./test/fuzz -time $(1) -run '$(F)'
 
-.PHONY: all build demo test tested check deps unit mounted race crash soak fuzz tls trial fmt vet clean install uninstall
+.PHONY: all build demo test tested check deps unit mounted race crash soak fuzz tls trial bench fmt vet clean install uninstall
 
 all: build
 
@@ -112,6 +113,9 @@ tls: deps
 
 trial: deps build
 	FTPFS_BIN=$(CURDIR)/bin/ftpfs $(GO) test ./test/trial -count=1 -v -timeout 30m -trial.full
+
+bench: deps build
+	FTPFS_BIN=$(CURDIR)/bin/ftpfs $(GO) test ./test/bench -count=1 -v -timeout 3h -bench.full $(BENCH)
 
 bin/ftpfs.race: build
 	$(GO) build -race -ldflags '$(LDFLAGS)' -o $@ ./cmd/ftpfs

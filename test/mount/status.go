@@ -13,7 +13,9 @@ type Status struct {
 	PID         int    `json:"pid"`
 	Error       string `json:"error"`
 	Connections struct {
-		TLS struct {
+		Commands int64 `json:"commands"`
+		Logins   int64 `json:"logins"`
+		TLS      struct {
 			Version    string `json:"version"`
 			Data       string `json:"data"`
 			Warning    string `json:"warning"`
