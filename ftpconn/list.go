@@ -171,25 +171,34 @@ var errBlank = fault(remote.Protocol, "the listing is blank, where others name t
 
 // lsOutput is what LIST gave.
 type lsOutput struct {
-	lines []string // of entries
-	dots  bool     // "." or ".." was among them
+	lines  []string // of entries
+	dots   bool     // "." or ".." was among them
+	format *listing.Parser
 }
 
 func (ss *session) lsWith(dir, verb string) (lsOutput, error) {
-	var got lsOutput
-	p := listing.NewParser(time.Now(), ss.store.server.location())
+	p := listing.NewParser(time.Now(), nil)
+	got := lsOutput{format: p}
+	half := false
 	err := ss.lines(dir, verb, func(line string) error {
-		_, class, err := p.Line(line)
+		e, class, err := p.Line(line)
+		if half && class == listing.Noise && line != "" { // of an older version
+			got.lines = got.lines[:len(got.lines)-1]
+		}
+		half = class == listing.Half
 		switch {
 		case err != nil:
 			return err
-		case class == listing.IsEntry:
+		case class != listing.Noise:
 			got.lines = append(got.lines, line)
-		case strings.HasSuffix(line, " .") || strings.HasSuffix(line, " .."):
+		case e.Name == "." || e.Name == "..":
 			got.dots = true
 		}
 		return nil
 	})
+	if err == nil && p.End() != nil {
+		err = &remote.Error{Kind: remote.Protocol, Err: p.End()}
+	}
 	return got, err
 }
 

@@ -18,7 +18,7 @@ const maxExact = 20_000
 // the difference gives the zone.
 func (ss *session) timed(dir string, got lsOutput, exact bool) ([]remote.Entry, error) {
 	zone := ss.store.server.location()
-	entries, err := parse(got.lines, zone)
+	entries, err := parse(got, zone)
 	if err != nil || !exact && zone != nil {
 		return entries, err
 	}
@@ -52,7 +52,7 @@ func (ss *session) timed(dir string, got lsOutput, exact bool) ([]remote.Entry, 
 	if zone == nil {
 		if found := zoneBy(entries, files, replies); found != nil {
 			ss.store.server.setLocation(found)
-			if entries, err = parse(got.lines, found); err != nil {
+			if entries, err = parse(got, found); err != nil {
 				return nil, err
 			}
 		}
@@ -65,15 +65,17 @@ func (ss *session) timed(dir string, got lsOutput, exact bool) ([]remote.Entry, 
 	return entries, nil
 }
 
-func parse(lines []string, zone *time.Location) ([]remote.Entry, error) {
-	p := listing.NewParser(time.Now(), zone)
-	entries := make([]remote.Entry, 0, len(lines))
-	for _, l := range lines {
-		e, _, err := p.Line(l)
-		if err != nil {
+func parse(got lsOutput, zone *time.Location) ([]remote.Entry, error) {
+	p := got.format.Again(zone)
+	entries := make([]remote.Entry, 0, len(got.lines))
+	for _, l := range got.lines {
+		e, class, err := p.Line(l)
+		switch {
+		case err != nil:
 			return nil, &remote.Error{Kind: remote.Protocol, Err: err}
+		case class == listing.IsEntry:
+			entries = append(entries, e)
 		}
-		entries = append(entries, e)
 	}
 	return entries, nil
 }

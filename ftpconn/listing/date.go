@@ -18,19 +18,29 @@ type clock struct {
 	zone *time.Location
 }
 
+func clockIn(now time.Time, zone *time.Location) clock {
+	if zone == nil {
+		zone = time.UTC
+	}
+	return clock{now: now.In(zone), zone: zone}
+}
+
 // date reads the date and time at the start of s, after blanks, and the one
 // blank after it; after is the rest, which begins the name. Forms:
 //
-//	Jan  5 12:34        5 Jan 12:34      01-05 12:34
-//	Jan  5  2024        5 Jan 2024       2024-01-05
+//	Jan  5 12:34        5 Jan 12:34      01-05 12:34     01-05 2024
+//	Jan  5  2024        5 Jan 2024       2024-01-05      2024/01/05   2024.01.05
 //	Jan  5 12:34:56 2024                 2024-01-05 12:34[:56[.789]] [+0100]
+//	Jan 05, 2024 12:34  05-Jan-24        25-01-2024 12:34
+//	1月  5 12:34        1月  5日 2024年  2024年 1月  5日
 //
-// A date that is well formed and does not exist (Jan 0) has grain 0, the mark of
-// an unknown time: the entry is still there.
+// Months may have the names of other languages, and commas or dots behind them. A
+// date that is well formed and does not exist (Jan 0), or may be another one
+// (05-01-2024), has grain 0, the mark of an unknown time: the entry is still there.
 func (c clock) date(s string) (t time.Time, grain time.Duration, after string, ok bool) {
 	first, rest := nextColumn(s)
-	if strings.IndexByte(first, '-') > 0 {
-		return c.isoDate(first, rest)
+	if at := strings.IndexAny(first, "-/."); at > 0 && at < len(first)-1 {
+		return c.digitDate(first, rest)
 	}
 	second, rest := nextColumn(rest)
 	month, isMonth := monthOf(first)
@@ -39,17 +49,31 @@ func (c clock) date(s string) (t time.Time, grain time.Duration, after string, o
 		if month, isMonth = monthOf(second); !isMonth {
 			return t, 0, "", false
 		}
-		dayOf = strings.TrimSuffix(first, ".")
-	}
-	d, isDay := number(dayOf, 1, 2)
-	if !isDay || d > 39 {
-		return t, 0, "", false
+		dayOf = first
 	}
 	third, rest := nextColumn(rest)
 	if after, ok = strings.CutPrefix(rest, " "); !ok {
 		return t, 0, "", false
 	}
-	if year, isYear := number(third, 4, 4); isYear {
+	comma := strings.HasSuffix(dayOf, ",")
+	d, isDay := number(trimUnit(strings.TrimRight(dayOf, ".,"), dayUnits), 1, 2)
+	year, isYear := yearOf(third)
+	if yearFirst, is := yearOf(first); is && len(first) > 4 && dayOf == first { // 2024年 1月 5日
+		if d, isDay = number(trimUnit(third, dayUnits), 1, 2); isDay && d <= 31 {
+			t, grain = c.at(yearFirst, month, d, 0, 0, 0, day)
+			return t, grain, after, true
+		}
+	}
+	if !isDay || d > 39 {
+		return t, 0, "", false
+	}
+	if isYear {
+		if clockTime, afterTime, found := strings.Cut(after, " "); comma && found {
+			if h, m, sec, grain, isTime := timeOfDay(clockTime); isTime {
+				t, grain = c.at(year, month, d, h, m, sec, grain)
+				return t, grain, afterTime, true
+			}
+		}
 		t, grain = c.at(year, month, d, 0, 0, 0, day)
 		return t, grain, after, true
 	}
@@ -68,48 +92,92 @@ func (c clock) date(s string) (t time.Time, grain time.Duration, after string, o
 	return t, grain, after, true
 }
 
-// isoDate reads the dates of `ls --time-style=long-iso`, `full-iso` and `iso`;
-// the last prints old dates without a time and one blank more.
-func (c clock) isoDate(first, rest string) (t time.Time, grain time.Duration, after string, ok bool) {
+// digitDate reads dates in one word: those of `ls --time-style=long-iso`, `full-iso` and
+// `iso`, of which the last prints old dates without a time and one blank more, and others.
+func (c clock) digitDate(first, rest string) (t time.Time, grain time.Duration, after string, ok bool) {
 	after, ok = strings.CutPrefix(rest, " ")
 	if !ok {
 		return t, 0, "", false
 	}
-	clockTime, afterTime, hasTime := strings.Cut(after, " ")
-	h, m, sec, timeGrain, isTime := timeOfDay(clockTime)
-	isTime = isTime && hasTime
+	next, afterNext, hasNext := strings.Cut(after, " ")
+	h, m, sec, timeGrain, isTime := timeOfDay(next)
+	isTime = isTime && hasNext
 
-	parts := strings.Split(first, "-")
-	var n [3]int
-	if len(parts) > 3 {
+	sep := first[strings.IndexAny(first, "-/.")]
+	parts := strings.Split(first, string(sep))
+	if len(parts) == 2 && sep == '-' { // MM-DD
+		month, okMonth := number(parts[0], 2, 2)
+		d, okDay := number(parts[1], 2, 2)
+		year, isYear := number(next, 4, 4)
+		switch {
+		case !okMonth || !okDay:
+		case isTime:
+			t, grain = c.recent(time.Month(month), d, h, m, sec, timeGrain)
+			return t, grain, afterNext, true
+		case isYear && hasNext:
+			t, grain = c.at(year, time.Month(month), d, 0, 0, 0, day)
+			return t, grain, afterNext, true
+		}
 		return t, 0, "", false
 	}
-	for i, p := range parts {
-		width := 2
-		if i == 0 && len(parts) == 3 {
-			width = 4
-		}
-		if n[i], ok = number(p, width, width); !ok {
-			return t, 0, "", false
-		}
-	}
-	switch {
-	case len(parts) == 2 && isTime:
-		t, grain = c.recent(time.Month(n[0]), n[1], h, m, sec, timeGrain)
-		return t, grain, afterTime, true
-	case len(parts) == 2:
+	if len(parts) != 3 {
 		return t, 0, "", false
-	case !isTime:
-		t, grain = c.at(n[0], time.Month(n[1]), n[2], 0, 0, 0, day)
+	}
+	year, month, d, ok := dayIn(parts)
+	if !ok {
+		return t, 0, "", false
+	}
+	if !isTime {
+		t, grain = c.at(year, month, d, 0, 0, 0, day)
 		return t, grain, strings.TrimPrefix(after, " "), true
 	}
-	zone, afterZone, hasZone := strings.Cut(afterTime, " ")
+	zone, afterZone, hasZone := strings.Cut(afterNext, " ")
 	if offset, isZone := zoneOf(zone); isZone && hasZone && timeGrain == time.Second {
 		c.zone = time.FixedZone("", offset)
-		afterTime = afterZone
+		afterNext = afterZone
 	}
-	t, grain = c.at(n[0], time.Month(n[1]), n[2], h, m, sec, timeGrain)
-	return t, grain, afterTime, true
+	t, grain = c.at(year, month, d, h, m, sec, timeGrain)
+	return t, grain, afterNext, true
+}
+
+// dayIn reads 2024 01 05; 05 Jan 24; and 25 01 2024 or 01 25 2024, where the month is 0 if
+// both could be it.
+func dayIn(parts []string) (year int, month time.Month, d int, ok bool) {
+	if year, ok = number(parts[0], 4, 4); ok {
+		m, okMonth := number(parts[1], 2, 2)
+		d, okDay := number(parts[2], 2, 2)
+		return year, time.Month(m), d, okMonth && okDay
+	}
+	one, ok := number(parts[0], 1, 2)
+	if !ok {
+		return 0, 0, 0, false
+	}
+	if month, ok = monthOf(parts[1]); ok && !isDigit(parts[1][0]) {
+		if year, ok = number(parts[2], 2, 2); ok {
+			return century(year), month, one, true
+		}
+		year, ok = number(parts[2], 4, 4)
+		return year, month, one, ok
+	}
+	two, okTwo := number(parts[1], 2, 2)
+	if year, ok = number(parts[2], 4, 4); !ok || !okTwo || one > 31 || two > 31 || one > 12 && two > 12 {
+		return 0, 0, 0, false
+	}
+	switch {
+	case one > 12 || one == two:
+		return year, time.Month(two), one, true
+	case two > 12:
+		return year, time.Month(one), two, true
+	}
+	return year, 0, one, true
+}
+
+// century is the year of one told with two digits.
+func century(year int) int {
+	if year < 70 {
+		return 2000 + year
+	}
+	return 1900 + year
 }
 
 // at is the moment of a wall time, or grain 0 if there is no such day.
@@ -173,14 +241,6 @@ func zoneOf(s string) (int, bool) {
 		seconds = -seconds
 	}
 	return seconds, true
-}
-
-var months = map[string]time.Month{"jan": 1, "feb": 2, "mar": 3, "apr": 4, "may": 5, "jun": 6,
-	"jul": 7, "aug": 8, "sep": 9, "oct": 10, "nov": 11, "dec": 12}
-
-func monthOf(s string) (time.Month, bool) {
-	m, ok := months[strings.ToLower(s)]
-	return m, ok
 }
 
 // number reads between least and most decimal digits.

@@ -5,8 +5,10 @@
 // no lock: ParseMLSx may be called from anywhere, a Parser from one goroutine at
 // a time.
 //
-// Each line is an entry, known noise, or an error; none is dropped in silence,
-// because a listing with a name missing makes `rsync --delete` destroy data.
+// Each line is an entry or a half of one, known noise, or an error; none is dropped in
+// silence, because a listing with a name missing makes `rsync --delete` destroy data.
+// What a line says that cannot be believed, such as a size in blocks or a date that
+// may be two, is unknown in the entry rather than guessed: size -1, MGrain 0.
 // Lines come from strangers: nothing here panics, and a name that could point
 // out of its directory is an error, never an entry.
 //
@@ -29,6 +31,7 @@ const (
 	Invalid Class = iota // not understood, or refused; comes with an error
 	IsEntry              // a name in the directory
 	Noise                // known to name nothing: "total 12", a blank line, "." and ".."
+	Half                 // the beginning of an entry that ends in the next line
 )
 
 func (c Class) String() string {
@@ -37,6 +40,8 @@ func (c Class) String() string {
 		return "entry"
 	case Noise:
 		return "noise"
+	case Half:
+		return "half"
 	}
 	return "invalid"
 }
@@ -47,6 +52,9 @@ var (
 	ErrHostile = errors.New("name refused")
 	// ErrSyntax is a line in no format known here.
 	ErrSyntax = errors.New("line not understood")
+	// ErrAmbiguous is a line that two formats read, before it is known which of them
+	// the listing is in.
+	ErrAmbiguous = errors.New("line can be read in two ways")
 )
 
 // maxLine bounds the work spent on a line; names end at 255 bytes nearly

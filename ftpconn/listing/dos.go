@@ -8,17 +8,32 @@ import (
 	"ftpfs/cache/remote"
 )
 
-// dosLine parses a line as IIS and other Windows servers print it:
+// dos reads lines as IIS and other Windows servers print them:
 //
 //	01-29-24  11:32PM       <DIR>          name
 //	2024-01-29  23:32         1,234,567 name
 //	01-29-2024  11:32 PM    <JUNCTION>     name [C:\target]
 //
-// The month comes first, save where that cannot be.
-func dosLine(line string, c clock) (e remote.Entry, ok bool) {
+// IIS puts the month first whatever the country. Where a line of the listing shows
+// that the day comes first, it does in all of them.
+type dos struct {
+	dayFirst, monthFirst bool // shown by a day beyond 12
+}
+
+func (f *dos) again() format { return &dos{f.dayFirst, f.monthFirst} }
+func (f *dos) halfway() bool { return false }
+
+func (f *dos) read(line string, c clock) (remote.Entry, kind) {
+	if e, ok := f.line(line, c); ok {
+		return e, complete
+	}
+	return remote.Entry{}, foreign
+}
+
+func (f *dos) line(line string, c clock) (e remote.Entry, ok bool) {
 	e = remote.Entry{Size: -1}
 	date, rest := nextColumn(line)
-	year, month, d, ok := dosDate(date)
+	year, month, d, ok := f.date(date)
 	if !ok {
 		return e, false
 	}
@@ -100,9 +115,9 @@ func dosSize(s string) (int64, bool) {
 	return n, true
 }
 
-// dosDate reads 01-29-24, 01/29/2024, 2024-01-29, and 29.01.2024, where dots
-// put the day first.
-func dosDate(s string) (year int, month time.Month, d int, ok bool) {
+// date reads 01-29-24, 01/29/2024, 2024-01-29, and 29.01.2024, where dots
+// put the day first. The month is 0 where nobody can tell it from the day.
+func (f *dos) date(s string) (year int, month time.Month, d int, ok bool) {
 	sep := strings.IndexAny(s, "-/.")
 	if sep < 0 {
 		return 0, 0, 0, false
@@ -117,20 +132,24 @@ func dosDate(s string) (year int, month time.Month, d int, ok bool) {
 			return 0, 0, 0, false
 		}
 	}
-	switch {
-	case len(parts[0]) == 4:
+	if len(parts[0]) == 4 {
 		return n[0], time.Month(n[1]), n[2], n[1] <= 12 && n[2] <= 31
-	case s[sep] == '.' || n[0] > 12:
-		d, month = n[0], time.Month(n[1])
-	default:
-		month, d = time.Month(n[0]), n[1]
+	}
+	first, second := n[0], n[1]
+	if first > 31 || second > 31 || first > 12 && second > 12 {
+		return 0, 0, 0, false
+	}
+	f.dayFirst = f.dayFirst || first > 12 && s[sep] != '.'
+	f.monthFirst = f.monthFirst || second > 12
+	switch {
+	case second > 12, s[sep] != '.' && first <= 12 && !f.dayFirst, first == second:
+		month, d = time.Month(first), second
+	case first > 12, s[sep] == '.', !f.monthFirst:
+		d, month = first, time.Month(second)
 	}
 	year = n[2]
 	if len(parts[2]) <= 2 {
-		year += 1900
-		if n[2] < 70 {
-			year += 100
-		}
+		year = century(year)
 	}
-	return year, month, d, month <= 12 && d <= 31
+	return year, month, d, true
 }

