@@ -24,7 +24,9 @@ type Config struct {
 	SafeURL string // names the same with encryption, for a warning
 
 	Active   bool           // the server makes the data connections
-	MaxConns int            // default 8
+	Announce string         // to where, if not to our own address: an address, or a name
+	Ports    Ports          // and to which of our ports, if not to any
+	MaxConns int            // default 8; at most as many as Ports are
 	Timeout  time.Duration  // network inactivity, default 30 s
 	Zone     *time.Location // of times in LIST; nil: found by comparing with MDTM
 
@@ -49,6 +51,11 @@ type Config struct {
 	MountTag string
 }
 
+// Ports are those from Low to High, both included; the zero value is any.
+type Ports struct{ Low, High int }
+
+func (p Ports) count() int { return p.High - p.Low + 1 }
+
 func (c Config) withDefaults() Config {
 	if c.Port == 0 {
 		if c.Port = 21; c.TLS.Security == Implicit {
@@ -63,6 +70,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaxConns <= 0 {
 		c.MaxConns = 8
+	}
+	if c.Ports != (Ports{}) { // transfers take turns in the pool, which knows who waits for whom
+		c.MaxConns = min(c.MaxConns, c.Ports.count())
 	}
 	if c.Timeout <= 0 {
 		c.Timeout = 30 * time.Second

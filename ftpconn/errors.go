@@ -150,6 +150,8 @@ func kindOfFault(f *wire.Error) remote.Kind {
 		return remote.KindOf(f.Err)
 	case wire.Garbage:
 		return remote.Protocol
+	case wire.Local:
+		return remote.Temporary
 	case wire.Unsent:
 		return remote.BadName
 	}

@@ -18,6 +18,7 @@ type Store struct {
 	ctx    context.Context // ends with Close
 	stop   context.CancelFunc
 	traits *wire.Traits
+	ports  *wire.Ports // nil: any
 	tls    wire.Sessions
 
 	mu     sync.Mutex // guards closed, and bg against it, and the last two
@@ -45,6 +46,9 @@ var _ remote.Store = (*Store)(nil)
 func New(cfg Config) *Store {
 	cfg = cfg.withDefaults()
 	s := &Store{cfg: cfg, log: cfg.Log, traits: new(wire.Traits)}
+	if p := cfg.Ports; p != (Ports{}) {
+		s.ports = wire.NewPorts(p.Low, p.High)
+	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.pool.init(s)
 	s.health.init(s)

@@ -28,6 +28,8 @@ credentials=FILE, $FTPFS_PASSWORD, systemd's credentials, ~/.netrc, or a prompt.
     clear_data              encrypt commands only (PROT C)
     disable_tls13           TLS 1.2 at most
     active                  the server connects to us for data
+    active_address=ADDRESS  that the server is told to connect to: our own
+    active_ports=LOW-HIGH   that it may connect to: any
     max_conns=N             connections at most: 8
     timeout=SECONDS         of network silence until the server is down: 30
     dir_cache_time=SECONDS  how old a listing may get before it is checked: 10

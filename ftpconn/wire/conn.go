@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -19,11 +20,17 @@ type Config struct {
 	Port    int
 	Dial    func(ctx context.Context, network, addr string) (net.Conn, error)
 	Timeout time.Duration // for each step without progress
-	Active  bool          // the server makes the data connections
-	TLS     TLS
-	Traits  *Traits                   // shared by the connections to this server
-	ID      int                       // the connection's number in the trace
-	Trace   func(id int, line string) // nil: none; see trace.go
+
+	Active  bool   // the server makes the data connections
+	Address string // then: what it is told to connect to, an address or a name; "": our own
+	Ports   *Ports // and where; nil: anywhere
+	// Lookup is of Address; nil: the system's.
+	Lookup func(ctx context.Context, network, host string) ([]netip.Addr, error)
+
+	TLS    TLS
+	Traits *Traits                   // shared by the connections to this server
+	ID     int                       // the connection's number in the trace
+	Trace  func(id int, line string) // nil: none; see trace.go
 }
 
 // Conn is one control connection and the data connection that belongs to it.
@@ -33,7 +40,8 @@ type Conn struct {
 	ctl      net.Conn // what commands go through: the socket, or TLS over it
 	sec      *secured // nil in clear
 	br       *bufio.Reader
-	peer     string // host that passive data connections go to
+	peer     string     // host that passive data connections go to
+	told     netip.Addr // that active ones come to, once it is known
 	greeting Reply
 
 	// Owned by the goroutine that uses the Conn.

@@ -7,8 +7,8 @@ import (
 	"os"
 )
 
-// Fault says how a dialogue broke. After every fault but Unsent the connection
-// is condemned.
+// Fault says how a dialogue broke. After every fault but Local and Unsent the
+// connection is condemned.
 type Fault uint8
 
 const (
@@ -19,11 +19,12 @@ const (
 	Closing               // 421: the server gives up this connection
 	Surprise              // one-segment or prepared dialogue failed at its first try, or the prepared connection was forgotten; do it again plainly
 	Insecure              // no encryption could be agreed on, or the server could not prove who it is
+	Local                 // this machine could not do its part; the connection is fine
 	Unsent                // the command cannot be sent (CR, LF, NUL, too long); the connection is fine
 )
 
 var faultNames = [...]string{"connection lost", "timed out", "stopped", "bad answer", "closed by the server",
-	"pipelining refused", "not secure", "cannot be sent"}
+	"pipelining refused", "not secure", "trouble on this machine", "cannot be sent"}
 
 func (f Fault) String() string { return faultNames[f] }
 

@@ -56,7 +56,7 @@ func (d *dialogue) discard() error {
 	}
 	c.attach(d.data)
 	data := &Data{c: c, raw: d.data, nc: nc, paced: under, verb: verb, began: time.Now()}
-	d.ln, d.data = nil, nil
+	d.door, d.data = nil, nil
 	buf := make([]byte, 16<<10)
 	for err == nil && (lists(verb) && data.n < discardMost || data.n == 0) {
 		_, err = data.Read(buf)

@@ -51,7 +51,13 @@ func (c *Conn) Transfer(t Transfer) (Outcome, error) {
 		return Outcome{}, err
 	}
 	d := &dialogue{c: c, t: t, cmds: cmds, rest: rest}
-	return d.run()
+	out, err := d.run()
+	if err == nil && out.Refusal.Code == 425 && c.cfg.Active && c.cfg.Ports != nil && c.cfg.Ports.Count() > 1 {
+		// That port may not be forwarded, or the server cannot use it again so soon.
+		d = &dialogue{c: c, t: t, cmds: cmds, rest: rest}
+		out, err = d.run()
+	}
+	return out, err
 }
 
 // dialogue is the state of one transfer's beginning.
@@ -62,13 +68,13 @@ type dialogue struct {
 	rest int      // index of REST in cmds, or -1
 
 	replies   []Reply
-	data      net.Conn     // passive: connected before the verb's reply is read
-	refused   error        // passive: the connection was turned away
-	ln        net.Listener // active: where the server connects to
-	segments  Trait        // as it was when the dialogue began; Off: not used
-	early     bool         // the data connection was prepared
-	joined    bool         // several commands went in one segment
-	joint     bool         // the data connection's command went along
+	data      net.Conn // passive: connected before the verb's reply is read
+	refused   error    // passive: the connection was turned away
+	door      *door    // active: where the server connects to
+	segments  Trait    // as it was when the dialogue began; Off: not used
+	early     bool     // the data connection was prepared
+	joined    bool     // several commands went in one segment
+	joint     bool     // the data connection's command went along
 	preparedT Trait
 	jointT    Trait
 }
@@ -114,7 +120,7 @@ func (d *dialogue) untried() bool {
 // surprised gives up the trick that failed at its first try.
 func (d *dialogue) surprised(err error) error {
 	e := FaultOf(err)
-	if e == nil || !d.untried() || e.Fault == Stopped || e.Fault == Unsent || e.Fault == Insecure {
+	if e == nil || !d.untried() || e.Fault == Stopped || e.Fault == Local || e.Fault == Unsent || e.Fault == Insecure {
 		return err
 	}
 	if d.early && d.preparedT == Untried {
@@ -257,8 +263,10 @@ func (d *dialogue) answers(from int) (Outcome, error) {
 		out.Refusal = restRefused
 		return out, verdict
 	}
-	if d.ln != nil {
-		if d.data, err = c.accept(d.ln); err != nil {
+	if d.door != nil {
+		var gaveUp Reply
+		if d.data, gaveUp, err = c.accept(d.door, verbOf(d.t.Verb)); err != nil || d.data == nil {
+			out.Refusal = gaveUp
 			return out, err
 		}
 	}
@@ -269,7 +277,7 @@ func (d *dialogue) answers(from int) (Outcome, error) {
 		return out, err
 	}
 	out.Data = &Data{c: c, raw: d.data, nc: nc, paced: under, upload: d.t.Upload, verb: verbOf(d.t.Verb), began: time.Now()}
-	d.ln, d.data = nil, nil
+	d.door, d.data = nil, nil
 	if d.joined {
 		c.cfg.Traits.Segments(Proven)
 	}
@@ -284,11 +292,13 @@ func (d *dialogue) answers(from int) (Outcome, error) {
 
 // killed ends a transfer that began but must not be, and reads its reply.
 func (d *dialogue) killed() error {
-	if d.ln != nil {
+	if d.door != nil {
 		// The server may connect at any moment or be connected already.
-		if nc, err := d.c.accept(d.ln); err == nil {
-			d.data = nc
+		nc, gaveUp, err := d.c.accept(d.door, verbOf(d.t.Verb))
+		if err != nil || gaveUp.Code != 0 {
+			return err
 		}
+		d.data = nc
 	}
 	if c := d.c; d.data != nil && c.sec != nil && c.sec.data != nil {
 		return d.discard()
@@ -306,9 +316,9 @@ func (d *dialogue) drop() {
 		reset(d.data)
 		d.data = nil
 	}
-	if d.ln != nil {
-		d.ln.Close()
-		d.ln = nil
+	if d.door != nil {
+		d.door.Close()
+		d.door = nil
 	}
 	d.c.attach(nil)
 }

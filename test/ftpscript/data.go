@@ -29,7 +29,7 @@ func (d *dataSource) close() {
 
 func (c *session) listenForData() (port int, err error) {
 	c.data.close()
-	l, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.ParseIP(c.srv.Host)})
 	if err != nil {
 		return 0, err
 	}
@@ -91,11 +91,12 @@ func (c *session) open() (*net.TCPConn, error) {
 		_ = c.data.listener.SetDeadline(time.Now().Add(dataTimeout))
 		conn, err = c.acceptData()
 	case c.data.dial != "":
-		d := net.Dialer{Timeout: dataTimeout}
-		if from := c.srv.opts.DataFrom; from != "" {
-			d.LocalAddr = &net.TCPAddr{IP: net.ParseIP(from)}
+		if from := c.srv.opts.DataBefore; from != "" {
+			if stranger, err := c.connect(from); err == nil {
+				defer stranger.Close()
+			}
 		}
-		conn, err = d.Dial("tcp", c.data.dial)
+		conn, err = c.connect(c.srv.opts.DataFrom)
 	default:
 		err = errors.New("no PASV or PORT before")
 	}
@@ -113,6 +114,15 @@ func (c *session) open() (*net.TCPConn, error) {
 	}
 	c.transfer = tcp
 	return tcp, nil
+}
+
+// connect makes an active data connection from an address; "" is the kernel's choice.
+func (c *session) connect(from string) (net.Conn, error) {
+	d := net.Dialer{Timeout: dataTimeout}
+	if from != "" {
+		d.LocalAddr = &net.TCPAddr{IP: net.ParseIP(from)}
+	}
+	return d.Dial("tcp", c.data.dial)
 }
 
 // acceptData waits for the client to connect, but not beyond kill, nor for one that

@@ -13,6 +13,7 @@
 package ftpscript
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -81,9 +82,11 @@ type Options struct {
 	Listing func(verb, dir string, lines []string) []string
 	// PassiveHost is the address told by PASV; "" is the right one.
 	PassiveHost string
+	// Host is the address it listens on; "" is 127.0.0.1.
+	Host string
 	// DataFrom is the address that active data connections come from; "" is the
-	// server's.
-	DataFrom string
+	// server's. A connection from DataBefore, if set, comes first.
+	DataFrom, DataBefore string
 	// ListSelf has listings name the directory itself and its parent.
 	ListSelf bool
 	// Greeting replaces the text of the greeting.
@@ -116,7 +119,7 @@ const (
 
 // Server is a running scripted server.
 type Server struct {
-	Host string // "127.0.0.1"
+	Host string // "127.0.0.1", unless Options.Host says otherwise
 	Port int
 	Tree *Tree // what it serves
 
@@ -153,7 +156,7 @@ func Start(t testing.TB, o Options) *Server {
 
 // New starts a server outside of a test. The caller calls Stop.
 func New(o Options) (*Server, error) {
-	s := &Server{Host: "127.0.0.1", Tree: newTree(o.Windows), opts: o, maxSessions: o.MaxSessions, sessions: map[*session]struct{}{}}
+	s := &Server{Host: cmp.Or(o.Host, "127.0.0.1"), Tree: newTree(o.Windows), opts: o, maxSessions: o.MaxSessions, sessions: map[*session]struct{}{}}
 	s.record.changed = make(chan struct{})
 	// A port below those that the kernel gives to connections: else one of them could
 	// have it at Restart.
@@ -228,7 +231,7 @@ func (s *Server) Opened() int {
 }
 
 func (s *Server) listen(addr string) error {
-	l, err := net.Listen("tcp4", addr)
+	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", addr, err)
 	}

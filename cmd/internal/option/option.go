@@ -35,8 +35,12 @@ type Options struct {
 	Timeout  time.Duration `json:"timeout"`
 	Active   bool          `json:"active,omitempty"`
 	Port     int           `json:"port,omitempty"`
-	TraceFTP bool          `json:"trace_ftp,omitempty"`
-	Zone     *int          `json:"zone,omitempty"` // of LIST's times, seconds east of UTC; nil: found out
+
+	ActiveAddress string `json:"active_address,omitempty"` // an address without brackets, or a host name
+	ActivePorts   Range  `json:"active_ports,omitzero"`
+
+	TraceFTP bool `json:"trace_ftp,omitempty"`
+	Zone     *int `json:"zone,omitempty"` // of LIST's times, seconds east of UTC; nil: found out
 
 	TLS          target.TLS `json:"tls,omitempty"`
 	Pins         []pin.Pin  `json:"pins,omitempty"`
@@ -66,6 +70,9 @@ type Options struct {
 	Password    string `json:"-"`
 	HasPassword bool   `json:"-"`
 }
+
+// Range of ports, both ends included; the zero value is any port.
+type Range struct{ Low, High int }
 
 // Defaults are the options of a mount that was given none.
 func Defaults() Options {

@@ -48,6 +48,12 @@ func TestParse(t *testing.T) {
 		{"timeout=2.5", func(o *Options) { o.Timeout = 2500 * time.Millisecond }},
 		{"log_level=WARN,trace_ftp", func(o *Options) { o.LogLevel, o.TraceFTP = slog.LevelWarn, true }},
 		{"active,port=2121,nonempty", func(o *Options) { o.Active, o.Port, o.NonEmpty = true, 2121, true }},
+		{"active_address=[2001:DB8::1],active_ports=50000-50010", func(o *Options) {
+			o.ActiveAddress, o.ActivePorts = "2001:db8::1", Range{50000, 50010}
+		}},
+		{"active-address=home.example.org,active-ports=50000", func(o *Options) {
+			o.ActiveAddress, o.ActivePorts = "home.example.org", Range{50000, 50000}
+		}},
 		{"nomulticonn", func(o *Options) { o.MaxConns = 1 }},
 		{"user=me", func(o *Options) { o.User = "me" }},
 		{"user=me:p:w", func(o *Options) { o.User, o.Password, o.HasPassword = "me", "p:w", true }},
@@ -128,6 +134,17 @@ func TestParseRefuses(t *testing.T) {
 		{"umask=999", "octal"},
 		{"umask=7777", "octal"},
 		{"max_conns=0", "from 1"},
+		{"active_address=", "neither an address nor a host name"},
+		{"active_address=a b", "neither an address nor a host name"},
+		{"active_address=10.0.0", "not a whole address"},
+		{"active_address=10.0.0.1:21", "neither an address nor a host name"},
+		{"active_address=0.0.0.0", "could connect to"},
+		{"active_ports=0-5", "range of ports"},
+		{"active_ports=5-70000", "range of ports"},
+		{"active_ports=-5", "range of ports"},
+		{"active_ports=9-5", "backwards"},
+		{"ftp_port=-", "active_address=ADDRESS"},
+		{"interface=eth0", "active_address=ADDRESS"},
 		{"timeout=0", "more than zero"},
 		{"timeout=1e9", "longer than 1h"},
 		{"timeout=2h", "longer than 1h"},

@@ -59,6 +59,8 @@ var table = []def{
 	{name: "clear_data", set: flag(func(o *Options) *bool { return &o.ClearData })},
 	{name: "disable_tls13", set: flag(func(o *Options) *bool { return &o.NoTLS13 })}, // rclone
 	{name: "active", set: flag(func(o *Options) *bool { return &o.Active })},
+	{name: "active_address", arg: "ADDRESS", set: func(o *Options, v string, _ bool) error { return host(v, &o.ActiveAddress) }},
+	{name: "active_ports", arg: "LOW-HIGH", set: func(o *Options, v string, _ bool) error { return ports(v, &o.ActivePorts) }},
 	{name: "max_conns", arg: "N", aliases: []string{"ftp_concurrency", "concurrency"}, // sshfs; rclone
 		set: func(o *Options, v string, _ bool) error { return number(v, 1, 1000, &o.MaxConns) }},
 	{name: "nomulticonn", set: func(o *Options, v string, given bool) error { // curlftpfs
@@ -183,7 +185,8 @@ var hints = map[string]string{
 	"disable_epsv":          "EPSV is tried, and PASV used where the server has no EPSV",
 	"disable_eprt":          "EPRT is tried, and PORT used where the server has no EPRT",
 	"skip_pasv_ip":          "a private address in the PASV answer is corrected by itself",
-	"ftp_port":              "use active",
+	"ftp_port":              "use active, with active_address=ADDRESS if the server is to be told another address than our own",
+	"interface":             "routing chooses it; active_address=ADDRESS is what the server is told in active mode",
 	"ftpfs_debug":           "use log_level=debug, or trace_ftp for the dialogue",
 	"file_mode":             "use umask=",
 	"dir_mode":              "use umask=",

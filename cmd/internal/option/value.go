@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/netip"
 	"os/user"
 	"strconv"
 	"strings"
@@ -78,6 +79,49 @@ const (
 	minTimeout = 100 * time.Millisecond
 	maxTimeout = time.Hour
 )
+
+// host reads a host name or an address, this perhaps in brackets.
+func host(v string, to *string) error {
+	if in, ok := strings.CutPrefix(v, "["); ok {
+		v = strings.TrimSuffix(in, "]")
+	}
+	if ip, err := netip.ParseAddr(v); err == nil {
+		if ip.IsUnspecified() || ip.IsMulticast() || ip.Zone() != "" {
+			return fmt.Errorf("%q is not an address that a server could connect to", v)
+		}
+		*to = ip.String()
+		return nil
+	}
+	for _, label := range strings.Split(strings.TrimSuffix(v, "."), ".") {
+		if label == "" || len(label) > 63 || strings.ContainsFunc(label, func(r rune) bool {
+			return r < 0x80 && r != '-' && r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+		}) {
+			return fmt.Errorf("%q is neither an address nor a host name", v)
+		}
+	}
+	if strings.Trim(v, "0123456789.") == "" {
+		return fmt.Errorf("%q is not a whole address", v)
+	}
+	*to = v
+	return nil
+}
+
+// ports reads a range such as 50000-50010, or one port.
+func ports(v string, to *Range) error {
+	low, high, ok := strings.Cut(v, "-")
+	if !ok {
+		high = low
+	}
+	var r Range
+	if number(low, 1, 65535, &r.Low) != nil || number(high, 1, 65535, &r.High) != nil {
+		return fmt.Errorf("%q is not a range of ports such as 50000-50010", v)
+	}
+	if r.Low > r.High {
+		return fmt.Errorf("%q runs backwards", v)
+	}
+	*to = r
+	return nil
+}
 
 const minSize = 1 << 20
 
