@@ -66,6 +66,26 @@ func TestContractActive(t *testing.T) {
 	}
 }
 
+// TestContractIPv6 does what of the suite moves data over IPv6, in passive and in active
+// mode, in clear and with TLS.
+func TestContractIPv6(t *testing.T) {
+	for _, kind := range servers.All {
+		for _, active := range []bool{false, true} {
+			for _, encrypted := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s active=%v tls=%v", kind, active, encrypted), func(t *testing.T) {
+					t.Parallel()
+					o, cfg := servers.Options{}, ftpconn.Config{}
+					if encrypted {
+						o, cfg = cell{kind, ftpconn.Explicit, tls.VersionTLS13}.options(t)
+					}
+					o.IPv6, cfg.Active = true, active
+					contract(t, kind, o, cfg, "List", "Write", "Open")
+				})
+			}
+		}
+	}
+}
+
 // TestContractEncrypted does with TLS what of the suite moves data: in one cell for each
 // server, passive or active. With -tls.all it is all of the suite, in all cells there are.
 func TestContractEncrypted(t *testing.T) {

@@ -26,7 +26,7 @@ type Pair struct {
 	key *ecdsa.PrivateKey
 }
 
-// Options of a certificate; the zero value is a good one for 127.0.0.1 and localhost.
+// Options of a certificate; the zero value is a good one for this machine.
 type Options struct {
 	Hosts  []string      // names and addresses
 	From   time.Duration // it becomes valid so long from now; 0 is an hour ago
@@ -58,7 +58,7 @@ func issue(t testing.TB, o Options, authority bool) *Pair {
 		t.Fatal(err)
 	}
 	if o.Hosts == nil {
-		o.Hosts = []string{"127.0.0.1", "localhost"}
+		o.Hosts = []string{"127.0.0.1", "::1", "localhost"}
 	}
 	if o.From == 0 {
 		o.From = -time.Hour

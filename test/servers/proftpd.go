@@ -26,7 +26,7 @@ func (s *Server) proftpd() ([]string, error) {
 		"DefaultServer on",
 		"DefaultAddress " + s.Host,
 		fmt.Sprintf("Port %d", s.Port),
-		"UseIPv6 off",
+		"UseIPv6 " + map[bool]string{false: "off", true: "on"}[s.opts.IPv6],
 		"UseReverseDNS off",
 		"WtmpLog off",
 		"TransferLog none",

@@ -63,6 +63,8 @@ type Options struct {
 	Extra []string
 	// TLS has it encrypt; nil is clear text only.
 	TLS *TLS
+	// IPv6 has it listen on ::1.
+	IPv6 bool
 	// In is the network that the server runs in; nil is this process's, and there
 	// the loopback interface.
 	In Network
@@ -87,16 +89,16 @@ type Network interface {
 	Do(func() error) error // run something in it, on the calling goroutine
 }
 
-// own is the network of this process.
-type own struct{}
+// own is the network of this process, at an address.
+type own string
 
-func (own) Address() string         { return "127.0.0.1" }
+func (o own) Address() string       { return string(o) }
 func (own) Do(f func() error) error { return f() }
 
 // Server is a running server, or a stopped one that can be started again.
 type Server struct {
 	Kind     Kind
-	Host     string // "127.0.0.1", unless Options.In says otherwise
+	Host     string // "127.0.0.1", unless Options say otherwise
 	Port     int
 	User     string
 	Password string
@@ -124,7 +126,7 @@ func Start(t testing.TB, kind Kind, o Options) *Server {
 		t.Skipf("SKIPPED %s: %v", kind, err)
 	}
 	if o.In == nil {
-		o.In = own{}
+		o.In = own(map[bool]string{false: "127.0.0.1", true: "::1"}[o.IPv6])
 	}
 	dir := readableDir(t)
 	s := &Server{Kind: kind, Host: o.In.Address(), User: user, Password: password,
@@ -303,7 +305,7 @@ func (s *Server) freePort() (port int, err error) {
 		for range 100 {
 			port = 10000 + rand.IntN(22000)
 			var l net.Listener
-			if l, err = net.Listen("tcp4", net.JoinHostPort(s.Host, strconv.Itoa(port))); err == nil {
+			if l, err = net.Listen("tcp", net.JoinHostPort(s.Host, strconv.Itoa(port))); err == nil {
 				return l.Close()
 			}
 		}

@@ -20,8 +20,7 @@ func (s *Server) vsftpd() ([]string, error) {
 	}
 	clients := orDefault(s.opts.MaxClients, 60)
 	lines := append([]string{
-		"listen=YES",
-		"listen_address=" + s.Host,
+		s.vsftpdListen(),
 		fmt.Sprintf("listen_port=%d", s.Port),
 		"background=NO",
 		"anonymous_enable=NO",
@@ -57,6 +56,13 @@ func (s *Server) vsftpd() ([]string, error) {
 		return nil, err
 	}
 	return []string{program, conf}, nil
+}
+
+func (s *Server) vsftpdListen() string {
+	if s.opts.IPv6 {
+		return "listen=NO\nlisten_ipv6=YES\nlisten_address6=" + s.Host
+	}
+	return "listen=YES\nlisten_address=" + s.Host
 }
 
 // vsftpdTLS insists on session reuse, which is the default, and on TLS's word for the
