@@ -45,6 +45,7 @@ type Memory struct {
 	BareList Fact[bool]   `json:"bare_list,omitzero" keep:"168h"`
 	SetTime  Fact[string] `json:"set_time,omitzero" keep:"168h"`
 	NoChmod  Fact[bool]   `json:"no_chmod,omitzero" keep:"168h"`
+	NoRest   Fact[bool]   `json:"no_rest,omitzero" keep:"168h"`
 	NoAppend Fact[bool]   `json:"no_append,omitzero" keep:"168h"`
 	NoAvbl   Fact[bool]   `json:"no_avbl,omitzero" keep:"168h"`
 	NoQuota  Fact[bool]   `json:"no_quota,omitzero" keep:"168h"`
@@ -195,6 +196,7 @@ func (m Memory) recall(f *facts) {
 	f.mlsdBad = m.NoMLSD.Value
 	f.listBare = m.BareList.Value
 	f.noChmod = m.NoChmod.Value
+	f.noRest = m.NoRest.Value
 	f.noAvbl, f.noQuota = m.NoAvbl.Value, m.NoQuota.Value
 	for way, name := range setTimeNames {
 		if name == m.SetTime.Value && name != "" {
@@ -237,6 +239,7 @@ func (s *Store) remembered(m Memory, now time.Time) Memory {
 	noteIf(&m.NoMLSD, k.mlsdBad, now)
 	noteIf(&m.BareList, k.listBare, now)
 	noteIf(&m.NoChmod, k.noChmod, now)
+	noteIf(&m.NoRest, k.noRest, now)
 	noteIf(&m.NoAppend, k.append == wire.Off, now)
 	noteIf(&m.NoAvbl, k.noAvbl, now)
 	noteIf(&m.NoQuota, k.noQuota, now)

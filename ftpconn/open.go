@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -47,6 +48,7 @@ type reader struct {
 	mu     sync.Mutex // held during a read
 	expect *remote.Version
 	pos    int64
+	skip   int64    // bytes that come before pos, where the server begins at the first
 	ss     *session // nil: ended, parked or failed
 	unbind func()
 	resp   *ftp.Response
@@ -95,7 +97,7 @@ func (r *reader) begin(ss *session) (*ftp.Response, error) {
 	q := ss.inquire(r.path)
 	past := false
 	absent := false
-	resp, err := ss.retr(full, r.pos, wire.Transfer{Ahead: q.cmds, Check: func(rs []wire.Reply) error {
+	t := wire.Transfer{Ahead: q.cmds, Check: func(rs []wire.Reply) error {
 		e, err := ss.answered(q, rs)
 		absent = e.absent
 		if err != nil || !e.found {
@@ -114,8 +116,25 @@ func (r *reader) begin(ss *session) (*ftp.Response, error) {
 		}
 		past = r.pos > 0 && v.Size >= 0 && r.pos >= v.Size
 		return nil
-	}})
+	}}
+	r.skip = 0
+	if ss.store.server.known().noRest {
+		r.skip = r.pos
+	}
+	resp, err := ss.retr(full, r.pos-r.skip, t)
+	if _, no := refusal(err); no && ss.wire.RestRefused() && !past {
+		// Then from the first byte on. Some refuse only what does not fit into 32 bits.
+		if r.pos <= math.MaxInt32 {
+			ss.store.server.learn(func(f *facts) { f.noRest = true })
+		}
+		r.skip = r.pos
+		resp, err = ss.retr(full, 0, t)
+	}
 	ss.ready = toPrepare
+	if err == nil && past && r.skip > 0 {
+		resp.Close()
+		return nil, nil
+	}
 	if err == nil {
 		if seen != nil && r.expect == nil {
 			r.expect = seen
@@ -192,7 +211,7 @@ func (r *reader) Read(p []byte) (int, error) {
 	if r.expect != nil && r.expect.Size >= 0 {
 		p = p[:min(int64(len(p)), max(0, r.expect.Size-r.pos)+1)] // one more would tell
 	}
-	n, err := r.resp.Read(p)
+	n, err := r.skipped(p)
 	r.pos += int64(n)
 	r.last = time.Now()
 	if n > 0 && r.expect != nil && r.expect.Size >= 0 && r.pos > r.expect.Size { // who began behind the end gets nothing
@@ -232,6 +251,18 @@ func (r *reader) Read(p []byte) (int, error) {
 	}
 	r.giveBack(err)
 	return n, r.err
+}
+
+// skipped reads behind what is to be skipped.
+func (r *reader) skipped(p []byte) (int, error) {
+	var none [32 << 10]byte
+	for r.skip > 0 {
+		n, err := r.resp.Read(none[:min(r.skip, int64(len(none)))])
+		if r.skip -= int64(n); err != nil {
+			return 0, err
+		}
+	}
+	return r.resp.Read(p)
 }
 
 // stuck is a transfer that stalled while the server still answers: no reason to

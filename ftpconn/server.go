@@ -33,6 +33,7 @@ type facts struct {
 	setTime  setTime
 	noChmod  bool            // SITE CHMOD was refused as unknown
 	append   wire.Trait      // Proven by a scratch file only
+	noRest   bool            // downloads begin at the first byte only
 	noSum    map[string]bool // commands for checksums that did not do
 	noAvbl   bool
 	noQuota  bool

@@ -28,6 +28,7 @@ type facade struct {
 	feat     Reply
 	data     *libData // made by the library's dial, bound by the verb
 	moving   bool     // the final reply of a transfer is due
+	rest     bool     // the last transfer was not begun because REST was refused
 }
 
 // Library returns the dial function to hand to the client library: its first
@@ -49,6 +50,9 @@ func (c *Conn) Library() func(network, addr string) (net.Conn, error) {
 func (c *Conn) Next(t Transfer) {
 	c.lib.ahead, c.lib.check, c.lib.alone = t.Ahead, t.Check, t.Alone
 }
+
+// RestRefused says that the refusal of the library's last transfer was of its offset.
+func (c *Conn) RestRefused() bool { return c.lib.rest }
 
 // BeforeFeat names commands to be sent in one segment with the library's FEAT.
 // Their replies are kept until the library, or KnownOr, asks for them.
@@ -153,6 +157,7 @@ func (f *facade) transfer(verb, line string) error {
 		return errors.New("wire: " + verb + " without a data connection")
 	}
 	out, err := f.c.Transfer(t)
+	f.rest = out.Rest
 	if err != nil {
 		return err
 	}

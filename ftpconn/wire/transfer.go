@@ -26,6 +26,7 @@ type Transfer struct {
 type Outcome struct {
 	Ahead   []Reply
 	Refusal Reply
+	Rest    bool // it is REST that was refused, and nothing else
 	Data    *Data
 }
 
@@ -88,7 +89,7 @@ func (d *dialogue) run() (Outcome, error) {
 		// To EPSV, EPRT or REST: neither what was asked for nor a refusal.
 		err = c.condemn(&Error{Fault: Garbage, Step: verbOf(d.t.Verb), Sent: true, Reply: out.Refusal, Err: errors.New("an answer to something else")})
 		err = d.surprised(err)
-	} else if err == nil && out.Data == nil && d.odd(out.Refusal.Code) {
+	} else if err == nil && out.Data == nil && !out.Rest && d.odd(out.Refusal.Code) {
 		// Such a refusal may be of the trick and not of the command.
 		err = c.condemn(&Error{Fault: Lost, Step: verbOf(d.t.Verb), Sent: true, Reply: out.Refusal})
 		err = d.surprised(err)
@@ -191,7 +192,7 @@ func (d *dialogue) singly() (Outcome, error) {
 		}
 		d.replies = append(d.replies, r)
 		if i == d.rest && r.Code != 350 {
-			return Outcome{Ahead: d.replies[:len(d.t.Ahead)], Refusal: r}, nil
+			return Outcome{Ahead: d.replies[:len(d.t.Ahead)], Refusal: r, Rest: true}, nil
 		}
 	}
 	panic("unreachable")
@@ -260,7 +261,7 @@ func (d *dialogue) answers(from int) (Outcome, error) {
 		if err := d.killed(); err != nil && (verdict == nil || lists(verbOf(d.t.Verb))) {
 			return out, err
 		}
-		out.Refusal = restRefused
+		out.Refusal, out.Rest = restRefused, restRefused.Code != 0
 		return out, verdict
 	}
 	if d.door != nil {
