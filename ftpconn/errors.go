@@ -41,11 +41,12 @@ var table = []rule{
 	{codes: `452|552`, kind: remote.NoSpace},
 	{codes: `[45]..`, text: text(`quota|disk (is )?full|no space|space left|not enough (disk )?space|insufficient (disk |storage )?space`), kind: remote.NoSpace},
 	{codes: `[45]..`, text: text(`not empty`), kind: remote.NotEmpty},
-	{codes: `[45]..`, text: text(`name too long|invalid (file ?|path ?|directory ?)?name|(bad|illegal|prohibited) (file ?|directory ?)?name|invalid character|not allowed in (file )?name`), kind: remote.BadName},
+	{codes: `[45]..`, text: text(`name too long|invalid (file ?|path ?|directory ?)?name|(bad|illegal|prohibited) (file ?|directory ?)?name|invalid character|not allowed in (file )?name|volume label syntax|filename or extension is too long`), kind: remote.BadName},
 	{codes: `[45]..`, text: text(`is a directory`), kind: remote.IsDir},
-	{codes: `[45]..`, text: text(`not a directory`), kind: remote.NotDir},
+	{codes: `[45]..`, text: text(`not a directory|the directory name is invalid`), kind: remote.NotDir},
 	{codes: `[45]..`, text: text(`no such (file|dir|path|object)|(file|directory|path|folder)( was| is|name)? not (found|exist)|does ?n[o']t exist|cannot find|could not find|non-?existent`), kind: remote.NotExist},
 	{codes: `[45]..`, text: text(`already exists|file exists|target exists|directory exists`), kind: remote.Exist},
+	{codes: `[45]..`, text: text(`used by another process`), kind: remote.Temporary}, // Windows' sharing violation
 	{codes: `[45]..`, text: text(`permission|denied|not permitted|read-?only|forbidden|privilege|not allowed|unauthori[sz]ed`), kind: remote.Permission},
 	{codes: `521`, op: `mkdir`, kind: remote.Exist},
 	{codes: `522|53[346]`, kind: remote.Temporary}, // about the encryption of data, not about the file

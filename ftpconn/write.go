@@ -72,7 +72,7 @@ func (ss *session) notWritten(p string, r wire.Reply) error {
 	if kind == remote.BadName && r.Code == 553 && ss.store.temporary(p) {
 		kind = remote.Unknown // a name of our own making is a good one: vsftpd says so of any file it may not make
 	}
-	if kind != remote.Unknown && !(kind == remote.BadName && r.Code == 553) {
+	if kind != remote.Unknown && kind != remote.Permission && !(kind == remote.BadName && r.Code == 553) { // Windows denies access to what is a directory
 		return as(kind, r)
 	}
 	e, err := ss.look(p)
