@@ -39,6 +39,8 @@ type Limits struct {
 	FollowsLinks bool // a symlink is told as what it points to
 	HidesLost    bool // a symlink to nothing is not listed
 	ListsModes   bool // the mode of one name is told by a pattern
+	TellsNoMode  bool // the mode of one name is not told, but in a listing
+	NoLinks      bool // the server has only files and directories
 
 	// Refuses says that a file or directory of this name cannot be created (or
 	// not under this very name); it must then be refused without any harm. The

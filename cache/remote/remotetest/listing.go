@@ -118,6 +118,9 @@ func (s *suite) links() {
 	if s.Behind == nil {
 		s.t.Skip("no way to make a symlink on this server")
 	}
+	if s.Limits.NoLinks {
+		s.t.Skip("by design: this server has no symlinks")
+	}
 	s.mkdirs("/dir")
 	s.put("/dir/kept", content(5))
 	s.put("/file", content(9))

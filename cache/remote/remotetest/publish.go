@@ -128,7 +128,7 @@ func (s *suite) publishRefused() {
 // publishKeepsTheMode: a mode that nobody asked for gives way to the one that the file has
 // on the server by now; one that was asked for does not.
 func (s *suite) publishKeepsTheMode() {
-	if s.Behind == nil || s.Limits.NoModes || s.Limits.NoReplace {
+	if s.Behind == nil || s.Limits.NoModes || s.Limits.NoReplace || s.Limits.TellsNoMode {
 		return
 	}
 	for _, path := range []string{"/kept", "/with blanks, and more", "/-a"} {
@@ -174,7 +174,7 @@ func (s *suite) publishKeepsTheMode() {
 // publishOverNoFile: what was made under the name and is no plain file is not replaced by a
 // new one.
 func (s *suite) publishOverNoFile() {
-	if s.Behind == nil {
+	if s.Behind == nil || s.Limits.NoLinks {
 		return
 	}
 	s.ok(s.Behind.Mknod("/device"), "mknod behind the server's back")
