@@ -243,6 +243,50 @@ func (w *world) replaced(p string) {
 	}
 }
 
+// follower is what is owed under one name while a rename in doubt may have taken it to another.
+type follower struct {
+	n    *Node // nil: there is none
+	owed seen
+}
+
+// following is what comes to p once it is known that a rename has happened: who removes or
+// replaces p waits for that to be known, and means what p is then. Where the server still has
+// the old name it has not happened.
+func (w *world) following(p string) (f follower) {
+	m := w.s.m
+	m.mu.Lock()
+	from := ""
+	for _, u := range m.unsettled {
+		if !u.replaces() && atOrBelow(p, u.intent.To) {
+			from = u.intent.From + p[len(u.intent.To):]
+			f.n = m.findLocked(from)
+		}
+	}
+	m.mu.Unlock()
+	if f.n == nil {
+		return f
+	}
+	if _, not := w.s.disk.Stat(from); not {
+		return follower{}
+	}
+	f.owed = w.look(from)
+	return f
+}
+
+// goneAt takes in that p was removed or replaced. What followed to p, and only that, was what
+// had the name then.
+func (s *storm) goneAt(p string, f follower) {
+	if f.n == nil {
+		return
+	}
+	s.m.mu.Lock()
+	there := f.n.removed && f.n.pathLocked() == p
+	s.m.mu.Unlock()
+	if there {
+		s.deadHere(f.owed)
+	}
+}
+
 // blind says that the mount takes p for absent, and for some time to come.
 func (m *mount) blind(p string) bool {
 	m.mu.Lock()

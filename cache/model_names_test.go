@@ -64,6 +64,7 @@ func (w *world) rename(p, q string) error {
 		return nil
 	}
 	was, wasTo := w.certain(p), w.certain(q)
+	follows := w.following(q)
 	w.replaced(q)
 	err := w.s.m.rename(p, q)
 	if err != nil {
@@ -80,6 +81,7 @@ func (w *world) rename(p, q string) error {
 		return fail
 	}
 	w.s.applied.Add(1)
+	w.s.goneAt(q, follows)
 	w.s.followed(p, q)
 	w.laxIfGone(dst)
 	alts := append([]value{}, w.others(src)...)

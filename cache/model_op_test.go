@@ -149,12 +149,14 @@ func (w *world) do(o op) error {
 		if pl == nil || isDir {
 			return nil
 		}
+		follows := w.following(o.p)
 		w.dies(o.p)
 		if err := m.remove(o.p); err != nil {
 			fail := w.failed("unlink "+o.p, err, o.p)
 			w.maybe(o.p, absent)
 			return fail
 		}
+		w.s.goneAt(o.p, follows)
 		w.ours(o.p, absent, nil)
 		w.s.applied.Add(1)
 	case "rename":
