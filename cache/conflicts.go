@@ -22,7 +22,7 @@ type Conflict struct {
 	At        time.Time    `json:"at"`
 }
 
-// ConflictKind is what somebody else had done on the server.
+// ConflictKind is what somebody else had done on the server, or a start found in the spool.
 type ConflictKind string
 
 const (
@@ -32,6 +32,9 @@ const (
 	TheirsRemoved ConflictKind = "removed"
 	// TheirsReplaced: a directory, link or device has the name, ours is beside it.
 	TheirsReplaced ConflictKind = "replaced"
+	// NameTaken: a newer file of ours has the name, or that of a directory it was in. See
+	// untangle.go.
+	NameTaken ConflictKind = "taken"
 )
 
 // Name and CopyName are the paths' own bytes.
@@ -68,6 +71,8 @@ func (t *Tree) conflict(dir *Node, what ConflictKind, path, beside string) {
 		t.cfg.Log.Warn("a file was removed or renamed on the server while it was changed here: ours has the name again", "path", path)
 	case TheirsReplaced:
 		t.cfg.Log.Warn("something that is not a file has taken the name of a file changed here: ours is kept under another name", "theirs", path, "ours", beside)
+	case NameTaken:
+		t.cfg.Log.Warn("two files are owed that cannot both have their names, as after a power cut: the older is kept under another name", "name", path, "older", beside)
 	}
 	t.mu.Lock()
 	t.conflicts = append(t.conflicts, Conflict{Path: path, PathBytes: rawIfNeeded(path), Copy: beside, CopyBytes: rawIfNeeded(beside), What: what, At: time.Now()})

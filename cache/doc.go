@@ -24,7 +24,8 @@
 //	confirm.go   whether what was fetched was of one version
 //	handle.go    open, create, flush, fsync, release; io.go read and write
 //	owe.go       from clean to owed, and files born here; marks.go what is written
-//	             between two records; replay.go reading it all back at start
+//	             between two records; replay.go reading it all back at start,
+//	             untangle.go where it cannot all have its names
 //	jobs.go      when a file is published, and what follows a failure; early.go
 //	             while it is still open
 //	publish.go   one publication: send, check, rename over; conflict.go when theirs

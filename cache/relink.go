@@ -90,7 +90,12 @@ func (t *Tree) lacks(ctx context.Context, n *Node, path string) bool {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if c := n.file.cur; c != nil {
+	return n.file.newbornLocked()
+}
+
+// newbornLocked makes f like a file that was never sent, if all of it is here.
+func (f *File) newbornLocked() bool {
+	if c := f.cur; c != nil {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if !c.wholeLocked() || !c.unsure.Empty() {
@@ -98,7 +103,7 @@ func (t *Tree) lacks(ctx context.Context, n *Node, path string) bool {
 		}
 		c.tailOverLocked()()
 	}
-	n.file.base, n.file.sent, n.file.tail = nil, nil, nil
+	f.base, f.sent, f.tail = nil, nil, nil
 	return true
 }
 

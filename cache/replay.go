@@ -25,9 +25,13 @@ func (t *Tree) load() {
 	t.mu.Lock()
 	t.loadErr = err
 	t.mu.Unlock()
+	was := untangle(recs, time.Now())
 	var files []*File
 	var temps []string
 	for i := range recs {
+		if recs[i].Dir {
+			continue
+		}
 		if recs[i].Temp != "" && !recs[i].Resume && recs[i].Gone == 0 {
 			temps = append(temps, recs[i].Temp)
 		}
@@ -36,10 +40,15 @@ func (t *Tree) load() {
 			t.cfg.Log.Error("cannot take up an owed file; it stays in the spool", "path", recs[i].Path, "err", err)
 			continue
 		}
-		if f != nil {
-			files = append(files, f)
+		if f == nil {
+			continue
+		}
+		files = append(files, f)
+		if p, beside := was[f.id]; beside {
+			t.putBeside(f, p)
 		}
 	}
+	t.restoreDirTimes(recs)
 	if err == nil && !t.keepMarks {
 		t.dropOldMarks()
 		t.dropOldSent()
@@ -64,19 +73,8 @@ func (t *Tree) load() {
 	t.mu.Unlock()
 }
 
-// restore puts one record's file into the tree.
+// restore puts one file's record into the tree; nil if nothing is owed of it.
 func (t *Tree) restore(r *spool.Record) (*File, error) {
-	if r.Dir {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		n := t.nodeAtLocked(r.Path, remote.Dir)
-		if n == nil || r.MTime == nil {
-			return nil, errors.New("its path is not a directory's")
-		}
-		n.owesAt, n.owesID = r.MTime, r.ID
-		t.owedDirs[n] = struct{}{}
-		return nil, nil
-	}
 	marked := false
 	if r.Interrupted {
 		for _, w := range t.readMarks(r.ID) { // written since the record's last update
@@ -120,7 +118,7 @@ func (t *Tree) restore(r *spool.Record) (*File, error) {
 	defer t.mu.Unlock()
 	n := t.nodeAtLocked(r.Path, remote.File)
 	if n == nil || n.owedLocked() {
-		return nil, errors.New("its path is taken by another owed file")
+		return nil, errors.New("its path is taken by another owed file") // untangle does not leave any
 	}
 	f := n.fileLocked()
 	f.owedNowLocked()
@@ -156,6 +154,30 @@ func (t *Tree) restore(r *spool.Record) (*File, error) {
 		n.ent.mtime, n.ent.grain, n.ent.size = f.mtime.Unix(), grainNone, size
 	}
 	return f, nil
+}
+
+// restoreDirTimes takes up the times that are owed of directories, but of those whose name
+// is a file's by now.
+func (t *Tree) restoreDirTimes(recs []spool.Record) {
+	for i := range recs {
+		r := &recs[i]
+		if !r.Dir {
+			continue
+		}
+		t.mu.Lock()
+		n := t.nodeAtLocked(r.Path, remote.Dir)
+		if n != nil && r.MTime != nil {
+			n.owesAt, n.owesID = r.MTime, r.ID
+			t.owedDirs[n] = struct{}{}
+		}
+		t.mu.Unlock()
+		if n != nil && r.MTime != nil {
+			continue
+		}
+		if err := t.spool.Drop(r.ID); err != nil {
+			t.cfg.Log.Warn("cannot drop the record of a directory's time", "path", r.Path, "err", err)
+		}
+	}
 }
 
 func (t *Tree) restoredContent(f *File, r *spool.Record, size int64, have ranges.Set) *content {

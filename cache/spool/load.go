@@ -89,7 +89,7 @@ func (s *Spool) Load(ctx context.Context) ([]Record, []Intent, error) {
 }
 
 // newest returns what was found, sorted by sequence number, with only the newest
-// of several for one path.
+// of several for one path: of files, and of directories.
 func (s *Spool) newest(found []*Record) ([]Record, error) {
 	recs := make([]Record, 0, len(found))
 	for _, r := range found {
@@ -98,16 +98,21 @@ func (s *Spool) newest(found []*Record) ([]Record, error) {
 		}
 	}
 	slices.SortFunc(recs, func(a, b Record) int { return cmp.Compare(a.Seq, b.Seq) })
-	by := make(map[string]uint64, len(recs)) // path to id
+	type name struct {
+		path string
+		dir  bool
+	}
+	by := make(map[name]uint64, len(recs)) // to id
 	for _, r := range recs {
-		by[r.Path] = r.ID
+		by[name{r.Path, r.Dir}] = r.ID
 	}
 	var failed error
 	recs = slices.DeleteFunc(recs, func(r Record) bool {
-		if by[r.Path] == r.ID {
+		id := by[name{r.Path, r.Dir}]
+		if id == r.ID {
 			return false
 		}
-		failed = errors.Join(failed, s.putAside(r.ID, r.Path, fmt.Errorf("record %d is newer and has the same path", by[r.Path])))
+		failed = errors.Join(failed, s.putAside(r.ID, r.Path, fmt.Errorf("record %d is newer and has the same path", id)))
 		return true
 	})
 	return recs, failed

@@ -253,6 +253,8 @@ func showConflicts(out io.Writer, m mountReport, now time.Time) {
 			fmt.Fprintln(out, "it had been removed or renamed on the server; ours has the name again")
 		case cache.TheirsReplaced:
 			fmt.Fprintf(out, "something else has the name on the server; ours is\n      %s\n", plain(local(m, c.CopyName())))
+		case cache.NameTaken:
+			fmt.Fprintf(out, "a newer file has the name; this one, found in the spool at a start, is\n      %s\n", plain(local(m, c.CopyName())))
 		default:
 			fmt.Fprintf(out, "theirs has the name, ours is\n      %s\n", plain(local(m, c.CopyName())))
 		}
