@@ -80,6 +80,13 @@ func (p *pool) cappedLocked(n int) {
 	p.store.remember()
 }
 
+// crowdedOut notes that the server took one of our connections away, as it has too many.
+func (p *pool) crowdedOut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cappedLocked(max(1, len(p.all)-1))
+}
+
 func (p *pool) wantedLocked() bool {
 	for c := range p.waiting {
 		if len(p.waiting[c]) > 0 {

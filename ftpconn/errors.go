@@ -27,6 +27,9 @@ type rule struct {
 // 421, 530, 534 and 550 are all in use for that.
 var encryptWords = text(`\b(ssl|tls|encrypt|cleartext|secure (connection|control))`)
 
+// crowdWords are in the refusals of servers that have too many connections.
+var crowdWords = text(`too many|maximum|limit|connections?\b.*(reached|exceeded|allowed)|users? .*logged in|\b(full|busy|overloaded)\b`)
+
 func text(p string) *regexp.Regexp { return regexp.MustCompile(`(?i)` + p) }
 
 // Servers word their refusals differently; 550 covers nearly all of them. A 550
@@ -35,7 +38,7 @@ var table = []rule{
 	{codes: `500|502|504|202`, kind: remote.Unsupported},
 	{codes: `503`, kind: remote.Protocol},
 	{codes: `[45]..|33.`, op: `login`, text: text(`\bban(ned|s)?\b|fail(ed|ures?)\b|attempts`), kind: remote.Auth}, // "too many failed logins"
-	{codes: `5..|33.|4[3-5].`, op: `login`, text: text(`too many|maximum|limit|connections?\b.*(reached|exceeded|allowed)|users? .*logged in|\b(full|busy|overloaded)\b`), kind: remote.Temporary},
+	{codes: `5..|33.|4[3-5].`, op: `login`, text: crowdWords, kind: remote.Temporary},
 	{codes: `5..|33.`, op: `login`, kind: remote.Auth},
 	{codes: `421`, kind: remote.Down},
 	{codes: `452|552`, kind: remote.NoSpace},

@@ -49,7 +49,7 @@ func (s *Store) loginOnce(ctx context.Context) (_ *session, err error) {
 			w.Close()
 		}
 	}()
-	ss := &session{store: s, id: id, wire: w, last: time.Now(), noop: time.Now()}
+	ss := &session{store: s, id: id, wire: w, last: time.Now(), slept: slept()}
 	ss.lib, err = ftp.Dial(s.cfg.addr(), ftp.DialWithDialFunc(w.Library()))
 	if err != nil {
 		return nil, err

@@ -20,7 +20,7 @@ import (
 // answers, the zone of its clock. See "What is remembered" in docs/design.md.
 //
 // To remember one thing more, add a Fact here, with how long it is believed; put it into
-// recall (or recallWire, if it counts before the login), and into remembered. The change
+// recall (or pool.recall or recallWire, if it counts before the login), and into remembered. The change
 // must go through server.learn or wire.Traits, or call Store.remember.
 type Memory struct {
 	Form     int    `json:"form"`               // memoryForm; another is not understood
@@ -29,7 +29,8 @@ type Memory struct {
 	Software string `json:"software,omitempty"` // for people who read this
 
 	// Of the host, whatever answers there.
-	Cap Fact[Cap] `json:"cap,omitzero" keep:"720h" of:"host"`
+	Cap  Fact[Cap]  `json:"cap,omitzero" keep:"720h" of:"host"`
+	Idle Fact[Idle] `json:"idle,omitzero" keep:"720h" of:"host"`
 
 	// What the first trial of a trick did to the connection. A fault of the network may
 	// look the same, so that this does not count for long.
@@ -166,13 +167,6 @@ func listed(features map[string]string) string {
 	return bounded(strings.Join(fs, ", "))
 }
 
-// recallHost takes over what counts before anything was heard of the server.
-func (s *Store) recallHost(m Memory) {
-	if c := m.Cap.Value; c.Conns > 0 {
-		s.pool.cap.recall(c, time.Now())
-	}
-}
-
 // recallWire takes over what the connection has to know, if the greeting is the one of
 // before.
 func (s *Store) recallWire(greeting string) {
@@ -219,9 +213,7 @@ func (m Memory) recall(f *facts) {
 // remembered is what was known before with what this Store learned.
 func (s *Store) remembered(m Memory, now time.Time) Memory {
 	m.Form = memoryForm
-	if c, met := s.pool.capNow(); met {
-		m.Cap.note(c, now)
-	}
+	s.pool.remembered(&m, now)
 	k, w := s.server.known(), s.traits.Known()
 	if !k.seen {
 		return m

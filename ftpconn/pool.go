@@ -30,6 +30,10 @@ type pool struct {
 	dialing  int
 	upkeep   int // sessions taken out of idle for a moment by us
 	cap      limit
+	idling   idling
+	times    rhythm
+	used     time.Time // end of the last operation
+	reopened bool      // since then
 	busy     [classes]int
 	waiting  [classes][]*waiter
 	auth     error     // the server refused the password
@@ -56,6 +60,7 @@ type grant struct {
 func (p *pool) init(s *Store) {
 	p.store = s
 	p.cap.most = s.cfg.MaxConns
+	p.times = unhurried
 	p.all = make(map[*session]bool)
 	p.uploads = make(map[*source]bool)
 }
@@ -156,6 +161,7 @@ func (p *pool) release(ss *session, c class) {
 	p.store.count.commands.Add(ss.counted())
 	p.mu.Lock()
 	p.busy[c]--
+	p.used, p.reopened = time.Now(), false
 	if dead || p.closed {
 		delete(p.all, ss)
 	} else {
@@ -175,11 +181,28 @@ func (p *pool) release(ss *session, c class) {
 // capLocked is how many sessions there may be now.
 func (p *pool) capLocked() int { return p.cap.now(time.Now()) }
 
-// capNow is the server's cap as a Memory holds it, if one was met.
-func (p *pool) capNow() (c Cap, met bool) {
+// remembered notes in m what the pool has learned.
+func (p *pool) remembered(m *Memory, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return Cap{p.cap.conns, p.cap.stood}, p.cap.met
+	if p.cap.met {
+		m.Cap.note(Cap{p.cap.conns, p.cap.stood}, now)
+	}
+	if d := p.idling; d.limit > 0 {
+		m.Idle.note(Idle{d.limit.Round(time.Second / 10).Seconds(), d.futile}, now)
+	}
+}
+
+// recall takes over what an earlier life has learned.
+func (p *pool) recall(m Memory) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c := m.Cap.Value; c.Conns > 0 {
+		p.cap.recall(c, time.Now())
+	}
+	if d := m.Idle.Value; d.Limit > 0 && d.Limit < mostLimit.Seconds() {
+		p.idling.limit, p.idling.futile = time.Duration(d.Limit*float64(time.Second)), d.Futile
+	}
 }
 
 func (p *pool) limitNow() int {
@@ -267,15 +290,32 @@ func (p *pool) paceLocked() int {
 	return 3
 }
 
-// takeLocked picks an idle session that still looks alive.
+// takeLocked picks the idle session that was used last and has not died since, as far
+// as can be seen without asking. Those of which that is in doubt are asked, and are
+// there in a moment if they live. fresh is one that was not used yet, or has just been
+// asked.
 func (p *pool) takeLocked(fresh bool) *session {
+	now := time.Now()
 	for i := len(p.idle) - 1; i >= 0; i-- {
 		ss := p.idle[i]
-		if fresh && ss.used > 0 {
+		if fresh && ss.used > 0 && !ss.vetted {
 			continue
 		}
 		p.idle = slices.Delete(p.idle, i, i+1)
-		return ss
+		p.wakeLocked(ss)
+		if !p.doubtfulLocked(ss, now) {
+			return ss
+		}
+		quiet := ss.wire.Quiet()
+		p.keepLocked(ss)
+		if quiet {
+			return nil
+		}
+	}
+	if n := len(p.idle); fresh && n > 0 {
+		ss := p.idle[n-1]
+		p.idle = p.idle[:n-1]
+		p.keepLocked(ss)
 	}
 	return nil
 }

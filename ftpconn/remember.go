@@ -20,7 +20,7 @@ func (m *memory) init(s *Store) {
 	m.last = s.cfg.Memory.fresh(time.Now())
 	s.server.learned = s.remember
 	s.traits.Learned = s.remember
-	s.recallHost(m.last)
+	s.pool.recall(m.last)
 }
 
 func (m *memory) now() Memory {

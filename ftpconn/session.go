@@ -28,11 +28,14 @@ type session struct {
 	hashes  string // the algorithm that HASH uses; "": not known
 	entered string // the directory that the last listing could enter
 
-	used  int       // operations carried out
-	last  time.Time // end of the last
-	noop  time.Time // when the server last heard from us
-	ready readiness
-	told  int64 // commands counted so far
+	used    int           // operations carried out
+	last    time.Time     // end of the last
+	noop    time.Time     // end of the last NOOP or the like
+	slept   time.Duration // how long this machine had slept by then
+	vetted  bool          // nothing was done since the server gave a sign of life
+	watched bool          // somebody hears what it says; guarded by the pool's mutex
+	ready   readiness
+	told    int64 // commands counted so far
 }
 
 // readiness of a session's next data connection.

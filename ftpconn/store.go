@@ -161,12 +161,13 @@ func (s *Store) repeat(t task, err error, reused bool) bool {
 	if past && t.class == upload {
 		return false // part of it may be there, also when a later command was not sent
 	}
-	safe := !e.Sent || t.again && !past
+	late := t.class == metadata && tooLate(e)
+	safe := !e.Sent || t.again && !past || late
 	switch e.Fault {
 	case wire.Surprise:
 		return safe
 	case wire.Lost, wire.Closing, wire.Garbage:
-		return safe && reused
+		return safe && (reused || late)
 	}
 	return false
 }
@@ -175,9 +176,11 @@ func (s *Store) repeat(t task, err error, reused bool) bool {
 func (s *Store) finish(ss *session, c class, err error) {
 	if e := wire.FaultOf(err); e != nil && e.Fault == wire.Stalled && !s.pool.heard(ss, s.cfg.Timeout/2) {
 		s.health.doubt(err)
+	} else if e != nil && crowded(e) {
+		s.pool.crowdedOut()
 	}
 	ss.used++
-	ss.last = time.Now()
+	ss.last, ss.slept, ss.vetted = time.Now(), slept(), false
 	s.pool.release(ss, c)
 }
 

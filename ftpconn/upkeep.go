@@ -2,21 +2,45 @@ package ftpconn
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
-// How idle sessions are kept: a data connection is prepared once a session has
-// rested for a moment, dropped when nobody came for it, a NOOP keeps the two
-// used last from being forgotten, and what nobody needed for minutes is closed.
-const (
-	restBefore = 15 * time.Millisecond
-	dropAfter  = 3 * time.Second
-	noopEvery  = 45 * time.Second
-	keepWarm   = 2
-	closeAfter = 3 * time.Minute
-	closeAll   = 30 * time.Minute
-	keepTime   = 5 * time.Second // somebody may be waiting for the session
-)
+// rhythm is how idle sessions are kept. A data connection is prepared once a session has
+// rested for a moment, and dropped when nobody came for it. What the server says on an
+// idle connection is heard at once. A NOOP keeps the two used last from being forgotten,
+// by the server or by a NAT between; what nobody needed for minutes is closed. A session
+// from which nothing was heard for long is asked before it is used: it may have died
+// without a word.
+type rhythm struct {
+	restBefore time.Duration
+	dropAfter  time.Duration
+	watchAfter time.Duration
+	noopEvery  time.Duration // less where the server lets nobody idle for so long
+	leastNoop  time.Duration
+	closeAfter time.Duration
+	closeAll   time.Duration
+	staleAfter time.Duration
+	lateAfter  time.Duration // somebody may be waiting for the session: no longer than this
+	keepTime   time.Duration
+	leastLimit time.Duration // connections that are closed sooner are closed for another reason
+	slack      time.Duration
+}
+
+var unhurried = rhythm{restBefore: 15 * time.Millisecond, dropAfter: 3 * time.Second, watchAfter: time.Second,
+	noopEvery: 45 * time.Second, leastNoop: 3 * time.Second, closeAfter: 3 * time.Minute, closeAll: 30 * time.Minute,
+	staleAfter: time.Minute, lateAfter: time.Second, keepTime: 5 * time.Second,
+	leastLimit: 2 * time.Second, slack: time.Second}
+
+const keepWarm = 2
+
+// heardAt is when the server last heard from us, and answered.
+func (ss *session) heardAt() time.Time {
+	if ss.noop.After(ss.last) {
+		return ss.noop
+	}
+	return ss.last
+}
 
 // tendLocked arms the timer for whatever is due next with the idle sessions.
 func (p *pool) tendLocked() {
@@ -24,7 +48,7 @@ func (p *pool) tendLocked() {
 		return
 	}
 	now := time.Now()
-	next := closeAfter
+	next := p.times.closeAfter
 	for i, ss := range p.idle {
 		next = min(next, p.dueLocked(i, ss, now))
 	}
@@ -36,17 +60,23 @@ func (p *pool) tendLocked() {
 	}
 }
 
+// warmLocked says that the i'th idle session is kept by NOOPs.
+func (p *pool) warmLocked(i int) bool { return i >= len(p.idle)-keepWarm }
+
 // dueLocked is how long until the i'th idle session needs something.
 func (p *pool) dueLocked(i int, ss *session, now time.Time) time.Duration {
-	due := ss.noop.Add(noopEvery).Sub(now)
-	if i < len(p.idle)-keepWarm {
-		due = ss.last.Add(closeAfter).Sub(now)
+	due := ss.last.Add(p.times.closeAfter).Sub(now)
+	if p.warmLocked(i) {
+		due = ss.heardAt().Add(p.noopEveryLocked()).Sub(now)
 	}
 	switch ss.ready {
 	case toPrepare:
-		due = min(due, ss.last.Add(restBefore).Sub(now))
+		due = min(due, ss.last.Add(p.times.restBefore).Sub(now))
 	case prepared:
-		due = min(due, ss.last.Add(dropAfter).Sub(now))
+		due = min(due, ss.last.Add(p.times.dropAfter).Sub(now))
+	}
+	if !ss.watched {
+		due = min(due, ss.heardAt().Add(p.times.watchAfter).Sub(now))
 	}
 	return due
 }
@@ -62,49 +92,115 @@ func (p *pool) tend() {
 	now := time.Now()
 	kept := p.idle[:0:0]
 	for i, ss := range p.idle {
-		if p.dueLocked(i, ss, now) > 0 {
-			kept = append(kept, ss)
-			continue
-		}
+		idle, warm := now.Sub(ss.last), p.warmLocked(i)
 		switch {
-		case i < len(p.idle)-keepWarm && now.Sub(ss.last) >= closeAfter, now.Sub(ss.last) >= closeAll:
+		case p.dueLocked(i, ss, now) > 0:
+		case idle >= p.times.closeAll, !warm && idle >= p.times.closeAfter:
 			delete(p.all, ss)
 			p.store.quit(ss)
-		case ss.ready == prepared:
-			ss.wire.Drop()
-			ss.ready = rested
-			kept = append(kept, ss)
+			continue
+		case ss.ready == toPrepare && idle >= p.times.restBefore, warm && now.Sub(ss.heardAt()) >= p.noopEveryLocked():
+			p.keepLocked(ss)
+			continue
 		default:
-			p.upkeep++
-			if !p.store.spawn(func() { p.keep(ss) }) { // closing, and nobody else knows of it
-				p.upkeep--
-				delete(p.all, ss)
-				ss.wire.Close()
+			if ss.ready == prepared && idle >= p.times.dropAfter {
+				ss.wire.Drop()
+				ss.ready = rested
+			}
+			if !ss.watched && now.Sub(ss.heardAt()) >= p.times.watchAfter {
+				p.watchLocked(ss)
 			}
 		}
+		kept = append(kept, ss)
 	}
 	p.idle = kept
 	p.tendLocked()
 }
 
-// keep prepares a data connection or sends a NOOP on a session taken out of
-// the idle ones.
+// watchLocked has what the server says on an idle session heard at once.
+func (p *pool) watchLocked(ss *session) {
+	ss.watched = true // also where it cannot be
+	wait := ss.wire.Await()
+	if wait == nil {
+		return
+	}
+	p.store.spawn(func() {
+		if wait() {
+			p.spoke(ss)
+		}
+	})
+}
+
+// wakeLocked ends that, as for whoever takes the session out of the idle ones.
+func (p *pool) wakeLocked(ss *session) {
+	if ss.watched {
+		ss.wire.Rouse()
+		ss.watched = false
+	}
+}
+
+// spoke looks at what the server said on an idle session: mostly that it is closed.
+func (p *pool) spoke(ss *session) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if i := slices.Index(p.idle, ss); i >= 0 && !p.closed {
+		p.idle = slices.Delete(p.idle, i, i+1)
+		p.keepLocked(ss)
+	}
+}
+
+// keepLocked takes a session, which is no longer among the idle ones, for as long as
+// it takes to see to it.
+func (p *pool) keepLocked(ss *session) {
+	p.wakeLocked(ss)
+	p.upkeep++
+	if !p.store.spawn(func() { p.keep(ss) }) { // closing, and nobody else knows of it
+		p.upkeep--
+		delete(p.all, ss)
+		ss.wire.Close()
+	}
+}
+
+// keep prepares a data connection, hears what the server has to say, or asks it for a
+// sign of life. Nobody waits for it for longer than a moment.
 func (p *pool) keep(ss *session) {
-	ctx, cancel := context.WithTimeout(p.store.ctx, min(keepTime, p.store.cfg.Timeout))
+	ctx, cancel := context.WithTimeout(p.store.ctx, min(p.times.keepTime, p.store.cfg.Timeout))
 	defer cancel()
+	counted := true
+	late := time.AfterFunc(p.times.lateAfter, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if counted {
+			counted = false
+			p.upkeep--
+			p.dispatchLocked()
+		}
+	})
+	quiet := time.Since(ss.heardAt())
 	unbind := ss.wire.Bind(ctx)
-	if ss.ready == toPrepare {
+	sent := ss.wire.Sent()
+	switch {
+	case !ss.wire.Alive():
+	case ss.ready == toPrepare:
 		ss.wire.Prepare()
 		ss.ready = prepared
-	} else {
+	default:
 		ss.lib.NoOp()
 	}
 	unbind()
-	ss.noop = time.Now()
-	dead := ss.wire.Dead() != nil
+	late.Stop()
+	if dead := ss.wire.Dead(); dead != nil {
+		p.ended(ss, quiet, dead)
+	} else if ss.wire.Sent() > sent {
+		ss.noop, ss.slept, ss.vetted = time.Now(), slept(), true
+	}
 	p.store.count.commands.Add(ss.counted())
 	p.mu.Lock()
-	p.upkeep--
+	if counted {
+		counted = false
+		p.upkeep--
+	}
+	dead := ss.wire.Dead() != nil
 	if dead || p.closed {
 		delete(p.all, ss)
 	} else {

@@ -55,6 +55,7 @@ type Conn struct {
 
 	closed atomic.Bool
 
+	await awaiting     // has locks of its own
 	born  time.Time    // immutable
 	heard atomic.Int64 // when the server last gave a sign of life, in nanoseconds since born: the clock may be set
 
@@ -279,7 +280,12 @@ func (c *Conn) Alive() bool { return c.check("idle") == nil }
 
 // Quiet is a look at an idle connection from outside: not condemned, not closed by
 // the server, and nothing unasked has come.
-func (c *Conn) Quiet() bool { return c.Dead() == nil && c.br.Buffered() == 0 && !pending(c.raw) }
+func (c *Conn) Quiet() bool {
+	if waits, spoke := c.awaited(); waits {
+		return !spoke && c.Dead() == nil
+	}
+	return c.Dead() == nil && c.br.Buffered() == 0 && !pending(c.raw)
+}
 
 // pending reports whether bytes or the end of the stream wait in nc.
 func pending(nc net.Conn) bool {

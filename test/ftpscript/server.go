@@ -62,6 +62,8 @@ type Options struct {
 	Zone *time.Location
 	// Idle ends a session with 421 that has been without a command for so long.
 	Idle time.Duration
+	// IdleMute has it do so without a word.
+	IdleMute bool
 	// MaxSessions caps sessions: one more is greeted with 421. 0 is no cap.
 	MaxSessions int
 	// MaxLogins caps sessions that are logged in: one more gets 530 for its

@@ -142,6 +142,9 @@ func (c *session) next(lines <-chan line) (line, bool) {
 	case <-idle:
 		index := c.srv.add(Command{Session: c.id, At: time.Now(), Verb: "IDLE"})
 		const farewell = "421 Idle for too long: closing the control connection."
+		if c.srv.opts.IdleMute {
+			return line{}, false
+		}
 		c.srv.answered(index, farewell, 0)
 		c.say(farewell)
 		return line{}, false
