@@ -178,6 +178,9 @@ type lsOutput struct {
 
 func (ss *session) lsWith(dir, verb string) (lsOutput, error) {
 	p := listing.NewParser(time.Now(), nil)
+	if ss.store.server.known().dayFirst {
+		p.AssumeDayFirst()
+	}
 	got := lsOutput{format: p}
 	half := false
 	err := ss.lines(dir, verb, func(line string) error {
@@ -196,6 +199,9 @@ func (ss *session) lsWith(dir, verb string) (lsOutput, error) {
 		}
 		return nil
 	})
+	if p.DayFirst() && !ss.store.server.known().dayFirst {
+		ss.store.server.learn(func(f *facts) { f.dayFirst = true })
+	}
 	if err == nil && p.End() != nil {
 		err = &remote.Error{Kind: remote.Protocol, Err: p.End()}
 	}

@@ -85,7 +85,7 @@ func (ss *session) look(p string) (remote.Entry, error) {
 	name := path.Base(p)
 	for _, e := range entries {
 		if e.Name == name {
-			return e, nil
+			return ss.exactly(p, e)
 		}
 	}
 	return remote.Entry{}, fault(remote.NotExist, "not in the listing of %s", parent(p))

@@ -4,7 +4,6 @@ import (
 	"regexp"
 	"strings"
 	"sync"
-	"time"
 
 	"ftpfs/ftpconn/wire"
 )
@@ -13,7 +12,7 @@ import (
 type server struct {
 	mu sync.Mutex
 	facts
-	zone    *time.Location  // of LIST; nil: not known yet
+	zone    zone            // of LIST
 	learned func()          // takes no lock but Store.mu; nil in tests
 	long    map[string]long // directories whose listing was too long
 }
@@ -30,6 +29,9 @@ type facts struct {
 	listBare bool              // LIST takes no -a
 	mlsdSelf bool              // MLSD names the directory itself
 	listSelf bool              // and LIST -a does: a listing that is blank is then none
+	dayFirst bool              // dates in LIST have the day first, where the format leaves it open
+	mdtm     bool              // MDTM told a time
+	noMDTM   bool              // it is unknown there
 	setTime  setTime
 	noChmod  bool            // SITE CHMOD was refused as unknown
 	append   wire.Trait      // Proven by a scratch file only
@@ -67,18 +69,6 @@ func (v *server) learn(f func(*facts)) {
 	if v.learned != nil {
 		v.learned()
 	}
-}
-
-func (v *server) location() *time.Location {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.zone
-}
-
-func (v *server) setLocation(l *time.Location) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.zone = l
 }
 
 func (f *facts) has(feature string) bool {

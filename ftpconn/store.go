@@ -52,7 +52,7 @@ func New(cfg Config) *Store {
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.pool.init(s)
 	s.health.init(s)
-	s.server.zone = cfg.Zone
+	s.server.zone = zone{at: cfg.Zone, given: cfg.Zone != nil}
 	s.memory.init(s)
 	return s
 }

@@ -18,9 +18,10 @@ import (
 // that the day comes first, it does in all of them.
 type dos struct {
 	dayFirst, monthFirst bool // shown by a day beyond 12
+	assumed              bool // that the day is first, where nothing shows it
 }
 
-func (f *dos) again() format { return &dos{f.dayFirst, f.monthFirst} }
+func (f *dos) again() format { g := *f; return &g }
 func (f *dos) halfway() bool { return false }
 
 func (f *dos) read(line string, c clock) (remote.Entry, kind) {
@@ -141,8 +142,9 @@ func (f *dos) date(s string) (year int, month time.Month, d int, ok bool) {
 	}
 	f.dayFirst = f.dayFirst || first > 12 && s[sep] != '.'
 	f.monthFirst = f.monthFirst || second > 12
+	usual := !f.dayFirst && (!f.assumed || f.monthFirst)
 	switch {
-	case second > 12, s[sep] != '.' && first <= 12 && !f.dayFirst, first == second:
+	case second > 12, s[sep] != '.' && first <= 12 && usual, first == second:
 		month, d = time.Month(first), second
 	case first > 12, s[sep] == '.', !f.monthFirst:
 		d, month = first, time.Month(second)

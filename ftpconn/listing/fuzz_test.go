@@ -99,7 +99,7 @@ func TestFormatsAreDistinct(t *testing.T) {
 // A line that two formats read is an error, and not the first one's.
 func TestAmbiguousLine(t *testing.T) {
 	as := func(name string) simple {
-		return func(line string, _ clock) (remote.Entry, bool) { return remote.Entry{Name: name}, line == "x" }
+		return simple{parse: func(line string, _ clock) (remote.Entry, bool) { return remote.Entry{Name: name}, line == "x" }}
 	}
 	p := NewParser(utc(2026, 3, 10, 12, 0, 0), nil)
 	p.tried = []format{as("one"), as("two")}

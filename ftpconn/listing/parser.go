@@ -46,10 +46,13 @@ const (
 )
 
 // simple is a format whose every line is an entry and stands for itself.
-type simple func(line string, c clock) (e remote.Entry, ok bool)
+type simple struct {
+	parse    func(line string, c clock) (e remote.Entry, ok bool)
+	absolute bool // times are in no zone
+}
 
 func (f simple) read(line string, c clock) (remote.Entry, kind) {
-	if e, ok := f(line, c); ok {
+	if e, ok := f.parse(line, c); ok {
 		return e, complete
 	}
 	return remote.Entry{}, foreign
@@ -60,8 +63,9 @@ func (f simple) halfway() bool { return false }
 
 // formats of listings; none of them has read a line yet.
 func formats() []format {
-	return []format{simple(unixLine), new(dos), simple(eplfLine), new(vms), simple(netwareLine),
-		new(as400), new(mvs), simple(os2Line), simple(vxworksLine), simple(numericLine)}
+	return []format{simple{parse: unixLine}, new(dos), simple{parse: eplfLine, absolute: true}, new(vms),
+		simple{parse: netwareLine}, new(as400), new(mvs), simple{parse: os2Line}, simple{parse: vxworksLine},
+		simple{parse: numericLine, absolute: true}}
 }
 
 // NewParser returns a parser of LIST lines. Times in them are wall time in zone
@@ -133,6 +137,28 @@ func (p *Parser) End() error {
 		return fmt.Errorf("%w: the listing ends in the middle of an entry", ErrSyntax)
 	}
 	return nil
+}
+
+// Absolute says that the times in this listing are in no zone, and exact.
+func (p *Parser) Absolute() bool {
+	s, ok := p.chosen.(simple)
+	return ok && s.absolute
+}
+
+// DayFirst says that the listing shows that days stand before months, in a format that
+// leaves it open. AssumeDayFirst has p take it for granted where its listing shows
+// nothing: it is to be called before the first line.
+func (p *Parser) DayFirst() bool {
+	d, ok := p.chosen.(*dos)
+	return ok && d.dayFirst && !d.monthFirst
+}
+
+func (p *Parser) AssumeDayFirst() {
+	for _, f := range p.tried {
+		if d, ok := f.(*dos); ok {
+			d.assumed = true
+		}
+	}
 }
 
 // totals are the first words of the line in which ls(1) counts blocks, as
