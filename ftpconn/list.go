@@ -192,6 +192,8 @@ func (ss *session) lsWith(dir, verb string) (lsOutput, error) {
 		switch {
 		case err != nil:
 			return err
+		case class == listing.Strange:
+			ss.store.unreadLine(dir, verb, line, nil)
 		case class != listing.Noise:
 			got.lines = append(got.lines, line)
 		case e.Name == "." || e.Name == "..":
@@ -243,7 +245,14 @@ func (ss *session) lines(dir, verb string, f func(line string) error) error {
 	}
 	budget := ss.store.budget()
 	defer budget.giveBack()
-	if err := scan(out.Data, budget, f); err != nil {
+	err = scan(out.Data, budget, func(line string) error {
+		err := f(line)
+		if err != nil {
+			ss.store.unreadLine(dir, verb, line, err)
+		}
+		return err
+	})
+	if err != nil {
 		if wire.FaultOf(err) == nil {
 			if err2 := out.Data.Abort(); err2 != nil {
 				ss.store.log.Debug("no end of a listing that was given up", "because", err2)

@@ -33,6 +33,7 @@ type Store struct {
 	health health
 	count  counters
 	listed atomic.Int64 // bytes held by listings under way
+	unread unread
 }
 
 type counters struct {

@@ -5,8 +5,8 @@
 // no lock: ParseMLSx may be called from anywhere, a Parser from one goroutine at
 // a time.
 //
-// Each line is an entry or a half of one, known noise, or an error; none is dropped in
-// silence, because a listing with a name missing makes `rsync --delete` destroy data.
+// Each line is an entry or a half of one, known noise, or an error, unless it is
+// certain to name nothing; none is dropped in silence, because a listing with a name missing makes `rsync --delete` destroy data.
 // What a line says that cannot be believed, such as a size in blocks or a date that
 // may be two, is unknown in the entry rather than guessed: size -1, MGrain 0.
 // Lines come from strangers: nothing here panics, and a name that could point
@@ -32,6 +32,7 @@ const (
 	IsEntry              // a name in the directory
 	Noise                // known to name nothing: "total 12", a blank line, "." and ".."
 	Half                 // the beginning of an entry that ends in the next line
+	Strange              // not known, but names nothing: it has no letter and no digit
 )
 
 func (c Class) String() string {
@@ -42,6 +43,8 @@ func (c Class) String() string {
 		return "noise"
 	case Half:
 		return "half"
+	case Strange:
+		return "strange"
 	}
 	return "invalid"
 }

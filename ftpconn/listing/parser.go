@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 
 	"ftpfs/cache/remote"
 )
@@ -64,7 +65,7 @@ func (f simple) halfway() bool { return false }
 // formats of listings; none of them has read a line yet.
 func formats() []format {
 	return []format{simple{parse: unixLine}, new(dos), simple{parse: eplfLine, absolute: true}, new(vms),
-		simple{parse: netwareLine}, new(as400), new(mvs), simple{parse: os2Line}, simple{parse: vxworksLine},
+		simple{parse: netwareLine}, new(as400), new(mvs), simple{parse: os2Line}, new(vxworks),
 		simple{parse: numericLine, absolute: true}}
 }
 
@@ -106,7 +107,16 @@ func (p *Parser) Line(line string) (remote.Entry, Class, error) {
 	case k == header || k == aside || isNoise(line):
 		return remote.Entry{}, Noise, nil
 	}
+	if strings.IndexFunc(line, tells) < 0 {
+		return remote.Entry{}, Strange, nil
+	}
 	return remote.Entry{}, Invalid, bad(ErrSyntax, line)
+}
+
+// tells says that r is more than ornament. Every entry, in each of the formats, has a letter or
+// a digit.
+func tells(r rune) bool {
+	return r >= 0x80 || unicode.IsLetter(r) || unicode.IsDigit(r) || r < ' ' && r != '\t'
 }
 
 func (p *Parser) read(line string) (e remote.Entry, k kind, err error) {
@@ -171,12 +181,15 @@ var totals = map[string]bool{
 	"samtals": true, "kokku": true, "iš": true,
 }
 
-// isNoise tells blank lines and ls's "total 12" (or "total 4.0K", "итого 12").
+// isNoise tells blank lines, ls's "total 12" (or "total 4.0K", "итого 12"), and the
+// heading of the directory itself.
 func isNoise(line string) bool {
 	words := strings.Fields(line)
 	switch len(words) {
 	case 0:
 		return true
+	case 1:
+		return line == ".:"
 	case 2:
 		word := strings.TrimSuffix(strings.ToLower(words[0]), ":")
 		return totals[word] && isDigit(words[1][0]) && strings.Trim(words[1], "0123456789.,KMGTkB") == ""

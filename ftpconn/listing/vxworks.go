@@ -1,18 +1,35 @@
 package listing
 
 import (
+	"slices"
 	"strings"
 
 	"ftpfs/cache/remote"
 )
 
-// vxworksLine parses a line as VxWorks prints it, and the routers and controllers
-// built on it:
+// vxworks reads lines as VxWorks prints them, and the routers and controllers built on it:
 //
-//	1024    Feb-28-1998  05:23:30   name
-//	2048    Feb-28-1998  05:23:30   name              <DIR>
+//	  size          date       time       name
+//	--------       ------     ------    --------
+//	    1024    Feb-28-1998  05:23:30   name
+//	    2048    Feb-28-1998  05:23:30   name              <DIR>
 //
 // The names are of a FAT file system, which has none that ends so.
+type vxworks struct{}
+
+func (v *vxworks) again() format { return v }
+func (v *vxworks) halfway() bool { return false }
+
+func (v *vxworks) read(line string, c clock) (remote.Entry, kind) {
+	if slices.Equal(strings.Fields(line), []string{"size", "date", "time", "name"}) {
+		return remote.Entry{}, header
+	}
+	if e, ok := vxworksLine(line, c); ok {
+		return e, complete
+	}
+	return remote.Entry{}, foreign
+}
+
 func vxworksLine(line string, c clock) (e remote.Entry, ok bool) {
 	e = remote.Entry{Size: -1}
 	column, rest := nextColumn(line)
