@@ -34,6 +34,7 @@ type Store struct {
 	count  counters
 	listed atomic.Int64 // bytes held by listings under way
 	unread unread
+	times  keptTimes
 }
 
 type counters struct {
@@ -53,6 +54,7 @@ func New(cfg Config) *Store {
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.pool.init(s)
 	s.health.init(s)
+	s.times.init()
 	s.server.zone = zone{at: cfg.Zone, given: cfg.Zone != nil}
 	s.memory.init(s)
 	return s

@@ -1,6 +1,7 @@
 package ftpconn
 
 import (
+	"maps"
 	"strings"
 	"time"
 
@@ -24,13 +25,20 @@ func (ss *session) timed(dir string, got lsOutput, exact bool) ([]remote.Entry, 
 			return nil, err
 		}
 	}
-	replies, err := ss.wire.Batch(q.cmds...)
+	kept, each := &ss.store.times, len(entries) == len(got.lines) // an entry for each line
+	var known map[int]time.Time
+	if each {
+		q.timed, known = kept.split(dir, got.lines, q.timed)
+	}
+	told, err := ss.ask(dir, entries, q)
 	if err != nil {
 		return nil, err
 	}
-	times, sizes := replies[:len(q.timed)], replies[len(q.timed):]
-	ss.learnMDTM(times)
-	if zone := ss.store.heard(votesOf(entries, q.timed, times, was)); zone != was {
+	maps.Copy(told.times, known)
+	if each {
+		kept.keep(dir, got.lines, told.times, time.Now())
+	}
+	if zone := ss.store.heard(told.votes); zone != was {
 		if entries, err = parse(got, zone); err != nil {
 			return nil, err
 		}
@@ -38,52 +46,92 @@ func (ss *session) timed(dir string, got lsOutput, exact bool) ([]remote.Entry, 
 	if ss.store.server.known().mdtm {
 		blur(entries)
 	}
-	for n, i := range q.timed {
-		if t, ok := timeIn(times[n]); ok {
-			entries[i].MTime, entries[i].MGrain = t, time.Second
-		}
+	for i, t := range told.times {
+		entries[i].MTime, entries[i].MGrain = t, time.Second
 	}
-	for n, i := range q.sized {
-		if size, ok := sizeIn(sizes[n]); ok {
-			entries[i].Size = size
-		}
+	for i, size := range told.sizes {
+		entries[i].Size = size
 	}
 	return entries, nil
 }
 
-// questions are the commands that ask for what LIST does not tell of its files: times,
-// then sizes.
-type questions struct {
-	cmds         []string
-	timed, sized []int // which entries they are about
+// maxAsked is how many questions are put in one go: what they and their replies take is not
+// to count beside the listing itself.
+const maxAsked = 4000
+
+// answers to questions, by entry.
+type answers struct {
+	times map[int]time.Time
+	sizes map[int]int64
+	votes []vote
 }
+
+func (ss *session) ask(dir string, entries []remote.Entry, q questions) (a answers, err error) {
+	a.times, a.sizes = make(map[int]time.Time, len(q.timed)), make(map[int]int64, len(q.sized))
+	zone := ss.store.server.location()
+	command := func(verb string, i int) string {
+		return verb + " " + ss.path(strings.TrimSuffix(dir, "/")+"/"+entries[i].Name)
+	}
+	for len(q.timed)+len(q.sized) > 0 {
+		timed := q.timed[:min(len(q.timed), maxAsked)]
+		sized := q.sized[:min(len(q.sized), maxAsked-len(timed))]
+		q.timed, q.sized = q.timed[len(timed):], q.sized[len(sized):]
+		cmds := make([]string, 0, len(timed)+len(sized))
+		for _, i := range timed {
+			cmds = append(cmds, command("MDTM", i))
+		}
+		for _, i := range sized {
+			cmds = append(cmds, command("SIZE", i))
+		}
+		replies, err := ss.wire.Batch(cmds...)
+		if err != nil {
+			return a, err
+		}
+		ss.learnMDTM(replies[:len(timed)])
+		if len(a.votes) < maxAsked {
+			a.votes = append(a.votes, votesOf(entries, timed, replies, zone)...)
+		}
+		for n, i := range timed {
+			if t, ok := timeIn(replies[n]); ok {
+				a.times[i] = t
+			}
+		}
+		for n, i := range sized {
+			if size, ok := sizeIn(replies[len(timed)+n]); ok {
+				a.sizes[i] = size
+			}
+		}
+	}
+	return a, nil
+}
+
+// questions are the files, by their place among the entries, of which times and sizes are
+// asked for.
+type questions struct{ timed, sized []int }
 
 func (ss *session) questions(dir string, entries []remote.Entry) (q questions, err error) {
 	k := ss.store.server.known()
-	var sizes []string
 	for i := range entries {
 		e := &entries[i]
-		path := ss.path(strings.TrimSuffix(dir, "/") + "/" + e.Name)
-		if e.Type != remote.File || wire.Refused(path) != nil {
+		if e.Type != remote.File || wire.Refused(e.Name) != nil {
 			continue
 		}
 		if !k.noMDTM {
-			q.cmds, q.timed = append(q.cmds, "MDTM "+path), append(q.timed, i)
+			q.timed = append(q.timed, i)
 		}
 		if e.Size < 0 {
-			sizes, q.sized = append(sizes, "SIZE "+path), append(q.sized, i)
+			q.sized = append(q.sized, i)
 		}
 	}
 	if len(q.timed) > 1 && !k.mdtm && len(k.features) > 0 && !k.has("MDTM") { // does it have MDTM all the same?
-		r, err := ss.wire.Cmd(q.cmds[0])
+		one, err := ss.ask(dir, entries, questions{timed: q.timed[:1]})
 		if err != nil {
 			return q, err
 		}
-		if ss.learnMDTM([]wire.Reply{r}); !r.OK() {
-			q.cmds, q.timed = nil, nil
+		if len(one.times) == 0 {
+			q.timed = nil
 		}
 	}
-	q.cmds = append(q.cmds, sizes...)
 	return q, nil
 }
 

@@ -55,7 +55,9 @@ func (s *Store) heard(votes []vote) *time.Location {
 		if !same && z.sure {
 			s.log.Info("the time zone of listings changed", "server", s.cfg.addr(), "was", now.In(z.at).Format("-07:00"), "is", now.In(found).Format("-07:00"))
 		}
-		z.at, z.sure = found, sure
+		if z.sure = sure; !same {
+			z.at = found
+		}
 	}
 	return z.at
 }
