@@ -14,6 +14,8 @@ import (
 
 	"ftpfs/cache/remote/remotetest"
 	"ftpfs/ftpconn"
+	"ftpfs/ftpconn/proxy"
+	testproxy "ftpfs/test/proxy"
 	"ftpfs/test/servers"
 )
 
@@ -82,6 +84,28 @@ func TestContractIPv6(t *testing.T) {
 					contract(t, kind, o, cfg, "List", "Write", "Open")
 				})
 			}
+		}
+	}
+}
+
+// TestContractThroughAProxy does so through proxies of both kinds.
+func TestContractThroughAProxy(t *testing.T) {
+	for _, kind := range servers.All {
+		for _, through := range []testproxy.Kind{testproxy.SOCKS5, testproxy.HTTP} {
+			encrypted := (through == testproxy.HTTP) == (kind == servers.VSFTPD || kind == servers.Pyftpdlib)
+			t.Run(fmt.Sprintf("%s %s tls=%v", kind, through, encrypted), func(t *testing.T) {
+				t.Parallel()
+				o, cfg := servers.Options{}, ftpconn.Config{}
+				if encrypted {
+					o, cfg = cell{kind, ftpconn.Explicit, tls.VersionTLS13}.options(t)
+				}
+				p, err := proxy.Parse(testproxy.Start(t, through, testproxy.Options{User: "me", Password: "secret"}).URL(), "")
+				if err != nil {
+					t.Fatal(err)
+				}
+				cfg.Proxy = p
+				contract(t, kind, o, cfg, "List", "Write", "Open", "CancelTransfer")
+			})
 		}
 	}
 }

@@ -20,6 +20,7 @@ var only = map[string][]string{
 	"github.com/spf13/pflag":            {"cmd"},
 	"github.com/hashicorp/golang-lru":   {"cache"},
 	"github.com/fclairamb/ftpserverlib": {"test"},
+	"golang.org/x/net":                  {"ftpconn/proxy"},
 }
 
 // within names what of this module a folder's packages may import; the longest
@@ -32,6 +33,7 @@ var within = map[string][]string{
 	"ftpconn":                 {"cache/remote!", "ftpconn"},
 	"ftpconn/wire":            {"ftpconn/wire"},
 	"ftpconn/listing":         {"cache/remote!"},
+	"ftpconn/proxy":           {},
 	"fs":                      {"cache", "fs"},
 	"test/servers":            {},
 }

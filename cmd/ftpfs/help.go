@@ -30,6 +30,9 @@ credentials=FILE, $FTPFS_PASSWORD, systemd's credentials, ~/.netrc, or a prompt.
     active                  the server connects to us for data
     active_address=ADDRESS  that the server is told to connect to: our own
     active_ports=LOW-HIGH   that it may connect to: any
+    proxy=URL               socks5://[USER:PASSWORD@]HOST[:PORT] or http://...;
+                            none: not that of $ALL_PROXY
+    proxy_user, socks5, httpproxy, socks_proxy, http_proxy    as elsewhere
     max_conns=N             connections at most: 8
     timeout=SECONDS         of network silence until the server is down: 30
     dir_cache_time=SECONDS  how old a listing may get before it is checked: 10

@@ -119,6 +119,10 @@ func prepare(o order, errOut io.Writer) (daemon.Config, int, error) {
 	if err != nil {
 		return daemon.Config{}, daemon.ExitUsage, err
 	}
+	through, err := proxyFor(o.options, t)
+	if err != nil {
+		return daemon.Config{}, daemon.ExitUsage, err
+	}
 	point, err := mounts.Prepare(o.dir, o.options.NonEmpty, dead)
 	if err != nil {
 		return daemon.Config{}, daemon.ExitMount, err
@@ -142,6 +146,12 @@ func prepare(o order, errOut io.Writer) (daemon.Config, int, error) {
 		return daemon.Config{}, daemon.ExitUsage, err
 	}
 	t.User = login.User
+	if o.options.Proxy = ""; through != nil {
+		if err := logInTo(through, login.ProxyUser, login.ProxyPassword); err != nil {
+			return daemon.Config{}, daemon.ExitUsage, err
+		}
+		o.options.Proxy = through.URL()
+	}
 	cfg := daemon.Config{Target: t, Password: login.Password, Certs: files, Mountpoint: point, Options: o.options, Roots: roots, Version: version}
 	return cfg, 0, nil
 }

@@ -311,6 +311,9 @@ func encryption(t ftpconn.TLSStats) string {
 func connections(m mountReport) string {
 	c := m.Connections
 	s := fmt.Sprintf("%d open, %d busy, at most %d", c.Open, c.Busy, c.Max)
+	if c.Proxy != "" {
+		s += ", through " + plain(c.Proxy)
+	}
 	if c.LearnedCap > 0 {
 		s += fmt.Sprintf(" (the server allows %d)", c.LearnedCap)
 	}

@@ -21,6 +21,8 @@ import (
 type Login struct {
 	User, Password string
 	From           string // where the password came from, for a message
+
+	ProxyUser, ProxyPassword string // of a credentials file that holds them
 }
 
 func (l Login) String() string   { return fmt.Sprintf("%s (password from %s)", l.User, l.From) }
@@ -109,6 +111,9 @@ func Find(r Request) (Login, error) {
 }
 
 func (l *Login) adopt(f file, from string) error {
+	if f.proxyUser != "" || f.proxyPassword != "" {
+		l.ProxyUser, l.ProxyPassword = f.proxyUser, f.proxyPassword
+	}
 	if f.user != "" {
 		if l.User != "" && l.User != f.user {
 			return fmt.Errorf("%s is for user %q, not for %q", from, f.user, l.User)
@@ -156,12 +161,14 @@ func (l *Login) fromSystemd(dir string) (done bool, err error) {
 type file struct {
 	user, password string
 	hasPassword    bool
+
+	proxyUser, proxyPassword string
 }
 
 const maxFile = 1 << 20
 
 // readFile reads mount.cifs's format: username=, password= and comments, one a
-// line. Blanks around the name of a key are dropped; a value is taken as it is.
+// line; and proxy_username= and proxy_password=. Blanks around the name of a key are dropped; a value is taken as it is.
 func readFile(name string, check bool) (file, error) {
 	fd, err := openFile(name, pipePatience)
 	if err != nil {
@@ -255,12 +262,16 @@ func parse(text string) (file, error) {
 			f.user = strings.TrimSpace(value)
 		case "password", "pass":
 			f.password, f.hasPassword = value, true
+		case "proxy_username", "proxy_user":
+			f.proxyUser = strings.TrimSpace(value)
+		case "proxy_password":
+			f.proxyPassword = value
 		case "domain", "dom", "workgroup": // of mount.cifs; FTP has none
 		default:
-			return file{}, fmt.Errorf("line %d: unknown key; known are username and password", i+1)
+			return file{}, fmt.Errorf("line %d: unknown key; known are username and password, proxy_username and proxy_password", i+1)
 		}
 	}
-	if f.user == "" && !f.hasPassword {
+	if f.user == "" && !f.hasPassword && f.proxyUser == "" && f.proxyPassword == "" {
 		return file{}, errors.New("neither username= nor password= in it")
 	}
 	return f, nil

@@ -22,6 +22,7 @@ import (
 	"ftpfs/cmd/internal/target"
 	"ftpfs/fs"
 	"ftpfs/ftpconn"
+	"ftpfs/ftpconn/proxy"
 )
 
 // Daemon is one mounted server.
@@ -147,10 +148,17 @@ func (d *Daemon) storeConfig() (ftpconn.Config, error) {
 		zone = time.FixedZone("", *o.Zone)
 	}
 	security, err := protection(d.cfg)
+	if err != nil {
+		return ftpconn.Config{}, err
+	}
+	var through *proxy.Proxy
+	if o.Proxy != "" {
+		through, err = proxy.Parse(o.Proxy, proxy.HTTP)
+	}
 	safe := t
 	safe.TLS = target.Explicit
 	return ftpconn.Config{
-		TLS: security, SafeURL: safe.String(),
+		TLS: security, SafeURL: safe.String(), Proxy: through,
 		Host: t.Host, Port: t.Port, User: t.User, Password: d.cfg.Password, Dir: t.Dir,
 		Active: o.Active, Announce: o.ActiveAddress, Ports: ftpconn.Ports(o.ActivePorts), MaxConns: o.MaxConns, Timeout: o.Timeout,
 		Log: log, Trace: o.TraceFTP, Zone: zone, Memory: d.known.Read(), Remember: d.known.Write,

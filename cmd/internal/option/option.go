@@ -18,6 +18,7 @@ import (
 
 	"ftpfs/cmd/internal/target"
 	"ftpfs/ftpconn/pin"
+	"ftpfs/ftpconn/proxy"
 )
 
 // Options is what -o said. Pointers are nil and sizes 0 where nothing was said
@@ -42,6 +43,8 @@ type Options struct {
 	TraceFTP bool `json:"trace_ftp,omitempty"`
 	Zone     *int `json:"zone,omitempty"` // of LIST's times, seconds east of UTC; nil: found out
 
+	Proxy string `json:"proxy,omitempty"` // an URL, with user and password; "none" for none, whatever the environment says
+
 	TLS          target.TLS `json:"tls,omitempty"`
 	Pins         []pin.Pin  `json:"pins,omitempty"`
 	NoVerifyPeer bool       `json:"no_verify_peer,omitempty"`
@@ -65,6 +68,9 @@ type Options struct {
 	Credentials string `json:"-"`
 	CACert      string `json:"-"`
 	Cert, Key   string `json:"-"`
+
+	ProxyKind proxy.Kind `json:"-"` // of a Proxy without a scheme; "" if that is not said
+	ProxyUser string     `json:"-"` // NAME[:PASSWORD]
 
 	User        string `json:"-"`
 	Password    string `json:"-"`

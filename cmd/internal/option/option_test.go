@@ -11,6 +11,7 @@ import (
 
 	"ftpfs/cmd/internal/target"
 	"ftpfs/ftpconn/pin"
+	"ftpfs/ftpconn/proxy"
 )
 
 func id(n uint32) *uint32 { return &n }
@@ -54,6 +55,13 @@ func TestParse(t *testing.T) {
 		{"active-address=home.example.org,active-ports=50000", func(o *Options) {
 			o.ActiveAddress, o.ActivePorts = "home.example.org", Range{50000, 50000}
 		}},
+		{"proxy=socks5://u:p@h:9", func(o *Options) { o.Proxy = "socks5://u:p@h:9" }},
+		{"proxy=h:9,socks5,proxy_user=u:p\\,q,proxytunnel", func(o *Options) {
+			o.Proxy, o.ProxyKind, o.ProxyUser = "h:9", proxy.SOCKS5, "u:p,q"
+		}},
+		{"socks_proxy=u:p@h:9", func(o *Options) { o.Proxy, o.ProxyKind = "u:p@h:9", proxy.SOCKS5 }},
+		{"http_proxy=http://h:9", func(o *Options) { o.Proxy, o.ProxyKind = "http://h:9", proxy.HTTP }},
+		{"proxy=h:9,proxy=none", func(o *Options) { o.Proxy = "none" }},
 		{"nomulticonn", func(o *Options) { o.MaxConns = 1 }},
 		{"user=me", func(o *Options) { o.User = "me" }},
 		{"user=me:p:w", func(o *Options) { o.User, o.Password, o.HasPassword = "me", "p:w", true }},
@@ -145,6 +153,11 @@ func TestParseRefuses(t *testing.T) {
 		{"active_ports=9-5", "backwards"},
 		{"ftp_port=-", "active_address=ADDRESS"},
 		{"interface=eth0", "active_address=ADDRESS"},
+		{"proxy=", "no host"},
+		{"proxy=socks4://h", "socks5://"},
+		{"proxy=h:x", "no port"},
+		{"socks5=h:9", "no value"},
+		{"socks4", "socks5://"},
 		{"timeout=0", "more than zero"},
 		{"timeout=1e9", "longer than 1h"},
 		{"timeout=2h", "longer than 1h"},

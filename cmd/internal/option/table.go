@@ -7,6 +7,7 @@ import (
 
 	"ftpfs/cmd/internal/target"
 	"ftpfs/ftpconn/pin"
+	"ftpfs/ftpconn/proxy"
 )
 
 // def is one option. A name with an arg needs a value; one without is a switch
@@ -61,6 +62,19 @@ var table = []def{
 	{name: "active", set: flag(func(o *Options) *bool { return &o.Active })},
 	{name: "active_address", arg: "ADDRESS", set: func(o *Options, v string, _ bool) error { return host(v, &o.ActiveAddress) }},
 	{name: "active_ports", arg: "LOW-HIGH", set: func(o *Options, v string, _ bool) error { return ports(v, &o.ActivePorts) }},
+	{name: "proxy", arg: "URL|none", set: func(o *Options, v string, _ bool) error { return setProxy(v, &o.Proxy) }},
+	{name: "proxy_user", arg: "NAME[:PASSWORD]", // curlftpfs
+		set: func(o *Options, v string, _ bool) error { o.ProxyUser = v; return noControl(v) }},
+	{name: "socks5", set: func(o *Options, _ string, given bool) error { o.ProxyKind = proxy.SOCKS5; return bare(given) }},  // curlftpfs
+	{name: "httpproxy", set: func(o *Options, _ string, given bool) error { o.ProxyKind = proxy.HTTP; return bare(given) }}, // curlftpfs
+	{name: "socks_proxy", arg: "HOST:PORT", set: func(o *Options, v string, _ bool) error { // rclone
+		o.ProxyKind = proxy.SOCKS5
+		return setProxy(v, &o.Proxy)
+	}},
+	{name: "http_proxy", arg: "URL", set: func(o *Options, v string, _ bool) error { // rclone
+		o.ProxyKind = proxy.HTTP
+		return setProxy(v, &o.Proxy)
+	}},
 	{name: "max_conns", arg: "N", aliases: []string{"ftp_concurrency", "concurrency"}, // sshfs; rclone
 		set: func(o *Options, v string, _ bool) error { return number(v, 1, 1000, &o.MaxConns) }},
 	{name: "nomulticonn", set: func(o *Options, v string, given bool) error { // curlftpfs
@@ -134,6 +148,7 @@ var table = []def{
 	settled("default_permissions"), settled("enable_epsv"), settled("utf8"),
 	settled("reconnect"), settled("use_ino"), settled("readdir_ino"), settled("hard_remove"), settled("large_read"),
 	settled("big_writes"), settled("tcp_nodelay"), settled("soft"),
+	settled("proxytunnel"), settled("proxy_basic"), settled("proxy_anyauth"), // CONNECT, and Basic where it is asked for
 
 	// What comes later. To take them and do nothing would be a lie, for some a dangerous one.
 	later("codepage", "iocharset"), later("bwlimit"), later("metrics"),
@@ -207,10 +222,9 @@ var hints = map[string]string{
 	"transform_symlinks":    "links are shown as the server gives them",
 	"follow_symlinks":       "links are shown as the server gives them",
 	"hard":                  "nothing hangs in ftpfs: calls fail within timeout=SECONDS, and writes go on into the spool",
-	"proxy":                 "proxies are not supported",
-	"httpproxy":             "proxies are not supported",
-	"socks4":                "proxies are not supported",
-	"socks5":                "proxies are not supported",
+	"socks4":                "SOCKS 5 is spoken: proxy=socks5://HOST:PORT",
+	"proxy_digest":          "users are named to HTTP proxies by Basic only",
+	"proxy_ntlm":            "users are named to HTTP proxies by Basic only",
 	"ipv4":                  "the address family follows the host; give an address to choose one",
 	"ipv6":                  "the address family follows the host; give an address to choose one",
 	"max_read":              "ftpfs chooses the sizes of requests",
@@ -229,6 +243,17 @@ func askTLS(how target.TLS) func(*Options, string, bool) error {
 		o.TLS = how
 		return bare(given)
 	}
+}
+
+// setProxy checks what can be checked before the kind is known; no error shows v.
+func setProxy(v string, to *string) error {
+	if v != "none" {
+		if _, err := proxy.Parse(v, proxy.HTTP); err != nil {
+			return err
+		}
+	}
+	*to = v
+	return nil
 }
 
 func flag(field func(*Options) *bool) func(*Options, string, bool) error {

@@ -3,8 +3,8 @@ package target
 import "strings"
 
 // Secret finds a password inside one command-line argument: in a URL or bare
-// host (user:password@…), in curlftpfs' user=name:password, in password=… and
-// its kin within a list of options. It returns the spans of bytes to blank,
+// host (user:password@…), that of a proxy too, in curlftpfs' user=name:password and
+// proxy_user=, in password=… and its kin within a list of options. It returns the spans of bytes to blank,
 // in order. It errs towards blanking: it runs before anything is parsed.
 func Secret(arg string) [][2]int {
 	var spans [][2]int
@@ -63,11 +63,15 @@ func secretIn(part string) (from, to int, ok bool) {
 	}
 	key = strings.TrimLeft(key, "-")
 	key = strings.ToLower(strings.TrimPrefix(key, "o")) // -opassword=…
+	key = strings.ReplaceAll(key, "-", "_")
 	start := len(part) - len(value)
 	switch key {
 	case "password", "pass", "passwd", "passw": // with or without the o of -o cut off
 		return start, len(part), true
-	case "user", "username":
+	case "proxy", "socks_proxy", "http_proxy":
+		from, to, ok = urlSecret(value)
+		return start + from, start + to, ok
+	case "user", "username", "proxy_user":
 		if i := strings.IndexByte(value, ':'); i >= 0 {
 			return start + i + 1, len(part), true
 		}

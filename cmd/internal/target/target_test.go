@@ -174,6 +174,11 @@ func TestRedact(t *testing.T) {
 		{"../a:b@c", "../a:b@c"},
 		{"/mnt/a:b@c", "/mnt/a:b@c"},
 		{"ro,cache_dir=/x", "ro,cache_dir=/x"},
+		{"proxy=socks5://me:pw@h:9,ro", "proxy=socks5://me:***@h:9,ro"},
+		{"ro,proxy=me:p\\,w@h", "ro,proxy=me:***@h"},
+		{"-oproxy=http://me:p/w@h:9", "-oproxy=http://me:***@h:9"},
+		{"socks-proxy=me:pw@h,proxy_user=me:pw,proxy-user=me:pw", "socks-proxy=me:***@h,proxy_user=me:***,proxy-user=me:***"},
+		{"proxy=socks5://h:9", "proxy=socks5://h:9"},
 	} {
 		if got := Redact(c.in); got != c.want {
 			t.Errorf("Redact(%q) = %q, want %q", c.in, got, c.want)
