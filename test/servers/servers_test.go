@@ -2,6 +2,7 @@ package servers
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -118,4 +119,31 @@ func login(t *testing.T, s *Server) *ftp.ServerConn {
 		t.Fatalf("log in to %s: %v", s.Kind, err)
 	}
 	return c
+}
+
+// A session that does not let go of a file can be ended, and no other is.
+func TestEndWriters(t *testing.T) {
+	s := Start(t, VSFTPD, Options{})
+	other := login(t, s)
+	stuck, uploading := io.Pipe()
+	ended := make(chan error, 1)
+	c := login(t, s)
+	go func() { ended <- c.Stor("f", stuck) }()
+	if _, err := uploading.Write([]byte("a beginning")); err != nil {
+		t.Fatal(err)
+	}
+	var files []string
+	for deadline := time.Now().Add(10 * time.Second); len(files) == 0 && time.Now().Before(deadline); {
+		files = s.EndWriters()
+	}
+	if len(files) != 1 || files[0] != "f" {
+		t.Errorf("ended those that write %q; want f", files)
+	}
+	uploading.Close()
+	if err := <-ended; err == nil {
+		t.Error("the upload succeeded")
+	}
+	if err := other.NoOp(); err != nil {
+		t.Errorf("another session: %v", err)
+	}
 }

@@ -64,6 +64,9 @@ func TestSoak(t *testing.T) {
 			sum.add(w.did)
 		})
 	}
+	if sum.stuck > 0 {
+		t.Logf("%d sessions of vsftpd were ended that had been stuck since an outage", sum.stuck)
+	}
 	if !t.Failed() && sum.ops > 0 {
 		t.Logf("figure: soak, mounted: %d operations done (%d tried), %d outages, %d restarts (%d by kill -9), %d changes by another client, 0 differences; "+
 			"RSS %d→%d MiB, descriptors %d→%d, threads %d→%d, sockets at most %d (seed %d)",
@@ -76,6 +79,7 @@ func TestSoak(t *testing.T) {
 // operations that were done.
 type figures struct {
 	ops, tried, outages, restarts, kills, changes, conns int
+	stuck                                                int // sessions of the server that had to be ended
 	first, last                                          usage
 }
 
@@ -86,6 +90,7 @@ func (f *figures) add(g figures) {
 	f.restarts += g.restarts
 	f.kills += g.kills
 	f.changes += g.changes
+	f.stuck += g.stuck
 	f.conns = max(f.conns, g.conns)
 	if g.last.rss > f.last.rss {
 		f.first, f.last = g.first, g.last

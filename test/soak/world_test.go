@@ -39,6 +39,7 @@ type world struct {
 	open  []halves            // renames that failed, of names to which nothing else was done since
 	log   []string
 	down  bool
+	froze bool // the server, once
 }
 
 func newWorld(t *testing.T, kind servers.Kind, seed uint64) *world {
@@ -269,6 +270,7 @@ func (w *world) outage() {
 	w.note("outage, frozen %v", frozen)
 	w.down = true
 	if frozen {
+		w.froze = true
 		w.srv.Freeze()
 	} else {
 		w.srv.Stop()
@@ -316,6 +318,7 @@ func (w *world) settle() {
 		if time.Now().After(deadline) {
 			w.fatal("ftpfs sync still fails after %v: %+v; status %+v", waiting, r, w.m.Status().Cache)
 		}
+		w.unstick()
 	}
 	w.down = false
 	var differ error
@@ -326,12 +329,27 @@ func (w *world) settle() {
 		if time.Now().After(deadline) {
 			w.fatal("settled: %v", differ)
 		}
+		if errors.Is(differ, syscall.ETIMEDOUT) {
+			w.unstick()
+		}
 		time.Sleep(200 * time.Millisecond) // nothing tells when a listing's time is over
 	}
 	w.found()
 	w.adopt()
 	if s := w.m.Status().Cache; s.Owed != 0 || s.Parked != 0 || s.Quarantined != 0 {
 		w.fatal("settled, but %d owed, %d parked, %d quarantined", s.Owed, s.Parked, s.Quarantined)
+	}
+}
+
+// unstick does what an administrator does with sessions of vsftpd that an outage left stuck,
+// with their locks on files: see EndWriters.
+func (w *world) unstick() {
+	if w.srv.Kind != servers.VSFTPD || !w.froze {
+		return
+	}
+	for _, p := range w.srv.EndWriters() {
+		w.did.stuck++
+		w.note("a session is ended that had been stuck since it was frozen, with %s", p)
 	}
 }
 
