@@ -12,7 +12,7 @@
 //	refresh.go   asking the server: one fetch for everybody, changes during it kept
 //	lookup.go    lookup, getattr, readlink
 //	readdir.go   a directory as of one opendir
-//	setattr.go   truncate, utimens, chmod
+//	setattr.go   truncate, utimens, chmod; overlaid.go what of it the server cannot keep
 //	names.go     mkdir, rmdir; unlink.go
 //	rename.go    rename on the server; moving.go what is meant meanwhile, relink.go what
 //	             follows here, and local renames; unsettled.go where the answer was lost,
@@ -51,8 +51,8 @@
 //	           replace it or to drop bytes that a reader might have been promised
 //	content.mu ranges, streams, and what is claimed for an upload
 //
-// move.recording is taken inside file.rec, conflictsDisk and dirTimesDisk before tree.mu;
-// all three are held over local disk writes.
+// move.recording and overlayDisk are taken inside file.rec, conflictsDisk and dirTimesDisk
+// before tree.mu; all four are held over local disk writes.
 //
 // gate and file.pub are the only ones held across a call to the network; waiting
 // for them ends with a context. tree.mu and below are never held over one.

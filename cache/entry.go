@@ -25,7 +25,7 @@ const (
 	hasMode  = 1 << iota // the server tells the mode
 	modeSet              // mode was set here and the server cannot keep it
 	shownSet             // shown is valid
-	guessed              // mtime is what a directory of the server may have by now: our own changes in it gave it another
+	guessed              // of a directory: mtime is not the server's word, our own changes in it gave it another since
 )
 
 // grain of a time, ordered from unknown to exact.

@@ -302,10 +302,12 @@ func checkName(op, dir, name string) error {
 func (t *Tree) touchDirLocked(dir *Node) {
 	t.forgetDirTimeLocked(dir)
 	if dir.ent.grain == grainNone && dir.parent != nil {
+		t.dropTimeLocked(dir)
 		return
 	}
 	dir.ent.mtime, dir.ent.grain = time.Now().Unix(), grainSecond
-	dir.ent.flags &^= shownSet | guessed
+	dir.ent.flags = dir.ent.flags&^shownSet | guessed
+	t.dropTimeLocked(dir)
 	if p := dir.parent; p != nil && p.list != nil {
 		if _, ok := p.list.ents[dir.name]; ok {
 			p.list.ents[dir.name] = dir.ent

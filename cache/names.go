@@ -82,13 +82,14 @@ func (t *Tree) Mkdir(ctx context.Context, dir *Node, name string, mode uint32) (
 			return err
 		}
 		e := entry{typ: remote.Dir, mtime: time.Now().Unix(), grain: grainSecond}
-		e.mode, e.flags = uint16(mode&0o7777), hasMode
+		e.mode, e.flags = uint16(mode&0o7777), hasMode|guessed
 		if mode&0o7777 != 0o755 {
 			if err := t.store.SetAttr(ctx, path, remote.Attr{Mode: &mode}); err != nil {
 				e.showMode(mode)
-				t.once("mkdir-mode", "the server cannot set a new directory's mode; it is kept here while the mount lives", err)
+				t.once("mkdir-mode", "the server cannot set a new directory's mode; it is kept here", err)
 			}
 		}
+		defer t.saveOverlay()
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		t.noteLocked(dir, name, e)

@@ -250,13 +250,13 @@ func (s *shipment) published(done remote.Published, p remote.Publish) {
 	}
 	if p.MTime != nil && (!done.TimeSet || e.grain == grainNone) {
 		e.showTime(*p.MTime)
-		t.once("mtime", "the server cannot set times; they are kept here while the mount lives", nil)
+		t.once("mtime", "the server cannot set times; they are kept here", nil)
 	} else if p.MTime != nil && e.grain < grainSecond {
 		e.mtime, e.grain = p.MTime.Unix(), grainSecond
 	}
 	if p.Mode != nil && !done.ModeSet {
 		e.showMode(*p.Mode)
-		t.once("mode", "the server cannot set modes; they are kept here while the mount lives", nil)
+		t.once("mode", "the server cannot set modes; they are kept here", nil)
 	} else if p.Mode != nil && e.flags&hasMode == 0 {
 		e.mode, e.flags = uint16(*p.Mode&0o7777), e.flags|hasMode
 	}
@@ -282,6 +282,7 @@ func (s *shipment) published(done remote.Published, p remote.Publish) {
 		open := f.savedOpen
 		t.changedLocked()
 		t.mu.Unlock()
+		t.saveOverlay()
 		if err := f.save(open, false); err != nil {
 			t.cfg.Log.Warn("cannot update the spool's record", "path", p.Path, "err", err)
 		}
@@ -297,6 +298,7 @@ func (s *shipment) published(done remote.Published, p remote.Publish) {
 	f.cleanNowLocked()
 	t.dirDoneLocked(dir)
 	t.mu.Unlock()
+	t.saveOverlay() // before the record goes, which has the time
 	c.becomeClean(v, id)
 	t.mu.Lock()
 	if f.cur == c && f.handles == 0 && !f.owed {

@@ -42,6 +42,7 @@ func (t *Tree) fresh(at time.Time) time.Duration {
 // listing, in a listing under way, and in the live node.
 func (t *Tree) noteLocked(dir *Node, name string, e entry) {
 	t.overtakenLocked(dir, name)
+	t.keepLocked(dir, name, &e)
 	if dir.list != nil {
 		dir.list.ents[name] = e
 		t.lists.touchLocked(dir)
@@ -58,6 +59,13 @@ func (t *Tree) noteGoneLocked(dir *Node, name string) {
 	t.overtakenLocked(dir, name)
 	if len(t.conflicts) > 0 {
 		t.settledLocked(join(dir.pathLocked(), name))
+	}
+	if t.overlay.Len() > 0 {
+		if k := dir.kids[name]; k != nil && k.typ == remote.Dir {
+			t.overlay.Cut(dir.pathLocked(), name)
+		} else {
+			t.overlay.Drop(dir.pathLocked(), name)
+		}
 	}
 	if dir.list != nil {
 		delete(dir.list.ents, name)
@@ -163,6 +171,7 @@ func (t *Tree) fetchListing(dir *Node, f *fetch, path string) {
 func (t *Tree) installLocked(dir *Node, f *fetch, ents []remote.Entry, began time.Time) {
 	l := &listing{ents: make(map[string]entry, len(ents)), fetched: began}
 	var stray []string
+	in := dir.pathLocked()
 	for i := range ents {
 		r := &ents[i]
 		if isTemp(r.Name) {
@@ -172,6 +181,7 @@ func (t *Tree) installLocked(dir *Node, f *fetch, ents []remote.Entry, began tim
 			continue
 		}
 		e := packEntry(r)
+		told := e
 		if dir.list != nil {
 			if old, ok := dir.list.ents[r.Name]; ok {
 				e.inherit(&old)
@@ -180,13 +190,16 @@ func (t *Tree) installLocked(dir *Node, f *fetch, ents []remote.Entry, began tim
 		if k := dir.kids[r.Name]; k != nil {
 			e.inherit(&k.ent)
 		}
+		if _, ours := f.changes[r.Name]; !ours && t.overlay.Len() > 0 {
+			t.overlaidLocked(in, r.Name, &told, &e)
+		}
 		l.ents[r.Name] = e
 	}
 	for name, c := range f.changes {
 		switch e, ok := l.ents[name]; {
 		case c.gone:
 			delete(l.ents, name)
-		case c.attr && (!ok || e.typ != c.ent.typ || e.size != c.ent.size):
+		case c.attr && (!ok || e.typ != c.ent.typ || e.typ == remote.File && e.size != c.ent.size):
 			f.doubted = true // somebody else changed the rest
 		default:
 			l.ents[name] = c.ent
@@ -195,6 +208,7 @@ func (t *Tree) installLocked(dir *Node, f *fetch, ents []remote.Entry, began tim
 	if f.doubted {
 		l.fetched = time.Time{} // good for those who wait, and for nobody after
 	}
+	t.unlistedOverlaysLocked(dir, in, f, l)
 	dir.list, dir.asked = l, false
 	t.lists.touchLocked(dir)
 	for name, k := range dir.kids {
@@ -342,8 +356,12 @@ func (t *Tree) askOne(ctx context.Context, dir *Node, name, path string) (*Node,
 	switch {
 	case err == nil:
 		e := packEntry(&r)
+		told := e
 		if k != nil {
 			e.inherit(&k.ent)
+		}
+		t.overlaidLocked(dir.pathLocked(), name, &told, &e)
+		if k != nil {
 			t.learnLocked(k, e, began)
 		}
 		if dir.list != nil {

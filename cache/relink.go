@@ -168,6 +168,7 @@ func (m *move) relinkOver() bool {
 	if k := m.to.kids[m.newName]; k != nil && k != m.dst && k != m.src {
 		t.lostLocked(k) // found by somebody who asked the server before we knew
 	}
+	t.overlay.Move(m.from.pathLocked(), m.name, m.to.pathLocked(), m.newName)
 	t.noteGoneLocked(m.from, m.name)
 	t.moveLocked(m.src, m.to, m.newName)
 	t.noteLocked(m.to, m.newName, m.src.ent)
@@ -199,6 +200,7 @@ func (m *move) relinkOver() bool {
 		}
 	}
 	t.saveDirTimes(m.src)
+	t.saveOverlay()
 	if len(saves) > fewRecords {
 		if err := t.spool.SyncAll(); err != nil {
 			t.cfg.Log.Warn("cannot sync the new names of files; a power cut now would bring back their old ones", "below", t.PathOf(m.src), "err", err)

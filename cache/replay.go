@@ -18,6 +18,7 @@ import (
 // load reads the spool back and puts what is owed into the tree. What hangs on a rename
 // whose outcome is unknown is published once that is settled, the rest at once.
 func (t *Tree) load() {
+	t.loadOverlay()
 	recs, intents, err := t.spool.Load(t.ctx)
 	if err != nil {
 		t.cfg.Log.Error("cannot read the spool; what it owes stays there", "err", err)

@@ -152,9 +152,10 @@ func (t *Tree) setOnServer(ctx context.Context, n *Node, s Set) error {
 		return err
 	}
 	if unsupported {
-		t.once("setattr", "the server cannot set an attribute; it is kept here while the mount lives", err)
+		t.once("setattr", "the server cannot set an attribute; it is kept here", err)
 	}
 	t.noteSet(n, s, unsupported, was)
+	t.saveOverlay()
 	if s.Mode != nil { // which a writer that came in between had not heard of
 		_, err = t.setOwed(n, Set{Mode: s.Mode})
 		return err
@@ -174,7 +175,7 @@ func (t *Tree) noteSet(n *Node, s Set, unsupported bool, was remote.Version) {
 		if unsupported {
 			e.showTime(*s.MTime)
 		} else {
-			e.mtime, e.grain, e.flags = s.MTime.Unix(), grainSecond, e.flags&^shownSet
+			e.mtime, e.grain, e.flags = s.MTime.Unix(), grainSecond, e.flags&^(shownSet|guessed)
 		}
 	}
 	if s.Mode != nil {
@@ -222,7 +223,9 @@ func (t *Tree) lookBeforeTime(ctx context.Context, n *Node) error {
 		return nil
 	}
 	e := packEntry(&r)
+	told := e
 	e.inherit(&n.ent)
+	t.overlaidLocked(n.parent.pathLocked(), n.name, &told, &e)
 	t.learnLocked(n, e, began)
 	if l := n.parent.list; l != nil && n.typ == e.typ {
 		l.ents[n.name] = e
@@ -286,6 +289,7 @@ func (t *Tree) forgetDirTimeLocked(n *Node) {
 	delete(t.owedDirs, n)
 	id := n.owesID
 	t.spawn(func() {
+		t.saveOverlay()
 		t.dirTimesDisk.Lock()
 		defer t.dirTimesDisk.Unlock()
 		if err := t.spool.Drop(id); err != nil {
@@ -317,7 +321,7 @@ func (t *Tree) setDirTime(ctx context.Context, dir *Node) {
 	}
 	err := t.store.SetAttr(ctx, path, remote.Attr{MTime: at})
 	if remote.Is(err, remote.Unsupported) {
-		t.once("dirtime", "the server does not set times of directories; they are kept here while the mount lives", err)
+		t.once("dirtime", "the server does not set times of directories; they are kept here", err)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"ftpfs/cache/overlay"
 	"ftpfs/cache/queue"
 	"ftpfs/cache/remote"
 	"ftpfs/cache/spool"
@@ -19,16 +20,17 @@ import (
 
 // Tree is the whole mounted file system.
 type Tree struct {
-	cfg      Config
-	store    remote.Store
-	spool    *spool.Spool
-	space    *space
-	disk     *disk
-	queue    *queue.Queue[*File] // publications
-	dirQueue *queue.Queue[*Node] // directories' times
-	gate     *semaphore.Weighted // order: see doc.go
-	tag      string              // of our temporary names
-	loaded   chan struct{}       // closed once the spool's records are in place
+	cfg       Config
+	store     remote.Store
+	spool     *spool.Spool
+	space     *space
+	disk      *disk
+	queue     *queue.Queue[*File] // publications
+	dirQueue  *queue.Queue[*Node] // directories' times
+	lookQueue *queue.Queue[*Node] // directories to list; see overlaid.go
+	gate      *semaphore.Weighted // order: see doc.go
+	tag       string              // of our temporary names
+	loaded    chan struct{}       // closed once the spool's records are in place
 
 	keepMarks bool // used by load alone
 
@@ -38,7 +40,10 @@ type Tree struct {
 	onChange   atomic.Pointer[func(ino uint64)]
 
 	conflictsDisk sync.Mutex // held while conflicts are written; before mu
-	dirTimesDisk  sync.Mutex // held while a directory's owed time is put or dropped; before mu
+
+	overlayDisk  sync.Mutex // held while the overlay is written; before mu
+	overlaySaved bool       // guarded by overlayDisk: since it was synced
+	dirTimesDisk sync.Mutex // held while a directory's owed time is put or dropped; before mu
 
 	ctx    context.Context // of everything in the background
 	cancel context.CancelFunc
@@ -64,6 +69,8 @@ type Tree struct {
 	conflicts  []Conflict           // recent ones, oldest first
 	said       map[string]bool      // warnings that are given once
 	outage     map[remote.Kind]bool // why uploads fail, as logged since the last one that did not
+	overlay    *overlay.Table       // what was set here and the server cannot keep
+	unlooked   map[*Node]bool       // in lookQueue, each with a reference
 	spaceKnown remote.Space
 	spaceAt    time.Time
 }
@@ -101,7 +108,9 @@ func New(cfg Config, store remote.Store) (*Tree, error) {
 	t.root = &Node{tree: t, ino: 1, typ: remote.Dir, ent: entry{typ: remote.Dir, mtime: time.Now().Unix()}}
 	t.root.setName("/")
 	t.nodes[1] = t.root
+	t.overlay, t.unlooked = newOverlay(cfg), map[*Node]bool{}
 	t.queue = queue.New(t.uploads, t.job)
+	t.lookQueue = queue.New(func() int { return 1 }, t.lookAt)
 	t.dirQueue = queue.New(func() int { return 2 }, t.setDirTime)
 	if h, ok := store.(health); ok {
 		h.OnHealth(func(up bool) {
@@ -149,6 +158,7 @@ func (t *Tree) SetHolder(text string) { t.spool.SetHolder(text) }
 func (t *Tree) Close(ctx context.Context) error {
 	if ctx.Err() == nil {
 		t.Drain(ctx, func(Progress) {}) // its outcome is in Status
+		t.lookNow(ctx)
 	}
 	t.mu.Lock()
 	t.closing = true
@@ -159,7 +169,9 @@ func (t *Tree) Close(ctx context.Context) error {
 	t.spawning.Unlock()
 	t.queue.Close()
 	t.dirQueue.Close()
+	t.lookQueue.Close()
 	t.bg.Wait()
+	t.syncOverlay()
 	t.mu.Lock()
 	var held []*content
 	for _, n := range t.nodes {
@@ -259,12 +271,17 @@ func (t *Tree) once(key, text string, err error) {
 func (t *Tree) keepRecords() {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	for {
+	for n := 0; ; {
 		select {
 		case <-t.ctx.Done():
 			return
 		case <-tick.C:
 			t.saveOpen()
+			if n++; n%5 == 0 {
+				t.syncOverlay()
+			} else {
+				t.saveOverlay()
+			}
 		}
 	}
 }

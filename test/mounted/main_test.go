@@ -25,6 +25,7 @@
 //	wire_test.go      what goes over the wire
 //	tls_test.go       encrypted
 //	trace_test.go     the dialogue in the log
+//	overlay_test.go   times that the server cannot keep
 //	huge_test.go      1 GiB
 package mounted
 

@@ -29,6 +29,7 @@ type Options struct {
 	NoDirTimes bool          // times of directories cannot be set
 	NoModes    bool          // modes cannot be set
 	ListModes  bool          // modes are told in listings only, as by servers without MLST
+	ListTimes  bool          // and times, as by servers that have no MDTM either
 	Blind      bool          // Publish sees plain files and directories, and the rest only if it is Unlisted
 	NoAppend   bool          // Write at an offset is refused
 	LateNo     bool          // and Caps does not say so

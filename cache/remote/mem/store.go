@@ -3,6 +3,7 @@ package mem
 import (
 	"context"
 	"strconv"
+	"time"
 
 	"ftpfs/cache/remote"
 )
@@ -28,6 +29,9 @@ func (n *node) answer(o Options) remote.Entry {
 	e := n.entry(o)
 	if o.ListModes {
 		e.Mode, e.HasMode = 0, false
+	}
+	if o.ListTimes {
+		e.MTime, e.MGrain = time.Time{}, 0
 	}
 	return e
 }
