@@ -39,7 +39,7 @@ func (s *Store) SetAttr(ctx context.Context, p string, a remote.Attr) error {
 
 // chmodCommand is MFF where the server has it for modes, else SITE CHMOD; "" when
 // neither can name the path: ProFTPD cuts blanks at the end of the words of SITE,
-// so that a mode meant for "dir/ " would be set on dir itself.
+// so that a mode meant for "dir/ " would be set on dir itself, and makes a blank of a tab.
 func (ss *session) chmodCommand(full string, mode uint32) string {
 	k := ss.store.server.known()
 	switch {
@@ -47,7 +47,7 @@ func (ss *session) chmodCommand(full string, mode uint32) string {
 		return ""
 	case strings.Contains(strings.ToLower(k.features["MFF"]), "unix.mode;"):
 		return fmt.Sprintf("MFF UNIX.mode=%04o; %s", mode&0o7777, full)
-	case (strings.HasSuffix(full, " ") || strings.HasSuffix(full, "\t")) && !k.is("vsftpd") && !k.is("pyftpdlib"):
+	case (strings.HasSuffix(full, " ") || strings.Contains(full, "\t")) && !k.is("vsftpd") && !k.is("pyftpdlib"):
 		return ""
 	}
 	return fmt.Sprintf("SITE CHMOD %03o %s", mode&0o7777, full)
@@ -133,9 +133,9 @@ func (ss *session) wayToSetTime(full string, t time.Time) (setTime, error) {
 		ss.store.server.learn(func(f *facts) { f.setTime = setTimeMDTM })
 		return setTimeMDTM, nil
 	}
-	ways := []setTime{setTimeMDTM, setTimeUTIME}
+	ways := []setTime{setTimeMDTM, setTimeUTIME, setTimeMFMT}
 	if k.has("MFMT") {
-		ways = append([]setTime{setTimeMFMT}, ways...)
+		ways = []setTime{setTimeMFMT, setTimeMDTM, setTimeUTIME}
 	}
 	for _, way := range ways {
 		if way == setTimeUTIME && strings.Contains(full, " ") {
@@ -146,15 +146,16 @@ func (ss *session) wayToSetTime(full string, t time.Time) (setTime, error) {
 			return 0, err
 		}
 		if !r.OK() {
-			if kind := kindOf("set attributes", r); way == setTimeMFMT && kind != remote.Unsupported {
+			if kind := kindOf("set attributes", r); way == setTimeMFMT && k.has("MFMT") && kind != remote.Unsupported {
 				return setTimeMFMT, nil // it knows the command; not for this path
 			}
 			continue
 		}
+		said := way == setTimeMFMT && (k.has("MFMT") || r.Code == 213) // also of a directory, whose time MDTM may not tell
 		if r, err = ss.wire.Cmd("MDTM " + full); err != nil {
 			return 0, err
 		}
-		if got, ok := timeIn(r); ok && got.Unix() != t.Unix() || !ok && way != setTimeMFMT {
+		if got, ok := timeIn(r); ok && got.Unix() != t.Unix() || !ok && !said {
 			continue
 		}
 		ss.store.server.learn(func(f *facts) { f.setTime = way })

@@ -191,9 +191,9 @@ func (pb *publishing) checkTheirs(q inquiry, rs []wire.Reply) (e remote.Entry, f
 	}
 	e, found = a.Entry, a.found
 	k := ss.store.server.known()
-	if !found && !a.absent && !(a.reply.Code == 550 && !q.mlst && k.checksTypes()) {
-		// Not a clear answer. (Known servers without MLST refuse SIZE with a
-		// bare 550 for what is no plain file; a directory there stops RNTO.)
+	if !found && !a.absent && !(a.reply.Code == 550 && !q.mlst && k.is("vsftpd")) {
+		// Not a clear answer. (vsftpd refuses SIZE with a bare 550 for what is no
+		// plain file; a directory there stops RNTO, and lineQuestion asks for the rest.)
 		if err := pb.letGo(ss.path(pb.tmp), nil); err != nil {
 			return e, false, err
 		}
@@ -245,7 +245,7 @@ func (ss *session) notMoved(from string, r wire.Reply) error {
 func (ss *session) notReplaced(from, to string, exists bool, r wire.Reply) error {
 	kind := kindOf("rename", r)
 	switch kind {
-	case remote.Unknown, remote.BadName, remote.Exist: // "exists" is said of full directories too
+	case remote.Unknown, remote.BadName, remote.Exist, remote.Permission: // "exists" is said of full directories too, and ProFTPD does not permit to replace any
 	default:
 		return as(kind, r)
 	}
@@ -254,7 +254,7 @@ func (ss *session) notReplaced(from, to string, exists bool, r wire.Reply) error
 	case absent(err):
 		return ss.notCreated(to, kind, r)
 	case err != nil:
-		if exists && wire.FaultOf(err) == nil {
+		if exists && kind != remote.Permission && wire.FaultOf(err) == nil {
 			return as(remote.NoReplace, r)
 		}
 		return keepFault(err, as(kind, r))
@@ -270,6 +270,8 @@ func (ss *session) notReplaced(from, to string, exists bool, r wire.Reply) error
 			return as(remote.NotEmpty, r)
 		}
 		return as(remote.IsDir, r)
+	case kind == remote.Permission:
+		return as(kind, r)
 	}
 	return as(remote.NoReplace, r)
 }
