@@ -5,7 +5,8 @@
 # make mounted      only the tests of the real binary, mounted; T=regexp selects some
 # make fuzz         every fuzz target, FUZZTIME=10m for all together; F=regexp selects some
 # make crash        KILLS=210 kills of the daemon under load, CUTS=40 and LIVES=8 lives with power cuts
-# make tls          the contract in every cell of TLS, faults encrypted, TLSTIMES=50 of each encrypted transfer
+# make matrix       the contract and rsync there and back: servers × encryption × TLS version × mode × listing, as a table
+# make tls          TLSTIMES=50 of each encrypted transfer, sessions resumed, faults encrypted
 # make trial        1 GiB by rsync over a slow line, with kills, restarts and a silence (8 minutes)
 # make bench        workloads over a slow line, beside rclone if it is there; BENCH='-bench.server vsftpd -bench.rtt 100ms'
 # make soak         100,000 random operations against a model, in less than ten minutes
@@ -59,12 +60,15 @@ CRASH = echo "== kill -9 and power cuts"; \
 	FTPFS_BIN=$(CURDIR)/bin/ftpfs $(GO) test -json -timeout 20m -count=1 -run TestMountWithManyOwedFiles ./test/mounted -owed.files 100000; \
 	$(GO) test -json -timeout 60m -count=1 -run PowerCut ./cache/spool -powercut.seeds $(CUTS); \
 	$(GO) test -json -timeout 60m -count=1 -run PowerCut ./cache -treecut.lives $(LIVES)
-TLS = echo "== TLS: every cell of the contract, each transfer $(TLSTIMES) times"; \
-	$(GO) test -json -timeout 90m -count=1 -run '^(TestContractEncrypted|TestEncryptedTransfers|TestSessionsAreResumed)$$' ./test -tls.all -tls.times $(TLSTIMES); \
+TLS = echo "== TLS: each transfer $(TLSTIMES) times"; \
+	$(GO) test -json -timeout 90m -count=1 -run '^(TestEncryptedTransfers|TestSessionsAreResumed)$$' ./test -tls.times $(TLSTIMES); \
 	$(GO) test -json -timeout 20m -count=1 ./ftpconn -tls
+MATRIX = echo "== the matrix of servers"; \
+	$(GO) test -json -timeout 120m -count=1 -run '^(TestContract|TestContractOdd)$$' ./test -matrix; \
+	FTPFS_BIN=$(CURDIR)/bin/ftpfs $(GO) test -json -timeout 60m -count=1 -parallel 3 -run '^(TestMatrix|TestOddServers)$$' ./test/mounted -matrix
 FUZZ = echo "== fuzz targets, $(1) together"; $(GO) run ./test/fuzz -time $(1) -run '$(F)'
 
-.PHONY: all build demo test tested check deps unit mounted race crash soak fuzz tls trial bench fmt vet clean install uninstall
+.PHONY: all build demo test tested check deps unit mounted race crash soak fuzz tls matrix trial bench fmt vet clean install uninstall
 
 all: build
 
@@ -110,6 +114,9 @@ fuzz:
 
 tls: deps
 	@{ $(TLS); } | $(REPORT)
+
+matrix: deps build
+	@{ $(MATRIX); } | $(REPORT)
 
 trial: deps build
 	FTPFS_BIN=$(CURDIR)/bin/ftpfs $(GO) test ./test/trial -count=1 -v -timeout 30m -trial.full

@@ -7,6 +7,8 @@ import (
 	"net"
 	"strconv"
 	"time"
+
+	"ftpfs/ftpconn/proxy"
 )
 
 // Config says which server, as whom, and how.
@@ -37,7 +39,11 @@ type Config struct {
 	// before remarks; nil: nobody does. It may be called by several goroutines.
 	Watch func(conn int, line string)
 
-	// Dial makes every network connection; nil: a net.Dialer with keepalive.
+	// Proxy is what the connections go through; nil for none. It does not do with Active.
+	Proxy *proxy.Proxy
+
+	// Dial makes every network connection, to the proxy if there is one; nil: a
+	// net.Dialer with keepalive.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	// Memory is what an earlier life learned of this server; the zero Memory is nothing.
@@ -83,6 +89,9 @@ func (c Config) withDefaults() Config {
 	if c.Dial == nil {
 		d := &net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 6}}
 		c.Dial = d.DialContext
+	}
+	if c.Proxy != nil {
+		c.Dial = c.Proxy.Through(c.Dial)
 	}
 	return c
 }

@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"ftpfs/cache/remote"
+	"ftpfs/ftpconn/proxy"
 	"ftpfs/ftpconn/wire"
 )
 
@@ -165,9 +166,12 @@ func kindOfFault(f *wire.Error) remote.Kind {
 // plain words a broken dialogue for people.
 func plain(f *wire.Error) error {
 	var dns *net.DNSError
+	var pe *proxy.Error
 	switch {
 	case f.Fault == wire.Insecure:
 		return insecure(f)
+	case errors.As(f.Err, &pe) && f.Step == "connect":
+		return pe
 	case errors.As(f.Err, &dns) && dns.IsNotFound:
 		return fmt.Errorf("unknown host %q", dns.Name)
 	case errors.Is(f.Err, syscall.ECONNREFUSED) && f.Step == "connect":

@@ -9,6 +9,7 @@ import (
 	"github.com/jlaffaye/ftp"
 
 	"ftpfs/cache/remote"
+	"ftpfs/ftpconn/proxy"
 	"ftpfs/ftpconn/wire"
 )
 
@@ -26,6 +27,9 @@ func (s *Store) login(ctx context.Context) (*session, error) {
 			continue
 		case f != nil && f.Fault == wire.Stopped && ctx.Err() == nil:
 			err = &wire.Error{Fault: wire.Stalled, Step: f.Step, Err: errors.New("the login took too long")}
+			if pe := (*proxy.Error)(nil); errors.As(f.Err, &pe) {
+				err = &wire.Error{Fault: wire.Stalled, Step: f.Step, Err: pe}
+			}
 		case f != nil && f.Fault == wire.Lost && alerted(f):
 			f.Fault = wire.Insecure // TLS 1.3 tells that our certificate is missing or wrong behind its handshake
 		}
@@ -109,7 +113,7 @@ func (s *Store) loginOnce(ctx context.Context) (_ *session, err error) {
 
 func (s *Store) wireConfig(id int) wire.Config {
 	cfg := wire.Config{Host: s.cfg.Host, Port: s.cfg.Port, Dial: s.cfg.Dial, Timeout: s.cfg.Timeout,
-		Active: s.cfg.Active, Address: s.cfg.Announce, Ports: s.ports, Traits: s.traits, ID: id}
+		Active: s.cfg.Active, Address: s.cfg.Announce, Ports: s.ports, Proxied: s.cfg.Proxy != nil, Traits: s.traits, ID: id}
 	if t := s.cfg.TLS; t.Security != Clear {
 		cfg.TLS = wire.TLS{Security: t.Security, Config: t.config(s.cfg.Host), ClearData: t.ClearData, Shared: &s.tls}
 	}

@@ -31,7 +31,8 @@ type Stats struct {
 	Pipelining string    `json:"pipelining"`
 	Prepared   string    `json:"prepared"` // data connections made beforehand
 	Passive    string    `json:"passive"`
-	Zone       string    `json:"zone,omitempty"` // of listings
+	Proxy      string    `json:"proxy,omitempty"` // without user and password
+	Zone       string    `json:"zone,omitempty"`  // of listings
 	TLS        TLSStats  `json:"tls"`
 }
 
@@ -119,6 +120,9 @@ func (s *Store) Stats() Stats {
 		st.Passive = "PASV"
 	default:
 		st.Passive = "EPSV"
+	}
+	if s.cfg.Proxy != nil {
+		st.Proxy = s.cfg.Proxy.String()
 	}
 	if z := s.server.location(); z != nil {
 		st.Zone = time.Now().In(z).Format("-07:00")

@@ -15,6 +15,7 @@ import (
 	"ftpfs/cache/remote/remotetest"
 	"ftpfs/ftpconn"
 	"ftpfs/ftpconn/proxy"
+	"ftpfs/test/certs"
 	testproxy "ftpfs/test/proxy"
 	"ftpfs/test/servers"
 )
@@ -53,19 +54,78 @@ var limits = map[servers.Kind]remotetest.Limits{
 
 func endsBlank(name string) bool { return strings.TrimRight(name, " \t") != name }
 
-// TestContract runs the suite of remote.Store over every server: one server for
-// each kind, one directory of it for each part of the suite.
+// TestContract runs the suite of remote.Store in the cells of the matrix: one server for
+// each, one directory of it for each part of the suite. Without -matrix it is all of the
+// suite on each server in clear, and in as many cells more as it takes to have seen each
+// server encrypted and active, and with LIST, what of the suite that touches.
 func TestContract(t *testing.T) {
-	for _, kind := range servers.All {
-		t.Run(string(kind), func(t *testing.T) { contract(t, kind, servers.Options{}, ftpconn.Config{}) })
+	for _, c := range servers.Cells() {
+		parts, picked := partsIn(c)
+		if !picked && !*matrixAll {
+			continue
+		}
+		if *matrixAll {
+			parts = nil
+		}
+		t.Run(c.String(), func(t *testing.T) {
+			if c.Version != 0 || *matrixAll {
+				t.Parallel()
+			}
+			t.Log(c.Line("contract"))
+			if why := c.Missing(); why != "" {
+				t.Skip("by design: " + why)
+			}
+			o, cfg := speaking(t, c)
+			contract(t, c.Kind, o, cfg, limitsIn(c), parts...)
+		})
 	}
 }
 
-// TestContractActive does so with data connections made by the server.
-func TestContractActive(t *testing.T) {
-	for _, kind := range servers.All {
-		t.Run(string(kind), func(t *testing.T) { contract(t, kind, servers.Options{}, ftpconn.Config{Active: true}) })
+// partsIn are the parts of the suite that find most in a cell, none for all of them;
+// picked says that the cell is one of make test.
+func partsIn(c servers.Cell) (parts []string, picked bool) {
+	usual := c.MLSD != (c.Kind == servers.VSFTPD) // the listing that the server has by itself
+	data := []string{"List", "Write", "WriteFails", "WriteWrongSize", "Open", "OpenEarlyClose", "Publish", "CancelTransfer"}
+	switch {
+	case c.Missing() != "":
+		return nil, false
+	case c.Encryption == servers.Plain && !c.Active && usual:
+		return nil, true
+	case c.Encryption == servers.Plain && !c.Active:
+		return []string{"List", "Stat", "Links", "Rename", "Names", "NamesNeighbours", "OpenExpect", "Publish", "PublishRefused", "PublishOverNoFile", "SetAttr", "SetAttrDir"}, true
+	case c.Encryption == servers.Plain && usual:
+		return append(data, "Cancel", "Frozen", "Parallel"), true
+	case c.Encryption == servers.Explicit && usual && (c.Version == tls.VersionTLS12) == c.Active && c.Active == (c.Kind == servers.VSFTPD || c.Kind == servers.Pyftpdlib):
+		if c.Kind != servers.PureFTPd { // which has the client wait there, see wire.Traits
+			data = append(data, "OpenExpect")
+		}
+		return data, true
 	}
+	return nil, false
+}
+
+// limitsIn are the limits of the server in a cell: LIST tells of links what MLSD hides.
+func limitsIn(c servers.Cell) remotetest.Limits {
+	l := limits[c.Kind]
+	if !c.MLSD && c.Kind != servers.VSFTPD {
+		l.HidesLost, l.FollowsLinks, l.TellsNoMode = false, false, true
+		l.ListsLost = c.Kind == servers.ProFTPD
+	}
+	return l
+}
+
+// speaking are options of a server and a Store that speak as in a cell.
+func speaking(t *testing.T, c servers.Cell) (servers.Options, ftpconn.Config) {
+	if c.Encryption == servers.Plain {
+		return c.Options(nil, nil), ftpconn.Config{Active: c.Active}
+	}
+	pair := certs.Issue(t, certs.Options{})
+	security := ftpconn.Explicit
+	if c.Encryption == servers.Implicit {
+		security = ftpconn.Implicit
+	}
+	return c.Options(pair.PEM, pair.Key), ftpconn.Config{Active: c.Active,
+		TLS: ftpconn.TLS{Security: security, Max: c.Version, Roots: certs.Pool(pair)}}
 }
 
 // TestContractIPv6 does what of the suite moves data over IPv6, in passive and in active
@@ -78,10 +138,10 @@ func TestContractIPv6(t *testing.T) {
 					t.Parallel()
 					o, cfg := servers.Options{}, ftpconn.Config{}
 					if encrypted {
-						o, cfg = cell{kind, ftpconn.Explicit, tls.VersionTLS13}.options(t)
+						o, cfg = speaking(t, servers.Cell{Kind: kind, Encryption: servers.Explicit, Version: tls.VersionTLS13, MLSD: kind != servers.VSFTPD})
 					}
 					o.IPv6, cfg.Active = true, active
-					contract(t, kind, o, cfg, "List", "Write", "Open")
+					contract(t, kind, o, cfg, limits[kind], "List", "Write", "Open")
 				})
 			}
 		}
@@ -97,46 +157,20 @@ func TestContractThroughAProxy(t *testing.T) {
 				t.Parallel()
 				o, cfg := servers.Options{}, ftpconn.Config{}
 				if encrypted {
-					o, cfg = cell{kind, ftpconn.Explicit, tls.VersionTLS13}.options(t)
+					o, cfg = speaking(t, servers.Cell{Kind: kind, Encryption: servers.Explicit, Version: tls.VersionTLS13, MLSD: kind != servers.VSFTPD})
 				}
 				p, err := proxy.Parse(testproxy.Start(t, through, testproxy.Options{User: "me", Password: "secret"}).URL(), "")
 				if err != nil {
 					t.Fatal(err)
 				}
 				cfg.Proxy = p
-				contract(t, kind, o, cfg, "List", "Write", "Open", "CancelTransfer")
+				contract(t, kind, o, cfg, limits[kind], "List", "Write", "Open", "CancelTransfer")
 			})
 		}
 	}
 }
 
-// TestContractEncrypted does with TLS what of the suite moves data: in one cell for each
-// server, passive or active. With -tls.all it is all of the suite, in all cells there are.
-func TestContractEncrypted(t *testing.T) {
-	for _, c := range cells() {
-		for _, active := range []bool{false, true} {
-			short := c.security == ftpconn.Explicit && (c.version == tls.VersionTLS12) == active && active == (c.kind == servers.VSFTPD || c.kind == servers.Pyftpdlib)
-			if !short && !*tlsAll {
-				continue
-			}
-			t.Run(fmt.Sprintf("%s active=%v", c, active), func(t *testing.T) {
-				var parts []string
-				if !*tlsAll {
-					t.Parallel()
-					parts = []string{"List", "Write", "WriteFails", "WriteWrongSize", "Open", "Publish", "CancelTransfer"}
-					if c.kind != servers.PureFTPd { // which has the client wait there, see wire.Traits
-						parts = append(parts, "OpenExpect")
-					}
-				}
-				o, cfg := c.options(t)
-				cfg.Active = active
-				contract(t, c.kind, o, cfg, parts...)
-			})
-		}
-	}
-}
-
-func contract(t *testing.T, kind servers.Kind, o servers.Options, cfg ftpconn.Config, parts ...string) {
+func contract(t *testing.T, kind servers.Kind, o servers.Options, cfg ftpconn.Config, limits remotetest.Limits, parts ...string) {
 	srv := servers.Start(t, kind, o)
 	var count int
 	remotetest.Run(t, func(t *testing.T) remotetest.Subject {
@@ -160,7 +194,7 @@ func contract(t *testing.T, kind servers.Kind, o servers.Options, cfg ftpconn.Co
 		return remotetest.Subject{
 			Store:  store,
 			Behind: remotetest.OnDisk(root, srv.Own),
-			Limits: limits[kind],
+			Limits: limits,
 			Freeze: srv.Freeze,
 			Thaw:   srv.Thaw,
 		}

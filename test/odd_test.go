@@ -57,6 +57,7 @@ func TestContractOdd(t *testing.T) {
 	for _, p := range ftpscript.Odd() {
 		t.Run(p.Name, func(t *testing.T) {
 			t.Parallel()
+			t.Log(p.Line("contract"))
 			srv := ftpscript.Start(t, p.Options)
 			var count int
 			remotetest.Run(t, func(t *testing.T) remotetest.Subject {
@@ -82,7 +83,7 @@ func TestContractOdd(t *testing.T) {
 // oddParts are the parts of the suite that one of the servers is put to; none is all.
 func oddParts(name string) []string {
 	switch {
-	case *matrixAll, name == "IIS", name == "DOS code page", name == "one connection, 421 banner":
+	case *matrixAll, name == "IIS", name == "DOS code page", name == "1 connection by 421 banner":
 		return nil
 	case strings.HasPrefix(name, "FileZilla"), strings.HasPrefix(name, "no rename"):
 		return []string{"List", "Rename", "Publish", "PublishRefused", "SetAttr"}

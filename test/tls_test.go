@@ -15,51 +15,28 @@ import (
 	"time"
 
 	"ftpfs/ftpconn"
-	"ftpfs/test/certs"
 	"ftpfs/test/servers"
 )
 
 // tlsTimes is how often each upload and each abort is done in each cell.
 var tlsTimes = flag.Int("tls.times", 3, "how often each transfer of TestEncryptedTransfers is done")
 
-var tlsAll = flag.Bool("tls.all", false, "TestContractEncrypted in all cells")
-
-// cell is one way to speak TLS with one kind of server.
-type cell struct {
-	kind     servers.Kind
-	security ftpconn.Security
-	version  uint16
-}
-
-func (c cell) String() string {
-	return fmt.Sprintf("%s %s %s", c.kind, c.security, tls.VersionName(c.version))
-}
-
-// cells are all there are. Pure-FTPd has no implicit TLS.
-func cells() (all []cell) {
-	for _, kind := range servers.All {
-		for _, security := range []ftpconn.Security{ftpconn.Explicit, ftpconn.Implicit} {
-			if kind == servers.PureFTPd && security == ftpconn.Implicit {
-				continue
-			}
-			all = append(all, cell{kind, security, tls.VersionTLS12}, cell{kind, security, tls.VersionTLS13})
+// encrypted are the cells of TLS, in passive mode and with the listing that each server
+// has by itself.
+func encrypted() (all []servers.Cell) {
+	for _, c := range servers.Cells() {
+		if c.Version != 0 && !c.Active && c.MLSD == (c.Kind != servers.VSFTPD) && c.Missing() == "" {
+			all = append(all, c)
 		}
 	}
 	return all
 }
 
-// options of a server and a Store that speak TLS so.
-func (c cell) options(t *testing.T) (servers.Options, ftpconn.Config) {
-	pair := certs.Issue(t, certs.Options{})
-	return servers.Options{TLS: &servers.TLS{Cert: pair.PEM, Key: pair.Key, Implicit: c.security == ftpconn.Implicit}},
-		ftpconn.Config{TLS: ftpconn.TLS{Security: c.security, Max: c.version, Roots: certs.Pool(pair)}}
-}
-
-// start starts both.
-func (c cell) start(t *testing.T, change func(*ftpconn.Config)) (*servers.Server, *ftpconn.Store) {
+// inCell starts a server and a Store on it.
+func inCell(t *testing.T, c servers.Cell, change func(*ftpconn.Config)) (*servers.Server, *ftpconn.Store) {
 	t.Helper()
-	o, cfg := c.options(t)
-	srv := servers.Start(t, c.kind, o)
+	o, cfg := speaking(t, c)
+	srv := servers.Start(t, c.Kind, o)
 	cfg.Host, cfg.Port, cfg.User, cfg.Password = srv.Host, srv.Port, srv.User, srv.Password
 	cfg.Timeout, cfg.MountTag, cfg.Log, cfg.Trace = 20*time.Second, "tls", logTo(t), true
 	if change != nil {
@@ -88,10 +65,10 @@ func TestEncryptedTransfers(t *testing.T) {
 				4*n**tlsTimes, 2*n**tlsTimes, n)
 		}
 	})
-	for _, c := range cells() {
+	for _, c := range encrypted() {
 		t.Run(c.String(), func(t *testing.T) {
 			t.Parallel()
-			srv, s := c.start(t, nil)
+			srv, s := inCell(t, c, nil)
 			ctx := t.Context()
 			for i := range *tlsTimes {
 				for _, size := range []int{0, 1, 1 << 20, 64 << 20} {
@@ -138,10 +115,10 @@ func TestEncryptedTransfers(t *testing.T) {
 // each control connection one of an earlier one. vsftpd and ProFTPD refuse any other
 // data connection; Pure-FTPd resumes none with TLS 1.3.
 func TestSessionsAreResumed(t *testing.T) {
-	for _, c := range cells() {
+	for _, c := range encrypted() {
 		t.Run(c.String(), func(t *testing.T) {
 			t.Parallel()
-			srv, s := c.start(t, nil)
+			srv, s := inCell(t, c, nil)
 			const size = 4 << 20 // more than the sockets hold, so that each keeps its connection
 			srv.Put("file", bytes.Repeat([]byte("x"), size))
 			ctx := t.Context()
@@ -174,8 +151,8 @@ func TestSessionsAreResumed(t *testing.T) {
 			}
 			control, data := int64(0), got.DataHandshakes
 			switch {
-			case c.version == tls.VersionTLS12: // ProFTPD would refuse the data of one that did
-			case c.kind == servers.PureFTPd:
+			case c.Version == tls.VersionTLS12: // ProFTPD would refuse the data of one that did
+			case c.Kind == servers.PureFTPd:
 				data = 0
 			default:
 				control = got.Control - 1

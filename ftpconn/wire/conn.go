@@ -21,6 +21,7 @@ type Config struct {
 	Dial    func(ctx context.Context, network, addr string) (net.Conn, error)
 	Timeout time.Duration // for each step without progress
 
+	Proxied bool   // by Dial, so that addresses of sockets are not the server's
 	Active  bool   // the server makes the data connections
 	Address string // then: what it is told to connect to, an address or a name; "": our own
 	Ports   *Ports // and where; nil: anywhere
@@ -77,7 +78,9 @@ func Dial(ctx context.Context, cfg Config) (*Conn, error) {
 		f := Lost
 		switch {
 		case ctx.Err() != nil:
-			f, err = Stopped, ctx.Err()
+			if f = Stopped; !errors.Is(err, ctx.Err()) { // else it says more
+				err = ctx.Err()
+			}
 		case timedOut(err) || errors.Is(err, context.DeadlineExceeded):
 			f = Stalled
 		}
@@ -85,7 +88,7 @@ func Dial(ctx context.Context, cfg Config) (*Conn, error) {
 	}
 	c := &Conn{cfg: cfg, raw: nc, ctl: nc, peer: cfg.Host, born: time.Now()}
 	c.lib.c = c
-	if a, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
+	if a, ok := nc.RemoteAddr().(*net.TCPAddr); ok && !cfg.Proxied {
 		c.peer = a.IP.String()
 		if a.Zone != "" {
 			c.peer += "%" + a.Zone
@@ -121,6 +124,9 @@ func Dial(ctx context.Context, cfg Config) (*Conn, error) {
 
 // Local reports whether the server is this machine.
 func (c *Conn) Local() bool {
+	if c.cfg.Proxied {
+		return false
+	}
 	l, ok1 := c.raw.LocalAddr().(*net.TCPAddr)
 	r, ok2 := c.raw.RemoteAddr().(*net.TCPAddr)
 	return ok1 && ok2 && (r.IP.IsLoopback() || r.IP.Equal(l.IP))

@@ -3,9 +3,12 @@ package wire_test
 import (
 	"fmt"
 	"net"
+	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"ftpfs/ftpconn/wire"
 )
@@ -28,22 +31,35 @@ func TestBatchIsBounded(t *testing.T) {
 	}
 }
 
-// One reply too many condemns a batch: nobody can say which answers what.
+// One reply too many condemns a batch, or what follows it if it comes that late: nobody can
+// say which answers what.
 func TestBatchWithOneReplyTooMany(t *testing.T) {
 	for _, at := range []string{"A", "B", "C"} {
+		told := make(chan struct{})
 		srv := serve(t, "220 hi\r\n", func(c *session, verb, _ string) {
 			if verb == at {
 				c.reply("550 no such file", "550 no such file")
-				return
+			} else {
+				c.reply("200 ok")
 			}
-			c.reply("200 ok")
+			if verb == "C" {
+				close(told)
+			}
 		})
 		c := srv.dial(t, nil)
 		if _, err := c.Cmd("FIRST"); err != nil {
 			t.Fatal(err)
 		}
 		c.Batch("A", "B", "C")
-		if c.Alive() {
+		select {
+		case <-told:
+		case <-time.After(5 * time.Second):
+			t.Fatal("the batch was not sent")
+		}
+		for deadline := time.Now().Add(5 * time.Second); c.Alive() && time.Now().Before(deadline); {
+			runtime.Gosched() // loopback has its own pace
+		}
+		if _, err := c.Cmd("NEXT"); err == nil || slices.Contains(srv.heard(), "NEXT") {
 			t.Errorf("two replies to %s: the connection is still used", at)
 		}
 	}

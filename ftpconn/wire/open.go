@@ -118,7 +118,7 @@ func (c *Conn) connect(port int) (net.Conn, error) {
 	addr := net.JoinHostPort(c.peer, strconv.Itoa(port))
 	nc, err := c.cfg.Dial(ctx, "tcp", addr)
 	if err != nil {
-		if c.context().Err() == nil && ctx.Err() != nil {
+		if c.context().Err() == nil && ctx.Err() != nil && !c.cfg.Proxied {
 			err = fmt.Errorf("no way to the server's port %d (a firewall? active mode may work): %w", port, ctx.Err())
 		}
 		return nil, err

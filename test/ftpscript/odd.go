@@ -2,6 +2,7 @@ package ftpscript
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -10,6 +11,15 @@ import (
 type Personality struct {
 	Name    string
 	Options Options
+}
+
+// Line is what test/report makes a line of its table of, as of servers.Cell.
+func (p Personality) Line(column string) string {
+	listing := "MLSD"
+	if slices.Contains(p.Options.Refuse, "MLSD") {
+		listing = "LIST"
+	}
+	return fmt.Sprintf("cell: %s: scripted %s, plain, passive, %s", column, p.Name, listing)
 }
 
 // Odd are the personalities of this file: what a test of all odd servers goes through.
@@ -22,12 +32,12 @@ func Odd() []Personality {
 		{"no rename over", NoReplace()},
 		{"no REST", NoRestart(502)},
 		{"REST is an error", NoRestart(501)},
-		{"two connections, 421 banner", Capped(CapGreeting, 2)},
-		{"two connections, 530 for the password", Capped(CapPassword, 2)},
-		{"two connections, 421 at work", Capped(CapAtWork, 2)},
-		{"one connection, 421 banner", Capped(CapGreeting, 1)},
-		{"one connection, 530 for the password", Capped(CapPassword, 1)},
-		{"one connection, 421 at work", Capped(CapAtWork, 1)},
+		{"2 connections by 421 banner", Capped(CapGreeting, 2)},
+		{"2 connections by 530 at PASS", Capped(CapPassword, 2)},
+		{"2 connections by 421 at work", Capped(CapAtWork, 2)},
+		{"1 connection by 421 banner", Capped(CapGreeting, 1)},
+		{"1 connection by 530 at PASS", Capped(CapPassword, 1)},
+		{"1 connection by 421 at work", Capped(CapAtWork, 1)},
 		{"wrong address in PASV", WrongAddress()},
 		{"idle timeout", IdleTimeout(300 * time.Millisecond)},
 		{"times of +05:30", InZone(5*60 + 30)},

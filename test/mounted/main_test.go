@@ -23,7 +23,8 @@
 //	badinput_test.go  one clear line and the right exit code
 //	background_test.go  mounting in the background, as mount(8) does
 //	wire_test.go      what goes over the wire
-//	tls_test.go       encrypted
+//	matrix_test.go    each server in each way to speak with it; odd_test.go scripted ones
+//	tls_test.go       certificates, and what encryption changes
 //	trace_test.go     the dialogue in the log
 //	overlay_test.go   times that the server cannot keep
 //	huge_test.go      1 GiB

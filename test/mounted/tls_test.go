@@ -2,7 +2,6 @@ package mounted
 
 import (
 	"crypto/tls"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -25,57 +24,6 @@ func believed(t *testing.T, p *certs.Pair) string {
 }
 
 func serverTLS(p *certs.Pair) *tls.Config { return &tls.Config{Certificates: []tls.Certificate{p.TLS}} }
-
-// Work as on a mount in clear, with each server, explicit with TLS 1.3 and implicit with 1.2.
-func TestEncryptedWork(t *testing.T) {
-	for _, kind := range servers.All {
-		for _, implicit := range []bool{false, true} {
-			if implicit && kind == servers.PureFTPd { // has none
-				continue
-			}
-			if testing.Short() && (implicit || kind != servers.ProFTPD) {
-				continue
-			}
-			name, version := string(kind)+" explicit", "TLS 1.3"
-			options := []string(nil)
-			if implicit {
-				name, version, options = string(kind)+" implicit", "TLS 1.2", []string{"disable_tls13"}
-			}
-			t.Run(name, func(t *testing.T) {
-				t.Parallel()
-				mount.Need(t, "rsync")
-				pair := certs.Issue(t, certs.Options{})
-				srv := servers.Start(t, kind, servers.Options{TLS: &servers.TLS{Cert: pair.PEM, Key: pair.Key, Implicit: implicit, Required: !implicit}})
-				w := work{mountOf(t, srv, append(options, believed(t, pair), "dir_cache_time=1")...), srv}
-				local := site(t, 120)
-				put(t, filepath.Join(local, "large"), noise(1, 12<<20))
-				dir := mkdir(t, w.Path("in"))
-				mount.Run(t, local, "rsync", "-a", "./", dir+"/")
-				syncNow(t, w.Mount)
-				same(t, local, w.behind(dir))
-				if sent := fileSent.FindAllString(mount.Run(t, local, "rsync", "-ai", "./", dir+"/"), 10); sent != nil {
-					t.Errorf("a second rsync -ai sent files: %q", sent)
-				}
-				mkdir(t, w.behind(w.Path("out")))
-				put(t, w.behind(w.Path("out/file")), noise(2, 3<<20))
-				srv.Own(w.behind(w.Path("out")))
-				eventually(t, "see what is on the server", func() bool { _, err := os.Stat(w.Path("out/file")); return err == nil })
-				same(t, w.behind(w.Path("out")), w.Path("out"))
-
-				tls := w.Status().Connections.TLS
-				if tls.Version != version || tls.Data != "private" || tls.Handshakes == 0 || tls.Warning != "" {
-					t.Errorf("ftpfs status --json says %+v, want %s and private data", tls, version)
-				}
-				if tls.Resumed != tls.Handshakes && !(kind == servers.PureFTPd && version == "TLS 1.3") {
-					t.Errorf("%d of %d data connections resumed the session", tls.Resumed, tls.Handshakes)
-				}
-				if said := mount.Run(t, "/", program(t), "status", w.Dir); !strings.Contains(said, "encryption   "+version) {
-					t.Errorf("ftpfs status says:\n%s", said)
-				}
-			})
-		}
-	}
-}
 
 // A certificate that is not believed is one line, from which the pin can be pasted; the
 // server does not hear the password before. Neither nofail nor being in the background makes

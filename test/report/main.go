@@ -10,7 +10,8 @@
 // FTPFS_REQUIRE_ALL=1 that is a failure.
 //
 // What a passed test logs as "figure: words" is printed at the end, and so are the
-// executions of fuzz targets (figures.go).
+// executions of fuzz targets (figures.go). A test that logs "cell: …" gets a line in a
+// table (cells.go).
 //
 // A line "== words" in the stream is a heading, and names the run that follows.
 package main
@@ -56,6 +57,7 @@ func run(in io.Reader, out io.Writer, packages []string, requireAll bool) int {
 		passed                int
 		packageFailed, broken bool
 		figures               figures
+		cells                 cells
 	)
 	lines := bufio.NewReader(in)
 	for {
@@ -89,6 +91,7 @@ func run(in io.Reader, out io.Writer, packages []string, requireAll bool) int {
 					fmt.Fprintf(out, "ok    %-32s %6.1fs\n", e.Package, e.Elapsed)
 				} else {
 					passed++
+					cells.take(output[t], "pass", "")
 					delete(output, t)
 				}
 			case "skip":
@@ -100,6 +103,9 @@ func run(in io.Reader, out io.Writer, packages []string, requireAll bool) int {
 				why := reason(output[t])
 				line := fmt.Sprintf("%s %s: %s", e.Package, e.Test, why)
 				if strings.HasPrefix(why, "by design") {
+					if cells.take(output[t], "–", why) {
+						break // the table says it
+					}
 					byDesign = append(byDesign, line)
 				} else {
 					lacking = append(lacking, line+heading)
@@ -113,6 +119,7 @@ func run(in io.Reader, out io.Writer, packages []string, requireAll bool) int {
 					packageFailed = true
 					fmt.Fprintf(out, "FAIL  %-32s %6.1fs\n%s", e.Package, e.Elapsed, strings.Join(output[t], ""))
 				} else {
+					cells.take(output[t], "FAILED", "")
 					failures = append(failures, t.pkg+" "+t.name+heading)
 					fmt.Fprint(out, strings.Join(output[t], ""))
 				}
@@ -145,6 +152,7 @@ func run(in io.Reader, out io.Writer, packages []string, requireAll bool) int {
 	list(out, "skipped by design", byDesign)
 	list(out, "SKIPPED, since this machine lacks something", lacking)
 	list(out, "FAILED", failures)
+	cells.print(out)
 	figures.print(out)
 	failed := len(failures)
 	verdict := "all is well"

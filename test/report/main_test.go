@@ -21,6 +21,12 @@ func TestRun(t *testing.T) {
 	}
 	fuzz := say("FuzzX", "fuzz: elapsed: 3s, execs: 100 (33/sec), new interesting: 1 (total: 2)") +
 		say("FuzzX", "fuzz: elapsed: 4s, execs: 250 (50/sec), new interesting: 1 (total: 2)")
+	cell := func(test, action, text string) string {
+		return say(test, "    x_test.go:7: cell: "+text) + `{"Action":"` + action + `","Package":"p","Test":"` + test + `"}` + "\n"
+	}
+	table := cell("TestM/1", "pass", "contract: ftpd, plain, LIST") + cell("TestM/2", "fail", "contract: other, TLS 1.3, MLSD") +
+		say("TestM/3", "    x_test.go:7: cell: contract: other, TLS 1.3, LIST") + say("TestM/3", "    x_test.go:7: by design: it has none") + `{"Action":"skip","Package":"p","Test":"TestM/3"}` + "\n" +
+		cell("TestN/1", "pass", "rsync: ftpd, plain, LIST") + cell("TestN/2", "pass", "rsync: other, TLS 1.3, MLSD")
 	for _, c := range []struct {
 		name, in   string
 		requireAll bool
@@ -42,6 +48,11 @@ func TestRun(t *testing.T) {
 		{"no figures of a failure", start + pass + say("TestC", "    x_test.go:7: figure: 7 kills") + fail, false, 1, []string{"got 1, want 2"}},
 		{"fuzz", start + fuzz + `{"Action":"pass","Package":"p","Test":"FuzzX"}` + "\n" + end, false, 0, []string{"p FuzzX: 250\n", "fuzz: 1 targets, 250 executions, 0 failures\n"}},
 		{"fuzz fails", start + fuzz + `{"Action":"fail","Package":"p","Test":"FuzzX"}` + "\n" + `{"Action":"fail","Package":"p"}` + "\n", false, 1, []string{"fuzz: 1 targets, 250 executions, 1 failures\n"}},
+		{"a matrix", start + table + end, false, 1, []string{"matrix: 1 cells passed, 1 failed, 1 cannot be\n" +
+			"                        contract  rsync\n" +
+			"  ftpd   plain    LIST  pass      pass\n" +
+			"  other  TLS 1.3  LIST  –         ·      it has none\n" +
+			"  other  TLS 1.3  MLSD  FAILED    pass\n", "3 passed, 1 failed, 0 skipped for want of something, 0 by design: FAILED"}},
 		{"no test at all", start + end, false, 1, nil},
 		{"build failure", `{"Action":"build-fail","ImportPath":"p"}` + "\n" + start + pass + end, false, 1, nil},
 	} {

@@ -49,6 +49,9 @@ func (s *Server) proftpd() ([]string, error) {
 		"MaxLoginAttempts 3",
 		fmt.Sprintf("MaxClients %d", orDefault(s.opts.MaxClients, 60)),
 	}, s.opts.Extra...)
+	if s.opts.NoMLSD {
+		lines = append(lines, "FactsAdvertise off", "<Limit MLSD MLST>", "DenyAll", "</Limit>")
+	}
 	want := []string{"mod_site_misc", "mod_digest"}
 	if t := s.opts.TLS; t != nil {
 		want = append(want, "mod_tls")

@@ -38,7 +38,11 @@ func (s *Server) pyftpdlib() ([]string, error) {
 			how = "required"
 		}
 	}
+	extra := s.opts.Extra
+	if s.opts.NoMLSD {
+		extra = append([]string{"handler.proto_cmds = {k: v for k, v in handler.proto_cmds.items() if k not in ('MLSD', 'MLST')}"}, extra...)
+	}
 	return append([]string{python, isolated, "-W", "ignore", "-c", pyftpdlibScript,
 		s.Host, fmt.Sprint(s.Port), s.Root, s.User, s.Password,
-		fmt.Sprint(orDefault(s.opts.MaxClients, 60)), fmt.Sprint(sessionID), cert, key, how}, s.opts.Extra...), nil
+		fmt.Sprint(orDefault(s.opts.MaxClients, 60)), fmt.Sprint(sessionID), cert, key, how}, extra...), nil
 }

@@ -63,6 +63,8 @@ type Options struct {
 	Extra []string
 	// TLS has it encrypt; nil is clear text only.
 	TLS *TLS
+	// NoMLSD has it list by LIST only. vsftpd does in any case; Pure-FTPd cannot.
+	NoMLSD bool
 	// IPv6 has it listen on ::1.
 	IPv6 bool
 	// In is the network that the server runs in; nil is this process's, and there
@@ -81,6 +83,9 @@ type TLS struct {
 
 // ErrNoImplicit says that a kind has no implicit TLS.
 var ErrNoImplicit = errors.New("Pure-FTPd has no implicit TLS")
+
+// ErrAlwaysMLSD says that a kind has MLSD whatever is said.
+var ErrAlwaysMLSD = errors.New("Pure-FTPd has no switch for MLSD")
 
 // Network is a network of this machine other than this process's own, such as one
 // end of a link.
@@ -118,6 +123,9 @@ func Start(t testing.TB, kind Kind, o Options) *Server {
 	err := kind.available()
 	if err == nil && o.TLS != nil {
 		err = kind.encrypts(*o.TLS)
+	}
+	if err == nil && o.NoMLSD && kind == PureFTPd {
+		err = ErrAlwaysMLSD
 	}
 	if err != nil {
 		if os.Getenv("FTPFS_REQUIRE_ALL") == "1" {

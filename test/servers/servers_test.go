@@ -80,6 +80,31 @@ func TestMaxClientsRefuses(t *testing.T) {
 	}
 }
 
+// The cells that are in the matrix are there, and only they.
+func TestCells(t *testing.T) {
+	there := 0
+	for _, c := range Cells() {
+		if c.Missing() == "" {
+			there++
+		}
+	}
+	if all := len(Cells()); all != 80 || there != 56 {
+		t.Errorf("%d cells of %d", there, all)
+	}
+	for _, kind := range []Kind{ProFTPD, Pyftpdlib} {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			c := login(t, Start(t, kind, Cell{Kind: kind, Encryption: Plain}.Options(nil, nil)))
+			if entry, err := c.GetEntry("/"); err == nil { // by MLST
+				t.Errorf("MLST: %v", entry)
+			}
+			if _, err := c.List("/"); err != nil { // by LIST, as FEAT does not tell of MLST
+				t.Errorf("LIST: %v", err)
+			}
+		})
+	}
+}
+
 func TestFreezeSilences(t *testing.T) {
 	for _, kind := range All {
 		t.Run(string(kind), func(t *testing.T) {

@@ -38,6 +38,7 @@ type Limits struct {
 	NoSums       bool // Checksum is refused
 	FollowsLinks bool // a symlink is told as what it points to
 	HidesLost    bool // a symlink to nothing is not listed
+	ListsLost    bool // or is told of in listings only
 	ListsModes   bool // the mode of one name is told by a pattern
 	TellsNoMode  bool // the mode of one name is not told, but in a listing
 	NoLinks      bool // the server has only files and directories

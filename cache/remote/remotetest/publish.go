@@ -183,7 +183,7 @@ func (s *suite) publishOverNoFile() {
 		path string
 		kind remote.EntryType
 	}{{"/device", remote.Other}, {"/lost", remote.Symlink}} {
-		if c.kind == remote.Symlink && s.Limits.HidesLost {
+		if c.kind == remote.Symlink && (s.Limits.HidesLost || s.Limits.ListsLost) {
 			continue
 		}
 		s.put("/tmp", content(60))
