@@ -214,7 +214,7 @@ func (t *Tree) installLocked(dir *Node, f *fetch, ents []remote.Entry, began tim
 	for name, k := range dir.kids {
 		if e, ok := l.ents[name]; ok {
 			t.learnLocked(k, e, began)
-		} else {
+		} else if !t.mayHide(name) {
 			t.vanishedLocked(k)
 		}
 	}
@@ -274,7 +274,9 @@ func (t *Tree) ask(ctx context.Context, dir *Node, name string) (*Node, error) {
 // is not an answer. One under way is taken for one, and may have begun before.
 func (t *Tree) askSince(ctx context.Context, dir *Node, name string, since time.Time) (*Node, error) {
 	t.mu.Lock()
-	single := !dir.asked && dir.fetch == nil && t.store.Caps().CheapStat
+	hidden := t.mayHide(name)
+	listed := dir.list != nil && t.fresh(dir.list.fetched) > 0 && since.IsZero()
+	single := !dir.asked && dir.fetch == nil && t.store.Caps().CheapStat || hidden && listed
 	dir.asked = true
 	path := join(dir.pathLocked(), name)
 	t.mu.Unlock()
@@ -286,15 +288,33 @@ func (t *Tree) askSince(ctx context.Context, dir *Node, name string, since time.
 	}
 	t.mu.Lock()
 	n, known := t.knownLocked(dir, name, true)
+	if hidden && n != nil && !n.owedLocked() && !dir.listsLocked(name) { // as it was before
+		t.unrefLocked(n)
+		n = nil
+	}
 	path = join(dir.pathLocked(), name)
 	t.mu.Unlock()
 	switch {
 	case n != nil:
 		return n, nil
-	case !known: // evicted in the moment between
+	case !known, hidden: // evicted in the moment between; not listed
 		return t.askOne(ctx, dir, name, path)
 	}
 	return nil, &remote.Error{Op: "stat", Path: path, Kind: remote.NotExist}
+}
+
+func (n *Node) listsLocked(name string) bool {
+	if n.list == nil {
+		return false
+	}
+	_, ok := n.list.ents[name]
+	return ok
+}
+
+// mayHide says that a listing of the server may lack the name although it is there. It is
+// then asked for by itself; while the server is down it counts as not there.
+func (t *Tree) mayHide(name string) bool {
+	return name[0] == '.' && t.store.Caps().HidesDots
 }
 
 // question is one about a single name, while the server is asked. Guarded by tree.mu.
@@ -408,7 +428,7 @@ func (t *Tree) knownLocked(dir *Node, name string, old bool) (n *Node, known boo
 			k.refs++
 			return k, true
 		}
-		return nil, true
+		return nil, old || !t.mayHide(name)
 	}
 	n = t.nodeLocked(dir, name, e, dir.list.fetched)
 	n.refs++

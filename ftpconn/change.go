@@ -46,7 +46,7 @@ func (s *Store) Rename(ctx context.Context, from, to string) error {
 	if err := validPath(to); err != nil {
 		return s.fail(t, err)
 	}
-	return s.change(ctx, t, func(ss *session, begun func()) error {
+	err := s.change(ctx, t, func(ss *session, begun func()) error {
 		begun()
 		sent, err := ss.rename(ss.path(from), ss.path(to))
 		r, no := refusal(err)
@@ -67,6 +67,11 @@ func (s *Store) Rename(ctx context.Context, from, to string) error {
 		_, err := ss.look(to)
 		return err == nil
 	})
+	if err == nil {
+		s.hidden.moved(from, to)
+		s.there(to)
+	}
+	return err
 }
 
 // Remove deletes a file or a symlink. Where the server is not known to refuse
@@ -111,7 +116,7 @@ func (s *Store) Remove(ctx context.Context, p string) error {
 // Mkdir makes a directory.
 func (s *Store) Mkdir(ctx context.Context, p string) error {
 	t := task{op: "mkdir", path: p, class: metadata}
-	return s.change(ctx, t, func(ss *session, begun func()) error {
+	err := s.change(ctx, t, func(ss *session, begun func()) error {
 		begun()
 		err := ss.mkd(ss.path(p))
 		r, no := refusal(err)
@@ -134,6 +139,10 @@ func (s *Store) Mkdir(ctx context.Context, p string) error {
 		e, err := ss.look(p)
 		return err == nil && e.Type == remote.Dir
 	})
+	if err == nil {
+		s.there(p)
+	}
+	return err
 }
 
 // Rmdir deletes an empty directory. Where the server is not known to refuse RMD

@@ -22,7 +22,9 @@ func (s *Store) List(ctx context.Context, dir string) (entries []remote.Entry, e
 		return nil, s.fail(t, err)
 	}
 	err = s.run(ctx, t, func(ss *session) (err error) {
-		entries, err = ss.list(dir, true)
+		if entries, err = ss.list(dir, true); err == nil {
+			entries, err = ss.withHidden(dir, entries)
+		}
 		return err
 	})
 	if err != nil {
@@ -182,7 +184,7 @@ func (ss *session) lsWith(dir, verb string) (lsOutput, error) {
 		p.AssumeDayFirst()
 	}
 	got := lsOutput{format: p}
-	half := false
+	half, dotted := false, false
 	err := ss.lines(dir, verb, func(line string) error {
 		e, class, err := p.Line(line)
 		if half && class == listing.Noise && line != "" { // of an older version
@@ -196,11 +198,19 @@ func (ss *session) lsWith(dir, verb string) (lsOutput, error) {
 			ss.store.unreadLine(dir, verb, line, nil)
 		case class != listing.Noise:
 			got.lines = append(got.lines, line)
+			dotted = dotted || strings.HasPrefix(e.Name, ".")
 		case e.Name == "." || e.Name == "..":
 			got.dots = true
 		}
 		return nil
 	})
+	switch k := ss.store.server.known(); {
+	case err != nil || k.dots:
+	case got.dots || dotted:
+		ss.store.server.learn(func(f *facts) { f.dots = true })
+	case p.HidesDots() && !k.dotless:
+		ss.store.server.learn(func(f *facts) { f.dotless = true })
+	}
 	if p.DayFirst() && !ss.store.server.known().dayFirst {
 		ss.store.server.learn(func(f *facts) { f.dayFirst = true })
 	}

@@ -88,6 +88,9 @@ func (ss *session) look(p string) (remote.Entry, error) {
 			return ss.exactly(p, e)
 		}
 	}
+	if k := ss.store.server.known(); isDotted(p) && k.hidesDots() {
+		return ss.unlisted(p)
+	}
 	return remote.Entry{}, fault(remote.NotExist, "not in the listing of %s", parent(p))
 }
 

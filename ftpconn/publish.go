@@ -28,12 +28,14 @@ func (s *Store) Publish(ctx context.Context, tmp string, p remote.Publish) (remo
 		// The reply to RNTO was lost.
 		if s.moved(ctx, tmp, p.Path, p.Size) {
 			s.log.Info("the reply to a rename was lost, it had been carried out", "path", p.Path, "because", err)
+			s.there(p.Path)
 			return pb.out, nil
 		}
 	}
 	if err != nil {
 		return remote.Published{}, err
 	}
+	s.there(p.Path)
 	return pb.out, nil
 }
 

@@ -29,6 +29,8 @@ type facts struct {
 	listBare bool              // LIST takes no -a
 	mlsdSelf bool              // MLSD names the directory itself
 	listSelf bool              // and LIST -a does: a listing that is blank is then none
+	dotless  bool              // LIST, as of ls, without a name that begins with a dot
+	dots     bool              // such names were seen in LIST, or "." itself
 	dayFirst bool              // dates in LIST have the day first, where the format leaves it open
 	mdtm     bool              // MDTM told a time
 	noMDTM   bool              // it is unknown there

@@ -23,6 +23,9 @@ func (s *Store) Stat(ctx context.Context, p string) (e remote.Entry, err error) 
 		e, err = ss.stat(p)
 		return err
 	})
+	if err == nil {
+		s.there(p)
+	}
 	return e, err
 }
 

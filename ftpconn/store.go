@@ -35,6 +35,7 @@ type Store struct {
 	listed atomic.Int64 // bytes held by listings under way
 	unread unread
 	times  keptTimes
+	hidden hidden
 }
 
 type counters struct {
@@ -106,6 +107,7 @@ func (s *Store) Caps() remote.Caps {
 	limit := s.pool.limitNow()
 	return remote.Caps{
 		CheapStat:  k.mlst,
+		HidesDots:  k.hidesDots(),
 		SetMTime:   k.setTime != setTimeNone && (k.setTime != setTimeUntried || !k.seen),
 		SetMode:    !k.noChmod,
 		Append:     k.append == wire.Proven,

@@ -190,6 +190,7 @@ type Space struct {
 // Caps is what is known of a server.
 type Caps struct {
 	CheapStat  bool // Stat of one path is one round trip
+	HidesDots  bool // List may leave out names that begin with a dot; Stat knows them
 	SetMTime   bool // times of files can be set
 	SetMode    bool // SITE CHMOD works
 	Append     bool // Write at an offset was proved

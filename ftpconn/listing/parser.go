@@ -50,6 +50,7 @@ const (
 type simple struct {
 	parse    func(line string, c clock) (e remote.Entry, ok bool)
 	absolute bool // times are in no zone
+	hides    bool // names that begin with a dot may be left out
 }
 
 func (f simple) read(line string, c clock) (remote.Entry, kind) {
@@ -64,7 +65,7 @@ func (f simple) halfway() bool { return false }
 
 // formats of listings; none of them has read a line yet.
 func formats() []format {
-	return []format{simple{parse: unixLine}, new(dos), simple{parse: eplfLine, absolute: true}, new(vms),
+	return []format{simple{parse: unixLine, hides: true}, new(dos), simple{parse: eplfLine, absolute: true}, new(vms),
 		simple{parse: netwareLine}, new(as400), new(mvs), simple{parse: os2Line}, new(vxworks),
 		simple{parse: numericLine, absolute: true}}
 }
@@ -153,6 +154,13 @@ func (p *Parser) End() error {
 func (p *Parser) Absolute() bool {
 	s, ok := p.chosen.(simple)
 	return ok && s.absolute
+}
+
+// HidesDots says that the listing is as of ls(1), which leaves out names that begin with a
+// dot unless it is told not to.
+func (p *Parser) HidesDots() bool {
+	s, ok := p.chosen.(simple)
+	return ok && s.hides
 }
 
 // DayFirst says that the listing shows that days stand before months, in a format that

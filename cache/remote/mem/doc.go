@@ -36,6 +36,7 @@ type Options struct {
 	Sums       string        // how it computes checksums, as in remote.Checksum; "" is not at all
 	NoSpaceSay bool          // Statfs is not answered
 	CostlyStat bool          // Caps().CheapStat is false
+	HidesDots  bool          // List leaves out names that begin with a dot, and Caps says so
 	Unique     bool          // entries carry a unique id, new for each file created
 	MGrain     time.Duration // how exact the times are that it tells; 0 is a second
 	Quota      int64         // bytes of file content there is room for; 0 is no limit
@@ -90,7 +91,7 @@ func (s *Store) Disk() *Disk { return s.disk }
 // Caps implements remote.Store.
 func (s *Store) Caps() remote.Caps {
 	o := s.opts
-	return remote.Caps{CheapStat: !o.CostlyStat, SetMTime: !o.NoTimes, SetMode: !o.NoModes,
+	return remote.Caps{CheapStat: !o.CostlyStat, HidesDots: o.HidesDots, SetMTime: !o.NoTimes, SetMode: !o.NoModes,
 		Append: !o.NoAppend, NoAppend: o.NoAppend && !o.LateNo, MaxUploads: o.MaxUploads, Software: "memory"}
 }
 

@@ -60,6 +60,9 @@ func (s *Store) List(ctx context.Context, dir string) ([]remote.Entry, error) {
 		}
 		list = make([]remote.Entry, 0, len(n.order))
 		for _, name := range n.order {
+			if s.opts.HidesDots && name[0] == '.' {
+				continue
+			}
 			list = append(list, n.kids[name].entry(s.opts))
 		}
 		return nil
