@@ -116,6 +116,11 @@ func FuzzParseMLSx(f *testing.F) {
 	} {
 		f.Add(s)
 	}
+	for _, s := range corpus(f) {
+		if strings.HasSuffix(s.file, "mlsd.txt") {
+			f.Add(s.line)
+		}
+	}
 	f.Fuzz(func(t *testing.T, line string) {
 		e, class, err := ParseMLSx(line)
 		checkResult(t, line, e, class, err)
