@@ -56,6 +56,7 @@ type content struct {
 	since    ranges.Set // written since the end of the last upload was decided
 	gone     int64      // bytes before it are on the server alone, under the temporary name
 	squeezed int        // writers that wait until the upload has made room
+	restarts bool       // the upload was cut, and begins again from its start: all has to be here
 
 	// And appending (tail.go).
 	lean bool  // nothing of the base was written: it is fetched only for readers

@@ -82,6 +82,20 @@ func (d *feed) Read(p []byte) (int, error) {
 	}
 }
 
+// Again says that the upload may be cut to let others go first, and begun again from its
+// start (remote.Store.Write). Having said so, nothing of the content is given up before
+// it was.
+func (d *feed) Again() bool {
+	c := d.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.gone > 0 || c.squeezed > 0 {
+		return false // the server's part may be the only one
+	}
+	c.restarts = true
+	return true
+}
+
 // take claims and reads what comes next. It returns what to wait for if there is
 // nothing yet.
 func (d *feed) take(p []byte) (int, <-chan struct{}, error) {

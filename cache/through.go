@@ -213,7 +213,7 @@ func (f *File) drop(c *content, temp string, edge int64) error {
 	}
 	c.mu.Lock()
 	was := c.gone
-	if edge <= was || edge > c.intactLocked() {
+	if edge <= was || edge > c.intactLocked() || c.restarts {
 		c.mu.Unlock()
 		t.mu.Unlock()
 		return nil

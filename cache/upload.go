@@ -200,6 +200,7 @@ func (s *shipment) followsNobodyLocked() {
 func (s *shipment) write(ctx context.Context, d *feed, temp string, start int64) error {
 	c := s.c
 	c.mu.Lock()
+	c.restarts = false
 	size, nothing := int64(-1), d.end >= 0 && d.end == start && start > 0
 	if d.end >= 0 {
 		size = d.end - start

@@ -6,7 +6,6 @@ import (
 	"io"
 	"math"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/jlaffaye/ftp"
@@ -43,7 +42,7 @@ type reader struct {
 	path   string
 	ctx    context.Context
 	cancel context.CancelFunc
-	yield  atomic.Bool // somebody waits for the only connection
+	turn
 
 	mu     sync.Mutex // held during a read
 	expect *remote.Version
@@ -71,6 +70,7 @@ func (r *reader) open() error {
 		resp, err := r.begin(ss)
 		if err == nil && resp != nil {
 			r.ss, r.unbind, r.resp, r.parked, r.last = ss, unbind, resp, false, time.Now()
+			r.turn.begin()
 			s.pool.watch(r)
 			return nil
 		}
@@ -191,7 +191,7 @@ func (r *reader) Read(p []byte) (int, error) {
 	if r.err != nil {
 		return 0, r.err
 	}
-	if r.yield.Swap(false) && r.ss != nil && r.expect != nil {
+	if r.ss != nil && r.expect != nil && r.over() {
 		r.abort()
 		r.parked = true
 	}

@@ -58,9 +58,8 @@ func (p *pool) sweep() {
 
 // preempt makes place for someone of class c who has waited for a while, when
 // there can be no further connection. A download that nobody reads at the moment
-// loses its connection. Where transfers hold every connection, or uploads all
-// that are for transfers, they take turns with those who wait: a download goes on
-// where it was, an upload is cut and goes on by appending.
+// loses its connection. Where transfers hold every connection, or those of one sort
+// all that are for transfers, they take turns with those who wait (turns.go).
 func (p *pool) preempt(c class) {
 	p.mu.Lock()
 	p.growLocked()
@@ -70,8 +69,8 @@ func (p *pool) preempt(c class) {
 	switch c {
 	case metadata:
 		starved = transfers >= len(p.all)
-	case read:
-		starved = p.busy[read] == 0 && transfers > 0
+	default:
+		starved = p.busy[c] == 0 && transfers > 0
 	}
 	uploads := slices.Collect(maps.Keys(p.uploads))
 	p.mu.Unlock()
@@ -88,10 +87,10 @@ func (p *pool) preempt(c class) {
 		return
 	}
 	for _, r := range all {
-		r.yield.Store(true)
+		r.ask(c)
 	}
 	for _, u := range uploads {
-		u.yield.Store(true)
+		u.ask(c)
 	}
 }
 

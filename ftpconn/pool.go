@@ -42,6 +42,7 @@ type pool struct {
 	closed   bool
 	tick     *time.Timer
 	uploads  map[*source]bool // under way, and such as may be cut
+	restarts restarts
 
 	readers readers
 }
@@ -49,6 +50,7 @@ type pool struct {
 type waiter struct {
 	class class
 	fresh bool
+	since time.Time
 	ch    chan grant // buffered, gets exactly one grant
 }
 
@@ -76,7 +78,7 @@ func (p *pool) acquire(ctx context.Context, c class, fresh bool) (*session, erro
 	if err := p.store.health.gate(ctx); err != nil {
 		return nil, err
 	}
-	w := &waiter{class: c, fresh: fresh, ch: make(chan grant, 1)}
+	w := &waiter{class: c, fresh: fresh, since: time.Now(), ch: make(chan grant, 1)}
 	p.mu.Lock()
 	if err := p.refusesLocked(); err != nil {
 		p.mu.Unlock()
@@ -236,11 +238,24 @@ func (p *pool) mayLocked(c class) (may, more bool) {
 	return may, !may
 }
 
+// orderLocked is who goes first: metadata, reads, uploads, but before them those of a
+// class that has waited for long and holds no connection.
+func (p *pool) orderLocked() [classes]class {
+	order := [classes]class{metadata, read, upload}
+	for i, c := range order[1:] {
+		if q := p.waiting[c]; len(q) > 0 && p.busy[c] == 0 && time.Since(q[0].since) > overdue {
+			copy(order[1:], order[:i+1])
+			order[0] = c
+		}
+	}
+	return order
+}
+
 // dispatchLocked hands idle sessions to waiters, in order of their class and
 // arrival, and dials for those who are left while there may be more.
 func (p *pool) dispatchLocked() {
 	want, fresh := 0, 0
-	for c := range classes {
+	for _, c := range p.orderLocked() {
 		q := p.waiting[c]
 		kept := q[:0]
 		for _, w := range q {

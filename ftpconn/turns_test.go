@@ -68,45 +68,6 @@ func TestUploadTakesTurns(t *testing.T) {
 	}
 }
 
-// Where the server does not append, the upload fails once for later and is left
-// alone after that: who asks then waits for as long as it gets on.
-func TestUploadNotCutTwice(t *testing.T) {
-	t.Parallel() // it mostly waits
-	srv, s := start(t, ftpscript.Options{Refuse: []string{"APPE"}}, func(c *ftpconn.Config) { c.MaxConns = 1; c.Timeout = short })
-	src := newSlow(t)
-	done := make(chan error, 1)
-	begun := srv.Add(ftpscript.Rule{Verb: "STOR"})
-	go func() { done <- s.Write(t.Context(), "/tag7", src, 0, -1) }()
-	<-begun.Hit()
-	_, err := s.Stat(t.Context(), "/")
-	ok(t, "stat during the first upload", err)
-	kind(t, "the first upload", <-done, remote.Temporary)
-	again := newSlow(t)
-	begun.Remove()
-	begun = srv.Add(ftpscript.Rule{Verb: "STOR"})
-	go func() { done <- s.Write(t.Context(), "/tag7", again, 0, -1) }()
-	<-begun.Hit()
-	asked := make(chan error, 1)
-	go func() { _, err := s.Stat(t.Context(), "/"); asked <- err }()
-	// The length of the test: were it cut, it would be after a second's wait and a
-	// second's turn; did who waits lose patience, it would be after two timeouts more.
-	length := time.NewTimer(4 * short)
-	select {
-	case <-length.C:
-	case err := <-asked:
-		t.Fatalf("stat was answered during the second upload: %v", err)
-	case err := <-done:
-		t.Fatalf("the second upload ended: %v", err)
-	}
-	close(again.end)
-	err = <-asked
-	ok(t, "stat during the second upload", err)
-	ok(t, "the second upload", <-done)
-	if b, _ := srv.Tree.Get("/tag7"); !bytes.Equal(b, again.sent) {
-		t.Errorf("%d bytes arrived of %d, or others", len(b), len(again.sent))
-	}
-}
-
 // Transfers that begin before the server's cap is known leave a connection for
 // metadata all the same.
 func TestTransfersLeaveOne(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"sync/atomic"
 	"time"
 
 	"ftpfs/cache/remote"
@@ -13,19 +12,22 @@ import (
 
 // Write uploads r, by STOR from the beginning or by APPE at the present end
 // (append.go). A final reply that was lost is settled by SIZE. An upload to a
-// temporary name that holds the only connection is cut when somebody waits for it,
-// and goes on by APPE when they are done; where the server does not append it
-// begins again, and is not cut any more. While r gives nothing no time is counted
-// against the server, so r itself must end with ctx.
+// temporary name that holds the only connection is cut when somebody waits for it
+// (turns.go), and goes on by APPE when they are done, or begins again where the server
+// does not append. While r gives nothing no time is counted against the server, so r
+// itself must end with ctx.
 func (s *Store) Write(ctx context.Context, p string, r io.Reader, offset, size int64) error {
 	src := &source{r: r, base: offset, size: size}
 	t := task{op: "upload", path: p, class: upload, again: true, past: &src.touched}
 	if err := validPath(p); err != nil {
 		return s.fail(t, err)
 	}
-	// Only what nobody takes for the whole file may be cut.
-	if k := s.server.known(); s.temporary(p) && k.append != wire.Off {
-		src.cut = true
+	if s.temporary(p) { // only what nobody takes for the whole file may be cut
+		if size < 0 || size > provenFrom {
+			if err := s.learnAppend(ctx, t); err != nil {
+				return err
+			}
+		}
 		defer s.pool.cuttable(src)()
 	}
 	err := s.run(ctx, t, func(ss *session) error {
@@ -40,6 +42,9 @@ func (s *Store) Write(ctx context.Context, p string, r io.Reader, offset, size i
 		}
 		return err
 	})
+	if err == nil && src.wasCut && src.restart {
+		err = s.fail(t, fault(remote.Temporary, "ended to let others go first, as there is one connection; it begins again, because this server does not append"))
+	}
 	for err == nil && src.wasCut {
 		from := src.base + src.n
 		src.wasCut, src.touched = false, false
@@ -48,8 +53,11 @@ func (s *Store) Write(ctx context.Context, p string, r io.Reader, offset, size i
 			return ss.append(p, src, from)
 		})
 		if remote.Is(err, remote.Unsupported) {
-			err = s.fail(t, fault(remote.Temporary, "cut to let others go first, and this server does not append: it begins again"))
+			err = s.fail(t, fault(remote.Temporary, "ended to let others go first, and this server does not append after all: it begins again"))
 		}
+	}
+	if err == nil && src.pool != nil {
+		s.pool.through(time.Since(src.begun))
 	}
 	if src.err != nil {
 		// The source gave out, not the server.
@@ -139,38 +147,19 @@ type source struct {
 	whole   bool  // the end was reached, and it was the right one
 	err     error // of r
 
-	cut    bool        // may end early, to go on later
-	yield  atomic.Bool // somebody waits for the connection
-	begun  time.Time   // of the present part
-	wasCut bool
-}
-
-// turn is the least an upload is given before it is cut.
-const turn = time.Second
-
-// begin starts the turn of a part.
-func (s *source) begin() {
-	s.begun = time.Now()
-	s.yield.Store(false)
-}
-
-// cuttable makes src one of the uploads that give way, until the end is called.
-func (p *pool) cuttable(src *source) (end func()) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.uploads[src] = true
-	return func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		delete(p.uploads, src)
-	}
+	pool     *pool         // nil: it does not give way
+	patience time.Duration // the least turn if it has to begin again
+	again    func() bool   // may it? nil: never
+	turn
+	wasCut  bool
+	restart bool // it begins again
 }
 
 func (s *source) Read(p []byte) (int, error) {
 	if s.err != nil {
 		return 0, s.err
 	}
-	if s.cut && s.touched && s.n != s.size && s.yield.Load() && time.Since(s.begun) >= turn {
+	if s.touched && s.n != s.size && s.pool != nil && s.over() && s.mayCut() {
 		s.wasCut = true
 		return 0, io.EOF
 	}
