@@ -46,6 +46,8 @@ type Config struct {
 	// net.Dialer with keepalive.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 
+	Rates Rates // what transfers of files may take of the line
+
 	// Memory is what an earlier life learned of this server; the zero Memory is nothing.
 	// Remember, if set, is told what is worth knowing the next time, moments after it
 	// was learned and before Close returns; one call at a time.

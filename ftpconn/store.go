@@ -29,6 +29,8 @@ type Store struct {
 
 	server server
 	memory memory
+	up     *throttle // immutable
+	down   *throttle // immutable
 	pool   pool
 	health health
 	count  counters
@@ -58,6 +60,7 @@ func New(cfg Config) *Store {
 	s.times.init()
 	s.server.zone = zone{at: cfg.Zone, given: cfg.Zone != nil}
 	s.memory.init(s)
+	s.up, s.down = newThrottle(cfg.Rates.Up), newThrottle(cfg.Rates.Down)
 	return s
 }
 

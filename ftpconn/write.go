@@ -17,7 +17,7 @@ import (
 // does not append. While r gives nothing no time is counted against the server, so r
 // itself must end with ctx.
 func (s *Store) Write(ctx context.Context, p string, r io.Reader, offset, size int64) error {
-	src := &source{r: r, base: offset, size: size}
+	src := &source{r: r, ctx: ctx, up: s.up, base: offset, size: size}
 	t := task{op: "upload", path: p, class: upload, again: true, past: &src.touched}
 	if err := validPath(p); err != nil {
 		return s.fail(t, err)
@@ -140,6 +140,8 @@ func (s *Store) sizeOf(ctx context.Context, p string) (n int64, err error) {
 // was announced, so that the server never takes a part for the whole.
 type source struct {
 	r       io.Reader
+	ctx     context.Context
+	up      *throttle
 	base    int64 // bytes of the file before r's first
 	size    int64 // announced; -1 unknown
 	n       int64
@@ -164,7 +166,11 @@ func (s *source) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	s.touched = true
-	n, err := s.r.Read(p)
+	n, err := s.r.Read(s.up.part(p))
+	if werr := s.up.moved(s.ctx, n); werr != nil {
+		s.err = werr
+		return 0, werr
+	}
 	s.n += int64(n)
 	switch {
 	case s.size >= 0 && s.n > s.size:

@@ -33,6 +33,8 @@ type Options struct {
 	MaxDirtyAge  time.Duration `json:"max_dirty_age"` // 0: never
 
 	MaxConns int           `json:"max_conns,omitempty"`
+	BwUp     int64         `json:"bw_up,omitempty"` // bytes a second; 0: no bound
+	BwDown   int64         `json:"bw_down,omitempty"`
 	Timeout  time.Duration `json:"timeout"`
 	Active   bool          `json:"active,omitempty"`
 	Port     int           `json:"port,omitempty"`

@@ -81,6 +81,7 @@ var table = []def{
 		o.MaxConns = 1
 		return bare(given)
 	}},
+	{name: "bwlimit", arg: "RATE|UP:DOWN", set: func(o *Options, v string, _ bool) error { return rates(v, &o.BwUp, &o.BwDown) }}, // rclone
 	{name: "timeout", arg: "SECONDS", set: func(o *Options, v string, _ bool) error {
 		if err := seconds(v, &o.Timeout); err != nil {
 			return err
@@ -151,7 +152,7 @@ var table = []def{
 	settled("proxytunnel"), settled("proxy_basic"), settled("proxy_anyauth"), // CONNECT, and Basic where it is asked for
 
 	// What comes later. To take them and do nothing would be a lie, for some a dangerous one.
-	later("codepage", "iocharset"), later("bwlimit"), later("metrics"),
+	later("codepage", "iocharset"), later("metrics"),
 }
 
 func later(name string, aliases ...string) def { return def{name: name, aliases: aliases, later: true} }

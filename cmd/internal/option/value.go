@@ -141,6 +141,46 @@ func size(v string, needUnit bool, to *int64) error {
 	return nil
 }
 
+const minRate = 1 << 10
+
+// rates reads bytes a second for both directions, or for uploads and downloads, as
+// rclone writes them. To rclone a bare number is in KiB, to others in bytes: it is refused.
+func rates(v string, up, down *int64) error {
+	u, d, two := strings.Cut(v, ":")
+	if !two {
+		d = u
+	}
+	if strings.ContainsAny(v, " ,") {
+		return fmt.Errorf("%q: a timetable is not possible; write one rate, such as 1M or 1M:512K", v)
+	}
+	n, err := rate(u)
+	if err != nil {
+		return err
+	}
+	m, err := rate(d)
+	if err != nil {
+		return err
+	}
+	*up, *down = n, m
+	return nil
+}
+
+func rate(v string) (int64, error) {
+	if v == "off" || v == "0" {
+		return 0, nil
+	}
+	n, err := units.RAMInBytes(v)
+	switch {
+	case err != nil || n < 0:
+		return 0, fmt.Errorf("%q is not a rate; write bytes a second, for example 512K or 10M, or 1M:off for uploads alone", v)
+	case strings.Trim(v, "0123456789.") == "":
+		return 0, fmt.Errorf("%q has no unit; write bytes a second, for example 512K or 10M", v)
+	case n < minRate:
+		return 0, fmt.Errorf("%q is less than 1K", v)
+	}
+	return n, nil
+}
+
 // zone reads a distance from UTC, such as +05:30, or auto.
 func zone(v string, to **int) error {
 	if v == "auto" {
