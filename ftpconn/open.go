@@ -211,8 +211,13 @@ func (r *reader) Read(p []byte) (int, error) {
 	if r.expect != nil && r.expect.Size >= 0 {
 		p = p[:min(int64(len(p)), max(0, r.expect.Size-r.pos)+1)] // one more would tell
 	}
-	n, err := r.skipped(p)
+	n, err := r.skipped(r.store.down.part(p))
 	r.pos += int64(n)
+	if werr := r.store.down.moved(r.ctx, n); werr != nil {
+		r.abort()
+		r.err = r.store.fail(r.task, werr)
+		return n, r.err
+	}
 	r.last = time.Now()
 	if n > 0 && r.expect != nil && r.expect.Size >= 0 && r.pos > r.expect.Size { // who began behind the end gets nothing
 		r.abort()
@@ -257,7 +262,10 @@ func (r *reader) Read(p []byte) (int, error) {
 func (r *reader) skipped(p []byte) (int, error) {
 	var none [32 << 10]byte
 	for r.skip > 0 {
-		n, err := r.resp.Read(none[:min(r.skip, int64(len(none)))])
+		n, err := r.resp.Read(r.store.down.part(none[:min(r.skip, int64(len(none)))]))
+		if werr := r.store.down.moved(r.ctx, n); werr != nil {
+			return 0, werr
+		}
 		if r.skip -= int64(n); err != nil {
 			return 0, err
 		}
