@@ -86,6 +86,11 @@ func (s *shipment) sendFrom(ctx context.Context, start int64) error {
 	if remote.Is(err, remote.NotExist) && start == 0 && !s.moved(temp) && t.remake(ctx, s.dir) && !s.moved(temp) {
 		err = s.write(ctx, d, temp, start)
 	}
+	if remote.Is(err, remote.NotExist) {
+		if waits := s.awaitRename(ctx); waits != nil {
+			return waits
+		}
+	}
 	t.mu.Lock()
 	s.c.mu.Lock()
 	called, told, paused, sent, gone := d.err, d.told, d.paused, d.pos, s.c.gone
@@ -210,6 +215,16 @@ func (s *shipment) write(ctx context.Context, d *feed, temp string, start int64)
 		return nil // the server has it all
 	}
 	return s.tree.store.Write(ctx, temp, d, start, size)
+}
+
+// awaitRename waits until no directory is just being renamed, as nobody can say meanwhile under
+// which name the server has what lies in it. It fails if that stays open.
+func (s *shipment) awaitRename(ctx context.Context) error {
+	if err := s.tree.gate.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	defer s.tree.gate.Release(1)
+	return s.file.waits()
 }
 
 func (s *shipment) moved(temp string) bool {
