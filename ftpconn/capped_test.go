@@ -84,6 +84,7 @@ func TestWaitingTriesTheCap(t *testing.T) {
 			go func() { _, err := p.acquire(ctx, metadata, false); done <- err }()
 			time.Sleep(capSoon + time.Millisecond) // between two nudges
 			look.at(p)
+			time.Sleep(loginGap)
 			synctest.Wait()
 			if len(dialed) == 0 {
 				t.Errorf("%s: nothing was dialed", look.what)

@@ -20,6 +20,10 @@ func (f *full) Unwrap() error { return f.err }
 // dial makes one session for whoever waits. It is started by dispatchLocked,
 // which counted it in dialing.
 func (p *pool) dial() {
+	if !p.pace() {
+		p.failed(context.Canceled)
+		return
+	}
 	pause := 200 * time.Millisecond
 	deadline := time.Now().Add(p.store.cfg.Timeout)
 	for {

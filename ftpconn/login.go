@@ -39,10 +39,12 @@ func (s *Store) login(ctx context.Context) (*session, error) {
 
 func (s *Store) loginOnce(ctx context.Context) (_ *session, err error) {
 	id := int(s.count.conns.Add(1))
+	begun := time.Now()
 	w, err := wire.Dial(ctx, s.wireConfig(id))
 	if err != nil {
 		return nil, turnedAway(err)
 	}
+	connected := time.Now()
 	if !s.server.known().seen {
 		s.recallWire(w.Greeting().Text())
 	}
@@ -64,6 +66,7 @@ func (s *Store) loginOnce(ctx context.Context) (_ *session, err error) {
 	if err := ss.lib.Login(s.cfg.User, s.cfg.Password); err != nil {
 		return nil, s.loginFailed(w, err)
 	}
+	s.pool.loggedIn(time.Since(connected), connected.Sub(begun))
 	s.count.logins.Add(1)
 	if err := protectData(w, guard); err != nil {
 		return nil, err

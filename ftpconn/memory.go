@@ -30,6 +30,7 @@ type Memory struct {
 
 	// Of the host, whatever answers there.
 	Cap  Fact[Cap]  `json:"cap,omitzero" keep:"720h" of:"host"`
+	Slow Fact[bool] `json:"slow_login,omitzero" keep:"720h" of:"host"`
 	Idle Fact[Idle] `json:"idle,omitzero" keep:"720h" of:"host"`
 
 	// What the first trial of a trick did to the connection. A fault of the network may

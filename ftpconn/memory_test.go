@@ -49,6 +49,7 @@ func (l *lives) live(use func(*ftpconn.Store)) (calls ftpscript.Commands) {
 	})
 	use(s)
 	s.Close()
+	settled(l.t, "the server's sessions after Close", func() (bool, string) { return l.srv.Open() == 0, "they are still there" })
 	return l.srv.Since(from)
 }
 

@@ -213,17 +213,17 @@ func (r *reader) Read(p []byte) (int, error) {
 	}
 	n, err := r.skipped(r.store.down.part(p))
 	r.pos += int64(n)
-	if werr := r.store.down.moved(r.ctx, n); werr != nil {
-		r.abort()
-		r.err = r.store.fail(r.task, werr)
-		return n, r.err
-	}
-	r.last = time.Now()
 	if n > 0 && r.expect != nil && r.expect.Size >= 0 && r.pos > r.expect.Size { // who began behind the end gets nothing
 		r.abort()
 		r.err = r.store.fail(r.task, fault(remote.Changed, "the server sends more than the %d bytes it told of", r.expect.Size))
 		return max(0, n-int(r.pos-r.expect.Size)), r.err
 	}
+	if werr := r.store.down.moved(r.ctx, n); werr != nil && err == nil {
+		r.abort()
+		r.err = r.store.fail(r.task, werr)
+		return n, r.err
+	}
+	r.last = time.Now()
 	if err == nil {
 		return n, nil
 	}
@@ -263,9 +263,7 @@ func (r *reader) skipped(p []byte) (int, error) {
 	var none [32 << 10]byte
 	for r.skip > 0 {
 		n, err := r.resp.Read(r.store.down.part(none[:min(r.skip, int64(len(none)))]))
-		if werr := r.store.down.moved(r.ctx, n); werr != nil {
-			return 0, werr
-		}
+		_ = r.store.down.moved(r.ctx, n) // the next step ends with the context
 		if r.skip -= int64(n); err != nil {
 			return 0, err
 		}

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"ftpfs/cache/remote"
 )
 
@@ -31,6 +33,8 @@ type pool struct {
 	upkeep   int // sessions taken out of idle for a moment by us
 	cap      limit
 	idling   idling
+	logins   *rate.Limiter
+	slow     bool // the server takes seconds of its processor for a login
 	times    rhythm
 	used     time.Time // end of the last operation
 	reopened bool      // since then
@@ -63,6 +67,7 @@ func (p *pool) init(s *Store) {
 	p.store = s
 	p.cap.most = s.cfg.MaxConns
 	p.times = unhurried
+	p.logins = rate.NewLimiter(loginRate, loginBurst)
 	p.all = make(map[*session]bool)
 	p.uploads = make(map[*source]bool)
 }
@@ -190,6 +195,9 @@ func (p *pool) remembered(m *Memory, now time.Time) {
 	if p.cap.met {
 		m.Cap.note(Cap{p.cap.conns, p.cap.stood}, now)
 	}
+	if p.slow || m.Slow.Value {
+		m.Slow.note(p.slow, now)
+	}
 	if d := p.idling; d.limit > 0 {
 		m.Idle.note(Idle{d.limit.Round(time.Second / 10).Seconds(), d.futile}, now)
 	}
@@ -202,6 +210,7 @@ func (p *pool) recall(m Memory) {
 	if c := m.Cap.Value; c.Conns > 0 {
 		p.cap.recall(c, time.Now())
 	}
+	p.slow = m.Slow.Value
 	if d := m.Idle.Value; d.Limit > 0 && d.Limit < mostLimit.Seconds() {
 		p.idling.limit, p.idling.futile = time.Duration(d.Limit*float64(time.Second)), d.Futile
 	}
@@ -271,7 +280,9 @@ func (p *pool) dispatchLocked() {
 				w.ch <- grant{ss: ss}
 				continue
 			}
-			want++
+			if !p.patientLocked(w) {
+				want++
+			}
 			if w.fresh {
 				fresh++
 			}
@@ -294,15 +305,6 @@ func (p *pool) dispatchLocked() {
 		p.dialing++
 		p.store.spawn(p.dial)
 	}
-}
-
-// paceLocked is how many logins may be under way: one until the server is known,
-// and few later, because servers count connections in a time.
-func (p *pool) paceLocked() int {
-	if len(p.all) == 0 {
-		return 1
-	}
-	return 3
 }
 
 // takeLocked picks the idle session that was used last and has not died since, as far

@@ -60,8 +60,8 @@ func (p *pool) tendLocked() {
 	}
 }
 
-// warmLocked says that the i'th idle session is kept by NOOPs.
-func (p *pool) warmLocked(i int) bool { return i >= len(p.idle)-keepWarm }
+// warmLocked says that the i'th idle session is kept by NOOPs: each, where a login is dear.
+func (p *pool) warmLocked(i int) bool { return p.slow || i >= len(p.idle)-keepWarm }
 
 // dueLocked is how long until the i'th idle session needs something.
 func (p *pool) dueLocked(i int, ss *session, now time.Time) time.Duration {
