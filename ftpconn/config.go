@@ -26,6 +26,7 @@ type Config struct {
 	SafeURL string // names the same with encryption, for a warning
 
 	Active   bool           // the server makes the data connections
+	Passive  bool           // we make them, also where that fails; else Active is tried then
 	Announce string         // to where, if not to our own address: an address, or a name
 	Ports    Ports          // and to which of our ports, if not to any
 	MaxConns int            // default 8; at most as many as Ports are

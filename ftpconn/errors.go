@@ -155,6 +155,11 @@ func kindOfFault(f *wire.Error) remote.Kind {
 		return remote.KindOf(f.Err)
 	case wire.Garbage:
 		return remote.Protocol
+	case wire.Unreached:
+		if late := net.Error(nil); errors.As(f.Err, &late) && late.Timeout() {
+			return remote.Timeout
+		}
+		return remote.Down
 	case wire.Local:
 		return remote.Temporary
 	case wire.Unsent:

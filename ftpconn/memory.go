@@ -40,6 +40,9 @@ type Memory struct {
 	NoJoint     Fact[bool] `json:"no_joint,omitzero" keep:"24h"`
 	NoFarewells Fact[bool] `json:"no_farewells,omitzero" keep:"24h"`
 
+	// What the network between does, which may be another one.
+	Active Fact[bool] `json:"active,omitzero" keep:"24h" of:"host"`
+
 	// What the server said itself.
 	NoEPSV   Fact[bool]   `json:"no_epsv,omitzero" keep:"168h"`
 	NoEPRT   Fact[bool]   `json:"no_eprt,omitzero" keep:"168h"`
@@ -182,7 +185,7 @@ func (s *Store) recallWire(greeting string) {
 		return wire.Untried
 	}
 	s.traits.Recall(wire.Known{Segments: off(m.NoSegments), Prepared: off(m.NoPrepared), Joint: off(m.NoJoint),
-		Farewells: off(m.NoFarewells), EPSV: off(m.NoEPSV), EPRT: off(m.NoEPRT)})
+		Farewells: off(m.NoFarewells), EPSV: off(m.NoEPSV), EPRT: off(m.NoEPRT), Active: m.Active.Value})
 }
 
 // recall takes over what was known of the server with this greeting and these features,
@@ -229,6 +232,9 @@ func (s *Store) remembered(m Memory, now time.Time) Memory {
 	noteIf(&m.NoFarewells, w.Farewells == wire.Off, now)
 	noteIf(&m.NoEPSV, w.EPSV == wire.Off, now)
 	noteIf(&m.NoEPRT, w.EPRT == wire.Off, now)
+	if w.Active || m.Active.Value {
+		m.Active.note(w.Active, now)
+	}
 	noteIf(&m.NoMLSD, k.mlsdBad, now)
 	noteIf(&m.BareList, k.listBare, now)
 	noteIf(&m.NoChmod, k.noChmod, now)

@@ -83,7 +83,7 @@ func (r *reader) open() error {
 		if i == attempts || r.ctx.Err() != nil || !s.repeat(r.task, err, reused) {
 			return s.fail(r.task, err)
 		}
-		fresh = true
+		fresh = fresh || renew(ss, err)
 	}
 }
 

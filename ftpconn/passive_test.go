@@ -25,7 +25,7 @@ func TestPassivePorts(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
-			srv, s := start(t, ftpscript.Options{}, impatient)
+			srv, s := start(t, ftpscript.Options{}, func(c *ftpconn.Config) { impatient(c); c.Passive = true })
 			srv.Tree.Put("/d/f", content)
 			ok(t, "connect", s.Connect(t.Context()))
 			rule := srv.Add(ftpscript.Rule{Verb: "EPSV", Instead: fmt.Sprintf("229 Here (|||%d|)", c.port(t))})

@@ -29,10 +29,11 @@ type Stats struct {
 	Listing    string    `json:"listing,omitempty"`  // the command used
 	SetsTimes  string    `json:"set_time,omitempty"` // the command used
 	Pipelining string    `json:"pipelining"`
-	Prepared   string    `json:"prepared"` // data connections made beforehand
-	Passive    string    `json:"passive"`
-	Proxy      string    `json:"proxy,omitempty"` // without user and password
-	Zone       string    `json:"zone,omitempty"`  // of listings
+	Prepared   string    `json:"prepared"`                 // data connections made beforehand
+	Passive    string    `json:"passive"`                  // EPSV, PASV, or active for active mode
+	Because    string    `json:"active_because,omitempty"` // why passive mode was left
+	Proxy      string    `json:"proxy,omitempty"`          // without user and password
+	Zone       string    `json:"zone,omitempty"`           // of listings
 	TLS        TLSStats  `json:"tls"`
 }
 
@@ -116,6 +117,11 @@ func (s *Store) Stats() Stats {
 	switch {
 	case s.cfg.Active:
 		st.Passive = "active"
+	case w.Active:
+		st.Passive = "active"
+		if _, err := s.traits.Mode(); err != nil {
+			st.Because = err.Error()
+		}
 	case w.EPSV == wire.Off:
 		st.Passive = "PASV"
 	default:

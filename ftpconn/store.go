@@ -54,6 +54,7 @@ func New(cfg Config) *Store {
 	if p := cfg.Ports; p != (Ports{}) {
 		s.ports = wire.NewPorts(p.Low, p.High)
 	}
+	s.traits.Turned = s.turned
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.pool.init(s)
 	s.health.init(s)
@@ -62,6 +63,15 @@ func New(cfg Config) *Store {
 	s.memory.init(s)
 	s.up, s.down = newThrottle(cfg.Rates.Up), newThrottle(cfg.Rates.Down)
 	return s
+}
+
+// turned tells of another mode of data connections.
+func (s *Store) turned(m wire.Mode, because error) {
+	if m == wire.Active {
+		s.log.Info("passive data connections fail and active ones work: active mode from now on", "because", because)
+	} else {
+		s.log.Info("passive data connections work again: passive mode from now on")
+	}
 }
 
 // Connect logs in and makes sure that the base directory is there. It need not
@@ -130,8 +140,9 @@ type task struct {
 }
 
 // attempts bounds how often one operation is begun: the first, once more on a
-// fresh connection, and once more for each trick a server does not stand.
-const attempts = 4
+// fresh connection, and once more for each trick a server does not stand and each mode of
+// data connections that fails.
+const attempts = 6
 
 // run does f on a connection of the pool. It is done again on a fresh one when
 // an idle connection turned out dead before anything could have taken effect
@@ -154,9 +165,15 @@ func (s *Store) run(ctx context.Context, t task, f func(*session) error) error {
 		if err == nil || i == attempts || ctx.Err() != nil || !s.repeat(t, err, reused) {
 			return s.fail(t, err)
 		}
-		fresh = true
-		s.log.Debug("again on a fresh connection", "op", t.op, "path", t.path, "because", err)
+		fresh = fresh || renew(ss, err)
+		s.log.Debug("again", "op", t.op, "path", t.path, "because", err)
 	}
+}
+
+// renew says that what is done again is done on a fresh connection: always, but where this
+// one is good and only the mode of its data connections was not.
+func renew(ss *session, err error) bool {
+	return ss.wire.Dead() != nil || wire.FaultOf(err).Fault != wire.Surprise
 }
 
 // repeat decides whether a failed operation is begun again.
@@ -174,7 +191,7 @@ func (s *Store) repeat(t task, err error, reused bool) bool {
 	switch e.Fault {
 	case wire.Surprise:
 		return safe
-	case wire.Lost, wire.Closing, wire.Garbage:
+	case wire.Lost, wire.Closing, wire.Garbage, wire.Unreached:
 		return safe && (reused || late)
 	}
 	return false

@@ -311,6 +311,9 @@ func encryption(t ftpconn.TLSStats) string {
 func connections(m mountReport) string {
 	c := m.Connections
 	s := fmt.Sprintf("%d open, %d busy, at most %d", c.Open, c.Busy, c.Max)
+	if c.Because != "" {
+		s += ", in active mode (passive fails: " + plain(c.Because) + ")"
+	}
 	if c.Proxy != "" {
 		s += ", through " + plain(c.Proxy)
 	}

@@ -29,10 +29,11 @@ func (d *dialogue) openActive() (opening, error) {
 	}
 	port := d.door.port()
 	tr := c.cfg.Traits
+	defer d.brief()()
 	if tr.get(&tr.eprt) != Off {
 		r, err := c.Cmd(eprt(told, port))
 		if err != nil {
-			return opening{}, err
+			return opening{}, d.givenUp(err)
 		}
 		if r.OK() {
 			tr.learn(&tr.eprt, Proven)
@@ -48,12 +49,31 @@ func (d *dialogue) openActive() (opening, error) {
 	}
 	r, err := c.Cmd(fmt.Sprintf("PORT %s,%d,%d", strings.ReplaceAll(told.String(), ".", ","), port>>8, port&255))
 	if err != nil {
-		return opening{}, err
+		return opening{}, d.givenUp(err)
 	}
 	if !r.OK() {
 		return opening{refused: r}, nil
 	}
 	return opening{}, nil
+}
+
+// brief has replies waited for no longer than there is time for another mode, while this
+// one is on trial: a server may try in vain to connect before it answers.
+func (d *dialogue) brief() (end func()) {
+	if d.mode != Active || !d.trial {
+		return func() {}
+	}
+	d.c.wait = d.c.patience()
+	return func() { d.c.wait = 0 }
+}
+
+// givenUp takes a reply that did not come during the trial for its failure.
+func (d *dialogue) givenUp(err error) error {
+	if e := FaultOf(err); d.trial && e != nil && e.Fault == Stalled {
+		return d.c.condemn(&Error{Fault: Unreached, Step: "data connection", Sent: true, living: true,
+			Err: fmt.Errorf("the server says nothing to active mode: %w", err)})
+	}
+	return err
 }
 
 // unable is trouble on this machine, before the server was asked for anything.
@@ -138,7 +158,7 @@ const glance = 50 * time.Millisecond
 func (c *Conn) accept(dr *door, verb string) (net.Conn, Reply, error) {
 	defer dr.Close()
 	peer, _ := c.raw.RemoteAddr().(*net.TCPAddr)
-	by := time.Now().Add(c.cfg.Timeout)
+	by := time.Now().Add(c.patience())
 	var stranger net.Addr
 	for {
 		if c.interrupted() {
@@ -161,7 +181,7 @@ func (c *Conn) accept(dr *door, verb string) (net.Conn, Reply, error) {
 		case spoke:
 			r, err := c.readReply(verb)
 			if err == nil && stranger != nil && r.Class() != 1 {
-				err = c.condemn(&Error{Fault: Lost, Step: "data connection", Sent: true, Reply: r,
+				err = c.condemn(&Error{Fault: Unreached, Step: "data connection", Sent: true, Reply: r, living: true,
 					Err: fmt.Errorf("it came from %v and not from the server, which is %v, and was turned away", stranger, peer)})
 			} else if err == nil && r.OK() {
 				err = c.condemn(&Error{Fault: Garbage, Step: verb, Sent: true, Reply: r, Err: errors.New("the end of a transfer without a data connection")})
@@ -170,7 +190,7 @@ func (c *Conn) accept(dr *door, verb string) (net.Conn, Reply, error) {
 				return nil, r, err
 			}
 		case time.Now().After(by):
-			return nil, Reply{}, c.broken("data connection", true, fmt.Errorf("the server did not connect to %s: %w", net.JoinHostPort(c.told.String(), fmt.Sprint(dr.port())), err))
+			return nil, Reply{}, c.condemn(c.notMade(true, true, fmt.Errorf("the server did not connect to %s: %w", net.JoinHostPort(c.told.String(), fmt.Sprint(dr.port())), err)))
 		}
 	}
 }

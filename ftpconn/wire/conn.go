@@ -22,6 +22,7 @@ type Config struct {
 	Timeout time.Duration // for each step without progress
 
 	Proxied bool   // by Dial, so that addresses of sockets are not the server's
+	Auto    bool   // passive mode, and active where that does not work
 	Active  bool   // the server makes the data connections
 	Address string // then: what it is told to connect to, an address or a name; "": our own
 	Ports   *Ports // and where; nil: anywhere

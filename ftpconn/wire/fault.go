@@ -7,24 +7,25 @@ import (
 	"os"
 )
 
-// Fault says how a dialogue broke. After every fault but Local and Unsent the
-// connection is condemned.
+// Fault says how a dialogue broke. After every fault but Local, Unsent,
+// and an Unreached or Surprise between two commands, the connection is condemned.
 type Fault uint8
 
 const (
-	Lost     Fault = iota // the peer closed or reset a connection
-	Stalled               // nothing came or went within the timeout
-	Stopped               // the caller's context ended
-	Garbage               // the server said what is no reply, or a reply nobody asked for
-	Closing               // 421: the server gives up this connection
-	Surprise              // one-segment or prepared dialogue failed at its first try, or the prepared connection was forgotten; do it again plainly
-	Insecure              // no encryption could be agreed on, or the server could not prove who it is
-	Local                 // this machine could not do its part; the connection is fine
-	Unsent                // the command cannot be sent (CR, LF, NUL, too long); the connection is fine
+	Lost      Fault = iota // the peer closed or reset a connection
+	Stalled                // nothing came or went within the timeout
+	Stopped                // the caller's context ended
+	Garbage                // the server said what is no reply, or a reply nobody asked for
+	Closing                // 421: the server gives up this connection
+	Surprise               // one-segment or prepared dialogue failed at its first try, or the prepared connection was forgotten; do it again plainly
+	Insecure               // no encryption could be agreed on, or the server could not prove who it is
+	Unreached              // no data connection could be made; the control connection may be fine
+	Local                  // this machine could not do its part; the connection is fine
+	Unsent                 // the command cannot be sent (CR, LF, NUL, too long); the connection is fine
 )
 
 var faultNames = [...]string{"connection lost", "timed out", "stopped", "bad answer", "closed by the server",
-	"pipelining refused", "not secure", "trouble on this machine", "cannot be sent"}
+	"pipelining refused", "not secure", "not made", "trouble on this machine", "cannot be sent"}
 
 func (f Fault) String() string { return faultNames[f] }
 
@@ -35,6 +36,8 @@ type Error struct {
 	Sent  bool   // the command may have reached the server
 	Reply Reply  // the 421, or the first of an unasked reply
 	Err   error
+
+	living bool // of Unreached: the server has answered since
 }
 
 func (e *Error) Error() string {

@@ -6,7 +6,6 @@ import (
 	"net"
 	"strconv"
 	"strings"
-	"syscall"
 )
 
 // opening is how a dialogue gets its data connection. cmd is "" when that is
@@ -21,7 +20,8 @@ type opening struct {
 // command in the verb's own segment, or one opened now.
 func (d *dialogue) open() (opening, error) {
 	c := d.c
-	if c.cfg.Active {
+	d.mode, d.trial = c.mode()
+	if d.mode == Active {
 		return d.openActive()
 	}
 	if nc := c.takePrepared(); nc != nil {
@@ -33,10 +33,10 @@ func (d *dialogue) open() (opening, error) {
 	if proven == Off {
 		cmd, proven = "PASV", tr.get(&tr.pasv)
 	}
-	if d.jointT = tr.get(&tr.joint); proven == Proven && d.segments != Off && d.jointT != Off && !d.t.Alone {
+	if d.jointT = tr.get(&tr.joint); proven == Proven && d.segments != Off && d.jointT != Off && !d.t.Alone && !tr.faltering(Passive) {
 		d.joint = true
 		return opening{cmd: cmd, done: func(r Reply) (err error) {
-			d.data, d.refused, err = c.passive(cmd, r)
+			d.data, d.failed, err = c.passive(cmd, r)
 			return err
 		}}, nil
 	}
@@ -45,63 +45,85 @@ func (d *dialogue) open() (opening, error) {
 	return opening{refused: refused}, err
 }
 
-// openPassive asks for a port, EPSV first, and connects to it.
+// openPassive asks for a port, EPSV first, and connects to it. Where EPSV never worked
+// and its port cannot be reached, PASV's is tried too: there are firewalls that read only
+// the old command's answers.
 func (c *Conn) openPassive() (net.Conn, Reply, error) {
 	tr := c.cfg.Traits
-	if tr.get(&tr.epsv) != Off {
+	was := tr.get(&tr.epsv)
+	var unreached error
+	if was != Off {
 		r, err := c.Cmd("EPSV")
 		if err != nil {
 			return nil, Reply{}, err
 		}
-		if r.Code == 229 {
-			return c.passiveNow("EPSV", r)
-		}
-		if r.Class() != 5 {
+		switch {
+		case r.Code == 229:
+			nc, failed, err := c.passive("EPSV", r)
+			if failed == nil {
+				return nc, Reply{}, err
+			}
+			if was == Proven || !c.cfg.Auto || strings.Contains(c.peer, ":") {
+				return nil, Reply{}, c.failed(failed)
+			}
+			unreached = failed
+		case r.Class() < 4:
 			return nil, r, nil
+		case r.Class() == 5:
+			tr.learn(&tr.epsv, Off)
 		}
-		tr.learn(&tr.epsv, Off)
 	}
 	r, err := c.Cmd("PASV")
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, Reply{}, err
-	}
-	if !r.OK() {
+	case !r.OK() && unreached != nil:
+		return nil, Reply{}, c.failed(unreached)
+	case !r.OK():
 		return nil, r, nil
 	}
-	return c.passiveNow("PASV", r)
-}
-
-// passiveNow is passive where no command is under way that would explain a
-// refused connection.
-func (c *Conn) passiveNow(cmd string, r Reply) (net.Conn, Reply, error) {
-	nc, refused, err := c.passive(cmd, r)
-	if refused != nil {
-		err = c.broken("data connection", true, refused)
+	nc, failed, err := c.passive("PASV", r)
+	if failed != nil {
+		err = c.failed(failed)
+	} else if err == nil && unreached != nil {
+		tr.learn(&tr.epsv, Off)
 	}
 	return nc, Reply{}, err
 }
 
+// failed is the fault of a passive data connection that was not made, where no command is
+// under way that would explain it. If the server does not answer any more it is that.
+func (c *Conn) failed(err error) error {
+	err = c.notMade(false, true, err)
+	if FaultOf(err).Fault != Unreached {
+		return err
+	}
+	if dead := c.living(); dead != nil {
+		return dead
+	}
+	return err
+}
+
 // passive connects to the port in the reply to EPSV or PASV, always at the
 // control connection's peer: an address in the answer may be private, wrong, or
-// somebody else's. refused is a connection turned away: ProFTPD closes the port
+// somebody else's. failed is a connection that was not made: ProFTPD closes the port
 // as soon as it has refused a verb that came along with EPSV.
-func (c *Conn) passive(cmd string, r Reply) (nc net.Conn, refused, err error) {
+func (c *Conn) passive(cmd string, r Reply) (nc net.Conn, failed, err error) {
 	fail := func(err error) error {
 		return c.condemn(&Error{Fault: Garbage, Step: cmd, Sent: true, Reply: r, Err: err})
 	}
 	if !r.OK() {
-		return nil, nil, c.condemn(&Error{Fault: Lost, Step: cmd, Sent: true, Reply: r, Err: errors.New("passive mode was refused after it had worked")})
+		return nil, nil, c.condemn(&Error{Fault: Unreached, Step: cmd, Sent: true, Reply: r, Err: errors.New("passive mode was refused after it had worked")})
 	}
 	port, err := parsePort(cmd, r.Text())
 	if err != nil {
 		return nil, nil, fail(err)
 	}
-	nc, err = c.connect(port)
-	switch {
-	case errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET):
+	if nc, err = c.connect(port); err != nil {
+		if c.interrupted() || c.context().Err() != nil {
+			return nil, nil, c.broken("data connection", true, err)
+		}
 		return nil, err, nil
-	case err != nil:
-		return nil, nil, c.broken("data connection", true, err)
 	}
 	tr := c.cfg.Traits
 	if cmd == "EPSV" {
@@ -113,13 +135,13 @@ func (c *Conn) passive(cmd string, r Reply) (nc net.Conn, refused, err error) {
 }
 
 func (c *Conn) connect(port int) (net.Conn, error) {
-	ctx, cancel := withTimeout(c.context(), c.cfg.Timeout)
+	ctx, cancel := withTimeout(c.context(), c.patience())
 	defer cancel()
 	addr := net.JoinHostPort(c.peer, strconv.Itoa(port))
 	nc, err := c.cfg.Dial(ctx, "tcp", addr)
 	if err != nil {
 		if c.context().Err() == nil && ctx.Err() != nil && !c.cfg.Proxied {
-			err = fmt.Errorf("no way to the server's port %d (a firewall? active mode may work): %w", port, ctx.Err())
+			err = fmt.Errorf("no way to the server's port %d: %w", port, ctx.Err())
 		}
 		return nil, err
 	}

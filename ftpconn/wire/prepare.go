@@ -10,12 +10,19 @@ import (
 const preparedAge = 4 * time.Second
 
 // Prepare makes the data connection of the next transfer now, while nobody
-// waits. It does nothing in active mode, where passive mode is not yet proven,
-// or where the server was shown not to stand it. After an error the connection
+// waits. It does nothing in active mode, but to look now and then whether passive mode
+// works again, where passive mode is not yet proven, or where the server was shown not to
+// stand it. After an error the connection
 // is condemned.
 func (c *Conn) Prepare() error {
 	tr := c.cfg.Traits
-	if c.cfg.Active || c.prepared != nil || tr.get(&tr.prepared) == Off ||
+	if m, _ := c.mode(); m == Active {
+		if c.cfg.Auto {
+			return c.homeward()
+		}
+		return nil
+	}
+	if c.prepared != nil || tr.get(&tr.prepared) == Off ||
 		tr.get(&tr.epsv) != Proven && tr.get(&tr.pasv) != Proven {
 		return nil
 	}

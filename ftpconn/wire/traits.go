@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"errors"
 	"regexp"
 	"sync"
 )
@@ -26,6 +27,13 @@ type Traits struct {
 	eprt     Trait // EPRT; Off: PORT
 	// farewells: encrypted transfers that are given up get a reply
 	farewells Trait
+
+	modes modes
+
+	// Turned, if set, is called when another mode has shown that it works, with why the
+	// one before was left, and when passive mode is back. It is set before the first
+	// connection.
+	Turned func(m Mode, because error)
 
 	// Learned, if set, is called when something was learned. It is set before the first
 	// connection, and must not ask the Traits.
@@ -69,13 +77,17 @@ func (t *Traits) Segments(v Trait) { t.learn(&t.segments, v) }
 func (t *Traits) Prepared(v Trait) { t.learn(&t.prepared, v) }
 
 // Known is a copy of what was learned.
-type Known struct{ Segments, Prepared, EPSV, EPRT, Joint, Farewells Trait }
+type Known struct {
+	Segments, Prepared, EPSV, EPRT, Joint, Farewells Trait
+
+	Active bool // passive mode was found not to work, and active mode to
+}
 
 // Known returns what was learned so far.
 func (t *Traits) Known() Known {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return Known{t.segments, t.prepared, t.epsv, t.eprt, t.joint, t.farewells}
+	return Known{t.segments, t.prepared, t.epsv, t.eprt, t.joint, t.farewells, t.modes.now == Active && !t.modes.trial}
 }
 
 // Recall takes over which of the traits were Off in an earlier life. What was Proven is
@@ -86,5 +98,8 @@ func (t *Traits) Recall(k Known) {
 		if v == Off {
 			t.learn(f, Off)
 		}
+	}
+	if k.Active {
+		t.turnTo(Active, errors.New("it did not work the last time"))
 	}
 }

@@ -53,12 +53,23 @@ func (c *Conn) Transfer(t Transfer) (Outcome, error) {
 	}
 	d := &dialogue{c: c, t: t, cmds: cmds, rest: rest}
 	out, err := d.run()
-	if err == nil && out.Refusal.Code == 425 && c.cfg.Active && c.cfg.Ports != nil && c.cfg.Ports.Count() > 1 {
+	if d.inVain(out, err) && c.cfg.Ports != nil && c.cfg.Ports.Count() > 1 {
 		// That port may not be forwarded, or the server cannot use it again so soon.
 		d = &dialogue{c: c, t: t, cmds: cmds, rest: rest}
 		out, err = d.run()
 	}
+	if d.inVain(out, err) {
+		err = &Error{Fault: Unreached, Step: "data connection", Sent: true, Reply: out.Refusal, living: true, Err: errors.New("the server cannot connect to us")}
+	}
+	if e := FaultOf(err); e != nil && e.Fault == Unreached {
+		return Outcome{}, c.judge(d.mode, e)
+	}
 	return out, err
+}
+
+// inVain says that the server tried to connect to us.
+func (d *dialogue) inVain(out Outcome, err error) bool {
+	return err == nil && out.Data == nil && d.mode == Active && out.Refusal.Code == 425
 }
 
 // dialogue is the state of one transfer's beginning.
@@ -68,9 +79,11 @@ type dialogue struct {
 	cmds []string // Ahead, REST, Verb
 	rest int      // index of REST in cmds, or -1
 
+	mode      Mode
+	trial     bool // of the mode
 	replies   []Reply
 	data      net.Conn // passive: connected before the verb's reply is read
-	refused   error    // passive: the connection was turned away
+	failed    error    // passive: the connection was not made
 	door      *door    // active: where the server connects to
 	segments  Trait    // as it was when the dialogue began; Off: not used
 	early     bool     // the data connection was prepared
@@ -144,8 +157,8 @@ func (d *dialogue) begin() (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	if opening.refused.Code != 0 {
-		return Outcome{Refusal: opening.refused}, nil
+	if r := opening.refused; r.Code != 0 {
+		return Outcome{Refusal: r}, c.noWay(r)
 	}
 	if d.segments == Off {
 		return d.singly()
@@ -225,7 +238,8 @@ func (d *dialogue) answers(from int) (Outcome, error) {
 		verdict = d.judge()
 	}
 	out := Outcome{Ahead: d.replies[:len(d.t.Ahead)]}
-	if d.refused != nil {
+	defer d.brief()()
+	if d.failed != nil {
 		// The server may refuse the verb too, or wait for a connection that will
 		// not come: that is not worth the whole timeout.
 		c.wait = min(trialWait, c.cfg.Timeout/3)
@@ -235,13 +249,15 @@ func (d *dialogue) answers(from int) (Outcome, error) {
 	}
 	r, err := c.readReply(verbOf(d.t.Verb))
 	c.wait = 0
-	if err != nil && d.refused != nil && FaultOf(err).Fault == Stalled {
-		return out, c.broken("data connection", true, d.refused)
+	if err != nil && d.failed != nil && FaultOf(err).Fault == Stalled {
+		return out, c.condemn(c.notMade(true, false, d.failed))
 	}
 	if err != nil {
-		return out, err
+		return out, d.givenUp(err)
 	}
 	switch {
+	case d.failed != nil && (r.Code == 425 || r.Code == 426):
+		return out, c.notMade(true, true, d.failed)
 	case r.Class() != 1:
 		if r.OK() || r.Class() == 3 {
 			return out, c.condemn(&Error{Fault: Garbage, Step: verbOf(d.t.Verb), Sent: true, Reply: r,
@@ -255,8 +271,8 @@ func (d *dialogue) answers(from int) (Outcome, error) {
 			out.Refusal = restRefused
 		}
 		return out, nil
-	case d.refused != nil:
-		return out, c.broken("data connection", true, d.refused)
+	case d.failed != nil:
+		return out, c.condemn(c.notMade(true, true, d.failed))
 	case restRefused.Code != 0 || verdict != nil:
 		if err := d.killed(); err != nil && (verdict == nil || lists(verbOf(d.t.Verb))) {
 			return out, err
@@ -279,6 +295,7 @@ func (d *dialogue) answers(from int) (Outcome, error) {
 	}
 	out.Data = &Data{c: c, raw: d.data, nc: nc, paced: under, upload: d.t.Upload, verb: verbOf(d.t.Verb), began: time.Now()}
 	d.door, d.data = nil, nil
+	c.reached(d.mode)
 	if d.joined {
 		c.cfg.Traits.Segments(Proven)
 	}

@@ -67,15 +67,23 @@ func Drip(pause time.Duration) Speak {
 	}
 }
 
-// Closed returns a loopback port that refuses connections.
+// Closed returns a loopback port that refuses connections until the test ends: it is
+// bound, so that nobody else gets it, and nothing listens.
 func Closed(t testing.TB) (port int) {
 	t.Helper()
-	l, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Cleanup(func() { syscall.Close(fd) })
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	name, err := syscall.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return name.(*syscall.SockaddrInet4).Port
 }
 
 // Filtered returns a loopback port, until the test ends, on which an attempt to

@@ -160,7 +160,7 @@ func (d *Daemon) storeConfig() (ftpconn.Config, error) {
 	return ftpconn.Config{
 		TLS: security, SafeURL: safe.String(), Proxy: through,
 		Host: t.Host, Port: t.Port, User: t.User, Password: d.cfg.Password, Dir: t.Dir,
-		Active: o.Active, Announce: o.ActiveAddress, Ports: ftpconn.Ports(o.ActivePorts), MaxConns: o.MaxConns, Timeout: o.Timeout, Rates: ftpconn.Rates{Up: o.BwUp, Down: o.BwDown},
+		Active: o.Active, Passive: o.Passive, Announce: o.ActiveAddress, Ports: ftpconn.Ports(o.ActivePorts), MaxConns: o.MaxConns, Timeout: o.Timeout, Rates: ftpconn.Rates{Up: o.BwUp, Down: o.BwDown},
 		Log: log, Trace: o.TraceFTP, Zone: zone, Memory: d.known.Read(), Remember: d.known.Write,
 		MountTag: cache.MountTag(d.dirs.State, place.Identity(t)),
 	}, err

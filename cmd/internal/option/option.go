@@ -37,6 +37,7 @@ type Options struct {
 	BwDown   int64         `json:"bw_down,omitempty"`
 	Timeout  time.Duration `json:"timeout"`
 	Active   bool          `json:"active,omitempty"`
+	Passive  bool          `json:"passive,omitempty"` // active=no
 	Port     int           `json:"port,omitempty"`
 
 	ActiveAddress string `json:"active_address,omitempty"` // an address without brackets, or a host name

@@ -65,6 +65,8 @@ func TestParse(t *testing.T) {
 		{"bwlimit=512k", func(o *Options) { o.BwUp, o.BwDown = 512<<10, 512<<10 }},
 		{"bwlimit=1M:off", func(o *Options) { o.BwUp = 1 << 20 }},
 		{"bwlimit=1.5M:10MiB", func(o *Options) { o.BwUp, o.BwDown = 3<<19, 10<<20 }},
+		{"active=no", func(o *Options) { o.Passive = true }},
+		{"active=no,active", func(o *Options) { o.Active = true }},
 		{"nomulticonn", func(o *Options) { o.MaxConns = 1 }},
 		{"user=me", func(o *Options) { o.User = "me" }},
 		{"user=me:p:w", func(o *Options) { o.User, o.Password, o.HasPassword = "me", "p:w", true }},

@@ -59,7 +59,11 @@ var table = []def{
 	{name: "key", arg: "FILE", set: func(o *Options, v string, _ bool) error { return text(v, &o.Key) }},
 	{name: "clear_data", set: flag(func(o *Options) *bool { return &o.ClearData })},
 	{name: "disable_tls13", set: flag(func(o *Options) *bool { return &o.NoTLS13 })}, // rclone
-	{name: "active", set: flag(func(o *Options) *bool { return &o.Active })},
+	{name: "active", set: func(o *Options, v string, given bool) error {
+		err := flag(func(o *Options) *bool { return &o.Active })(o, v, given)
+		o.Passive = !o.Active
+		return err
+	}},
 	{name: "active_address", arg: "ADDRESS", set: func(o *Options, v string, _ bool) error { return host(v, &o.ActiveAddress) }},
 	{name: "active_ports", arg: "LOW-HIGH", set: func(o *Options, v string, _ bool) error { return ports(v, &o.ActivePorts) }},
 	{name: "proxy", arg: "URL|none", set: func(o *Options, v string, _ bool) error { return setProxy(v, &o.Proxy) }},
