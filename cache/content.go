@@ -51,6 +51,7 @@ type content struct {
 	// What uploads need to know (feed.go, through.go).
 	ours     bool       // no byte comes from the server: born here, or cut to nothing
 	out      *feed      // the upload under way reads from it; nil: none
+	sum      *sentSum   // of those that were sent last; nil: not known
 	claimed  int64      // bytes that were sent, or may have been, under the temporary name
 	changed  int64      // where the first of them lies that is another now; or unchanged
 	since    ranges.Set // written since the end of the last upload was decided

@@ -32,7 +32,8 @@
 //	             changed, conflicts.go telling so; backup.go where the server cannot
 //	             replace; temp.go our names on the server
 //	upload.go    the sending; feed.go what is handed out, while others write;
-//	             resume.go going on where an earlier upload ended; tail.go
+//	             resume.go going on where an earlier upload ended; sum.go
+//	             whether it arrived as it was sent; tail.go
 //	             appending to the server's file what a file only grew by,
 //	             sent.go knowing it again after a cut, lean.go without the rest
 //	space.go     the bounds on disk: writes wait for spool, clean content is evicted;

@@ -27,6 +27,7 @@ type feed struct {
 	cancel context.CancelFunc // ends the upload that reads
 	due    func()             // called, without locks, when the feed has caught up with the writer after dueAt
 	dueAt  time.Time          // zero: never
+	sum    *sentSum           // of what was handed out; nil: nobody asks for it
 
 	// guarded by content.mu
 	pos    int64 // bytes before it are claimed
@@ -60,6 +61,7 @@ func (d *feed) Read(p []byte) (int, error) {
 		n, wake, err := d.take(p)
 		if wake == nil {
 			d.c.file.sentBytes.Add(int64(n))
+			d.sum.add(p[:n])
 			return n, err
 		}
 		if !d.dueAt.IsZero() && !time.Now().Before(d.dueAt) {
@@ -203,6 +205,7 @@ func (d *feed) close() {
 	if c.out == d {
 		c.out = nil
 	}
+	c.sum = d.sum
 	if d.side != nil {
 		d.side.Close()
 		d.side = nil

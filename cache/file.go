@@ -49,6 +49,7 @@ type File struct {
 	failed      error  // of the last attempt
 	judged      uint64 // gen when that ended
 	attempts    int
+	corrupt     int       // uploads in a row that arrived corrupted
 	retryAt     time.Time // not before, after a failure
 	published   uint64    // changes that reached the server
 	want        uint64    // changes somebody waits for: publish also while open

@@ -157,6 +157,11 @@ func (t *Tree) uploadFailed(f *File, err error) {
 		verdict = remote.Retry // written since: what there is now has not been refused
 	}
 	f.attempts++
+	if remote.Is(err, remote.Corrupt) {
+		if f.corrupt++; f.corrupt >= mostCorrupt {
+			verdict, err, f.corrupt = remote.Park, f.corruptError(err), 0
+		}
+	}
 	f.failed, f.want = err, 0
 	path, attempts := f.node.pathLocked(), f.attempts
 	wait := backoff(attempts)

@@ -148,6 +148,7 @@ func (s *shipment) settle(ctx context.Context) error {
 			p.Mode = told
 		}
 	}
+	p.Sum = s.sumLocked()
 	p.Among, p.Unlisted = f.node.amongLocked(), f.base == nil && t.unlistedLocked(f.node)
 	temp, open := join(s.dir.pathLocked(), s.temp), f.savedOpen
 	if f.sent = uploaded; f.sent == nil {
@@ -274,7 +275,7 @@ func (s *shipment) published(done remote.Published, p remote.Publish) {
 	f.published = max(f.published, s.changes)
 	dir := n.parent
 	t.noteLocked(dir, n.name, e)
-	f.attempts, f.failed, f.dirtyAt, f.retryAt = 0, nil, time.Time{}, time.Time{}
+	f.attempts, f.corrupt, f.failed, f.dirtyAt, f.retryAt = 0, 0, nil, time.Time{}, time.Time{}
 	if f.changes != s.changes { // written again: owed still, now over what we just sent
 		f.base, f.tail = &v, nil
 		forget := s.baseIs(v)

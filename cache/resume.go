@@ -184,6 +184,9 @@ func (s *shipment) verified(ctx context.Context, temp string, n int64) (int64, e
 	if _, err := io.Copy(h, io.NewSectionReader(s.c, 0, n)); err != nil {
 		return 0, err
 	}
+	s.c.mu.Lock()
+	s.c.sum = &sentSum{temp: path.Base(temp), at: n, algorithm: sum.Algorithm, h: h}
+	s.c.mu.Unlock()
 	if !bytes.Equal(h.Sum(nil), sum.Sum) {
 		s.tree.cfg.Log.Warn("what an interrupted upload has left on the server is not what was sent; it begins again", "path", s.file.path(), "temporary name", temp)
 		return 0, nil
@@ -246,7 +249,7 @@ func (s *shipment) keepTempLocked(err error) bool {
 		return false
 	case c.gone > 0:
 		return true
-	case c.resumableLocked() == 0 || s.tree.noAppend.Load() || remote.Is(err, remote.ShortWrite):
+	case c.resumableLocked() == 0 || s.tree.noAppend.Load() || remote.Is(err, remote.ShortWrite), remote.Is(err, remote.Corrupt):
 		return false
 	}
 	return err == errPaused || err == errOvertaken || remote.KindOf(err).Verdict() == remote.Retry

@@ -150,7 +150,7 @@ func (s *shipment) begin(ctx context.Context, start int64) (*feed, string, error
 		c.mu.Unlock()
 		return nil, "", errOvertaken // written over since it was looked at
 	}
-	d := &feed{c: c, ctx: ctx, cancel: s.cancel, pos: start, end: -1}
+	d := &feed{c: c, ctx: ctx, cancel: s.cancel, pos: start, end: -1, sum: s.sumFrom(start)}
 	c.out, s.feed, s.decided = d, d, false
 	c.mu.Unlock()
 	f.sentBytes.Store(start)

@@ -26,6 +26,7 @@ var kinds = map[remote.Kind]syscall.Errno{
 	remote.NoReplace:   syscall.EPERM, // rename(2): not supported by the file system
 	remote.Changed:     syscall.ESTALE,
 	remote.ShortWrite:  syscall.EIO,
+	remote.Corrupt:     syscall.EIO,
 	remote.Auth:        syscall.EIO, // as a server that is down: not a matter of rights
 	remote.Temporary:   syscall.EIO,
 	remote.Protocol:    syscall.EIO,

@@ -15,7 +15,7 @@ import (
 // (draft-bryan-ftpext-hash) does several; which, FEAT says.
 var sums = []struct{ verb, algorithm string }{
 	{"HASH", "SHA-256"}, {"HASH", "SHA-512"}, {"XSHA256", "SHA-256"}, {"XSHA512", "SHA-512"},
-	{"HASH", "SHA-1"}, {"XSHA1", "SHA-1"}, {"XSHA", "SHA-1"}, {"HASH", "MD5"}, {"XMD5", "MD5"}, {"HASH", "CRC32"}, {"XCRC", "CRC32"},
+	{"HASH", "SHA-1"}, {"XSHA1", "SHA-1"}, {"XSHA", "SHA-1"}, {"HASH", "MD5"}, {"XMD5", "MD5"}, {"MD5", "MD5"}, {"HASH", "CRC32"}, {"XCRC", "CRC32"},
 }
 
 // hashRate is how fast a server surely computes a checksum: it sends no byte while
@@ -48,14 +48,7 @@ func (ss *session) checksum(p string, size int64) (remote.Checksum, error) {
 		if err != nil || ok {
 			return sum, err
 		}
-		ss.store.log.Info("the server's checksums are not understood, or not there; they are not used", "command", way.verb, "algorithm", way.algorithm)
-		ss.store.server.learn(func(f *facts) {
-			no := map[string]bool{way.verb + way.algorithm: true}
-			for k := range f.noSum {
-				no[k] = true
-			}
-			f.noSum = no // known gives out the old one
-		})
+		ss.store.noSum(way.verb, way.algorithm, "not understood, or not there")
 	}
 	return remote.Checksum{}, fault(remote.Unsupported, "this server offers no checksum")
 }
@@ -87,12 +80,9 @@ func (ss *session) sumBy(verb, algorithm, p string, size int64) (sum remote.Chec
 		}
 		ss.hashes = algorithm
 	}
-	cmd := verb + " " + full
-	if verb != "HASH" && strings.Contains(full, " ") {
-		cmd = verb + ` "` + full + `"` // a range may follow the name
-	}
-	rs, err := ss.wire.Batch("SIZE "+full, cmd)
+	rs, err := ss.wire.Batch("SIZE "+full, sumCommand(verb, full))
 	if err != nil {
+		ss.unanswered(sumQuestion{verb: verb, algorithm: algorithm, cmds: []string{verb}}, err)
 		return sum, false, err
 	}
 	n, known := sizeIn(rs[0])

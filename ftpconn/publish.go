@@ -24,6 +24,10 @@ func (s *Store) Publish(ctx context.Context, tmp string, p remote.Publish) (remo
 		pb.ss = ss
 		return pb.do()
 	})
+	if remote.Is(err, remote.Corrupt) && s.lies(ctx, tmp, p.Size, p.Sum) {
+		p.Sum = nil
+		return s.Publish(ctx, tmp, p)
+	}
 	if err != nil && pb.renaming && remote.KindOf(err).Offline() && ctx.Err() == nil {
 		// The reply to RNTO was lost.
 		if s.moved(ctx, tmp, p.Path, p.Size) {
@@ -83,11 +87,16 @@ func (pb *publishing) do() error {
 	if cmd := ss.lineQuestion(p); cmd != "" {
 		askLine, _ = at(cmd)
 	}
+	askSum := ss.sumQuestion(pb.tmp, p.Size, p.Sum)
+	sum, sumEnd := at(askSum.cmds...)
 	rnfr, _ := at("RNFR " + tmp)
+	began := time.Now()
 	rs, err := ss.wire.Batch(cmds...)
 	if err != nil {
+		ss.unanswered(askSum, err)
 		return err
 	}
+	took := time.Since(began)
 	if setTime >= 0 {
 		pb.out.TimeSet = rs[setTime].OK()
 	}
@@ -98,6 +107,9 @@ func (pb *publishing) do() error {
 	r := rs[rnfr]
 	pb.pending = r.Class() == 3
 	if err := pb.checkOurs(askOurs, rs[ours:oursEnd]); err != nil {
+		return pb.letGo(tmp, err)
+	}
+	if err := ss.compare(askSum, rs[sum:sumEnd], p.Size, p.Sum, took); err != nil {
 		return pb.letGo(tmp, err)
 	}
 	was, exists, err := pb.checkTheirs(askTheirs, rs[theirs:theirsEnd])

@@ -39,6 +39,7 @@ type facts struct {
 	append   wire.Trait      // Proven by a scratch file only
 	noRest   bool            // downloads begin at the first byte only
 	noSum    map[string]bool // commands for checksums that did not do
+	sumRate  int64           // bytes a second it computes one at; 0: not known
 	noAvbl   bool
 	noQuota  bool
 	listed   int64

@@ -125,6 +125,7 @@ func (s *Store) Caps() remote.Caps {
 		SetMode:    !k.noChmod,
 		Append:     k.append == wire.Proven,
 		NoAppend:   k.append == wire.Off,
+		Sum:        k.sum(),
 		MaxUploads: max(1, min(limit-2, 4)),
 		Software:   k.software,
 	}

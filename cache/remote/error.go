@@ -23,6 +23,7 @@ const (
 	NoReplace               // rename over an existing name refused
 	Changed                 // the server's file is not the version expected
 	ShortWrite              // the uploaded file does not have the size sent
+	Corrupt                 // nor the checksum
 	Auth                    // the login was refused
 	Temporary               // 4xx: later may do
 	Protocol                // an answer that cannot be understood, or an incomplete listing
@@ -33,7 +34,7 @@ const (
 
 var kindNames = [...]string{"refused", "not found", "exists", "not a directory", "is a directory",
 	"directory not empty", "permission denied", "no space", "bad name", "not supported", "cannot rename over an existing name",
-	"changed on the server", "short write", "login refused", "temporary failure", "bad answer from the server",
+	"changed on the server", "short write", "arrived corrupted", "login refused", "temporary failure", "bad answer from the server",
 	"timed out", "server unreachable", "canceled"}
 
 func (k Kind) String() string {

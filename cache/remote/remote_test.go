@@ -89,7 +89,7 @@ func TestKinds(t *testing.T) {
 	verdicts := map[Kind]Verdict{
 		Unknown: Park, IsDir: Park, NotDir: Park, Permission: Park, NoSpace: Park, BadName: Park, Unsupported: Park,
 		NotExist: Recheck, Exist: Recheck, NoReplace: Recheck, Changed: Recheck,
-		NotEmpty: Retry, ShortWrite: Retry, Auth: Retry, Temporary: Retry, Protocol: Retry, Timeout: Retry, Down: Retry, Canceled: Retry,
+		NotEmpty: Retry, ShortWrite: Retry, Corrupt: Retry, Auth: Retry, Temporary: Retry, Protocol: Retry, Timeout: Retry, Down: Retry, Canceled: Retry,
 	}
 	seen := map[string]Kind{}
 	for k := Unknown; k <= Canceled; k++ {
@@ -106,7 +106,7 @@ func TestKinds(t *testing.T) {
 			t.Errorf("%q is offline: %v", k, got)
 		}
 	}
-	if got := (Canceled + 1).String(); got != "kind 19" {
+	if got := (Canceled + 1).String(); got != "kind 20" {
 		t.Errorf("a kind out of range is called %q", got)
 	}
 }

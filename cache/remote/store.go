@@ -61,7 +61,7 @@ type Store interface {
 	// p.Expect, sets time and mode, and renames tmp over the target. It returns
 	// the published file's entry. Errors: Changed when the target is not as
 	// expected (tmp is left as it is, nothing was renamed); ShortWrite when tmp
-	// does not have p.Size bytes; NoReplace when the server refuses to rename
+	// does not have p.Size bytes, Corrupt when it does not have p.Sum; NoReplace when the server refuses to rename
 	// over an existing name (nothing was renamed). Failing to set the time or
 	// mode is not an error: Published says what was set.
 	Publish(ctx context.Context, tmp string, p Publish) (Published, error)
@@ -171,6 +171,9 @@ type Publish struct {
 	// last looked at. Where the server tells its mode with what is checked anyway, that is
 	// set.
 	Kept bool
+	// Sum is what was sent, computed meanwhile, or nil: where the server computes the same
+	// and that costs little, tmp is published only if both agree.
+	Sum *Checksum
 	// Unlisted says that Path is not known from a listing of late to be free: where the
 	// check alone cannot tell a device or a link to nothing from nothing, more is asked.
 	Unlisted bool
@@ -192,12 +195,13 @@ type Space struct {
 
 // Caps is what is known of a server.
 type Caps struct {
-	CheapStat  bool // Stat of one path is one round trip
-	HidesDots  bool // List may leave out names that begin with a dot; Stat knows them
-	SetMTime   bool // times of files can be set
-	SetMode    bool // SITE CHMOD works
-	Append     bool // Write at an offset was proved
-	NoAppend   bool // it was refused, or disproved
-	MaxUploads int  // how many transfers it makes sense to run at once; at least 1
+	CheapStat  bool   // Stat of one path is one round trip
+	HidesDots  bool   // List may leave out names that begin with a dot; Stat knows them
+	SetMTime   bool   // times of files can be set
+	SetMode    bool   // SITE CHMOD works
+	Append     bool   // Write at an offset was proved
+	NoAppend   bool   // it was refused, or disproved
+	Sum        string // algorithm by which Publish compares, as in Checksum; "" is not at all
+	MaxUploads int    // how many transfers it makes sense to run at once; at least 1
 	Software   string
 }

@@ -27,6 +27,7 @@
 //	tls_test.go       certificates, and what encryption changes
 //	trace_test.go     the dialogue in the log
 //	overlay_test.go   times that the server cannot keep
+//	checksum_test.go  uploads compared with ProFTPD's checksums
 //	huge_test.go      1 GiB
 package mounted
 

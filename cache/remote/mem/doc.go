@@ -92,7 +92,7 @@ func (s *Store) Disk() *Disk { return s.disk }
 func (s *Store) Caps() remote.Caps {
 	o := s.opts
 	return remote.Caps{CheapStat: !o.CostlyStat, HidesDots: o.HidesDots, SetMTime: !o.NoTimes, SetMode: !o.NoModes,
-		Append: !o.NoAppend, NoAppend: o.NoAppend && !o.LateNo, MaxUploads: o.MaxUploads, Software: "memory"}
+		Append: !o.NoAppend, NoAppend: o.NoAppend && !o.LateNo, MaxUploads: o.MaxUploads, Sum: o.Sums, Software: "memory"}
 }
 
 // Close implements remote.Store. Held operations and readers end with Canceled.

@@ -1,6 +1,7 @@
 package mem
 
 import (
+	"bytes"
 	"context"
 
 	"ftpfs/cache/remote"
@@ -22,6 +23,13 @@ func (s *Store) Publish(ctx context.Context, tmp string, p remote.Publish) (remo
 		}
 		if int64(len(n.data)) != p.Size {
 			return &remote.Error{Kind: remote.ShortWrite}
+		}
+		if p.Sum != nil && p.Sum.Algorithm == s.opts.Sums {
+			h := p.Sum.Hash()
+			h.Write(n.data)
+			if !bytes.Equal(h.Sum(nil), p.Sum.Sum) {
+				return &remote.Error{Kind: remote.Corrupt}
+			}
 		}
 		if was, err := d.find(p.Path, false); p.Kept && err == nil && !s.opts.ListModes {
 			mode := was.mode
