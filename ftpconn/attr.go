@@ -126,6 +126,9 @@ func timeCommand(way setTime, full string, t time.Time) string {
 // reads back. (vsftpd is known, and reads back no times of directories.)
 func (ss *session) wayToSetTime(full string, t time.Time) (setTime, error) {
 	k := ss.store.server.known()
+	if k.setTime == setTimeUTIME && strings.Contains(full, " ") {
+		return setTimeNone, nil // words of SITE end at blanks: it would set the time of another file
+	}
 	if k.setTime != setTimeUntried {
 		return k.setTime, nil
 	}
