@@ -29,6 +29,7 @@
 //	overlay_test.go   times that the server cannot keep
 //	checksum_test.go  uploads compared with ProFTPD's checksums
 //	huge_test.go      1 GiB
+//	oneconn_test.go   with max_conns=1
 package mounted
 
 import (
