@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"strings"
@@ -155,10 +156,35 @@ func (c *Conn) write(cmds ...string) error {
 	}
 	c.sent += int64(len(cmds))
 	c.arm(c.raw, c.cfg.Timeout)
-	if _, err := io.WriteString(c.ctl, b.String()); err != nil {
-		return c.broken(verbOf(cmds[0]), true, err)
+	for _, part := range c.records(b.String()) {
+		if _, err := io.WriteString(c.ctl, part); err != nil {
+			return c.broken(verbOf(cmds[0]), true, err)
+		}
 	}
 	return nil
+}
+
+// recordBytes is what one record of TLS may hold of commands. ProFTPD takes some out of a
+// record and waits on the socket for the next, where what is left of the record is not: a
+// window of MDTMs was never answered to its end.
+const recordBytes = 512
+
+// records splits commands at their ends, where they are encrypted.
+func (c *Conn) records(text string) (parts []string) {
+	if _, encrypted := c.ctl.(*tls.Conn); !encrypted {
+		return []string{text}
+	}
+	for len(text) > recordBytes {
+		n := strings.LastIndex(text[:recordBytes], "\r\n") + 2
+		if n < 2 { // one long command
+			n = strings.Index(text, "\r\n") + 2
+		}
+		parts, text = append(parts, text[:n]), text[n:]
+	}
+	if text != "" {
+		parts = append(parts, text)
+	}
+	return parts
 }
 
 func (c *Conn) readFor(cmd string) (Reply, error) {
