@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"time"
 
 	"ftpfs/cache/remote"
@@ -55,6 +56,9 @@ func (d *Dialogue) Dead() error { return d.ss.wire.Dead() }
 // Local reports whether the server is this machine.
 func (d *Dialogue) Local() bool { return d.ss.wire.Local() }
 
+// Peer is the address of the server; a proxy's where there is one.
+func (d *Dialogue) Peer() string { return d.ss.wire.Peer() }
+
 // Greeting is the server's first reply, Features that to FEAT.
 func (d *Dialogue) Greeting() wire.Reply { return d.ss.wire.Greeting() }
 func (d *Dialogue) Features() wire.Reply { return d.ss.wire.Features() }
@@ -103,7 +107,10 @@ func (d *Dialogue) Upload(ctx context.Context, verb string, offset int64, src io
 func (d *Dialogue) Download(ctx context.Context, p string, offset int64, dst io.Writer) (r wire.Reply, err error) {
 	err = d.do(ctx, task{op: "download", path: p}, func(ss *session) error {
 		out, err := ss.wire.Transfer(wire.Transfer{Verb: "RETR " + ss.path(p), Offset: offset})
-		if r = out.Refusal; err != nil || out.Data == nil {
+		if r = out.Refusal; err == nil && out.Data == nil && ss.wire.RestRefused() && offset <= math.MaxInt32 {
+			ss.store.server.learn(func(f *facts) { f.noRest = true })
+		}
+		if err != nil || out.Data == nil {
 			return err
 		}
 		if _, err = io.Copy(dst, out.Data); err != nil && wire.FaultOf(err) == nil {
@@ -136,6 +143,17 @@ func (d *Dialogue) List(ctx context.Context, dir string) (entries []remote.Entry
 		return err
 	})
 	return entries, err
+}
+
+// Lines are those of a listing of dir by a command that lists where one is, as they came.
+func (d *Dialogue) Lines(ctx context.Context, dir, verb string) (lines []string, err error) {
+	err = d.do(ctx, task{op: "list", path: dir}, func(ss *session) error {
+		return ss.lines(dir, verb, func(line string) error {
+			lines = append(lines, line)
+			return nil
+		})
+	})
+	return lines, err
 }
 
 // Enter makes sure that the mounted directory is there, as Connect does.

@@ -137,6 +137,24 @@ func (m Memory) Merge(older Memory) Memory {
 	return m
 }
 
+// Anew is m as of now, for who has tried all there is to try: what was believed of the
+// server before, and was not met this time, is no longer true. conns is how many
+// connections it took, and capped that one more was refused; 0 is not known.
+func (m Memory) Anew(conns int, capped bool, now time.Time) Memory {
+	m.facts(func(_ int, fact reflect.Value, field reflect.StructField) {
+		if !ofHost(field) && sinceOf(fact).IsZero() {
+			fact.FieldByName("At").Set(reflect.ValueOf(now.UTC().Truncate(time.Second)))
+		}
+	})
+	switch {
+	case capped && conns > 0:
+		m.Cap.note(Cap{Conns: conns, Stood: 1}, now)
+	case conns > 0:
+		m.Cap.note(Cap{}, now)
+	}
+	return m
+}
+
 // longestID bounds what a server may have us write down.
 const longestID = 2000
 

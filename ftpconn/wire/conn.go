@@ -133,6 +133,9 @@ func (c *Conn) Local() bool {
 	return ok1 && ok2 && (r.IP.IsLoopback() || r.IP.Equal(l.IP))
 }
 
+// Peer is the address that data connections go to.
+func (c *Conn) Peer() string { return c.peer }
+
 // Greeting is the server's first reply.
 func (c *Conn) Greeting() Reply { return c.greeting }
 
