@@ -1,0 +1,381 @@
+package doctor
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"ftpfs/cache/remote"
+	"ftpfs/ftpconn"
+	"ftpfs/ftpconn/pin"
+	"ftpfs/ftpconn/wire"
+)
+
+// meet logs in for the first time, and says who the server is. It reports whether the
+// rest can be found out.
+func (r *run) meet(ctx context.Context) bool {
+	if r.cfg.Doing != nil {
+		r.cfg.Doing("login")
+	}
+	mark := r.watch.mark()
+	lctx, cancel := context.WithTimeout(ctx, r.patience())
+	defer cancel()
+	begun := time.Now()
+	err := r.login(lctx)
+	took := time.Since(begun)
+	r.greeted(mark)
+	if err != nil {
+		r.notLoggedIn(ctx, mark, err)
+		return false
+	}
+	r.rep.Facts.Login = took.Seconds()
+	user := r.cfg.Server.User
+	if user == "" {
+		user = "anonymous"
+	}
+	f := Finding{ID: "login", Level: OK, Text: fmt.Sprintf("as %s, in %s", escape(user), brief(took))}
+	if took > slowLogin {
+		f.Level = Note
+		f.More = []string{"logins are slow, so the mount keeps its connections open"}
+	}
+	r.add(f)
+	r.software(lctx)
+	return true
+}
+
+// slowLogin is what hashing a password may cost, and a firewall that looks names up.
+const slowLogin = 3 * time.Second
+
+// login makes r.d. A server that is full may be so for a moment, for what was closed
+// just now.
+func (r *run) login(ctx context.Context) error {
+	return r.whileFull(ctx, func() (err error) {
+		r.d, err = r.store.Dialogue(ctx)
+		return err
+	})
+}
+
+// whileFull does f again while the server says that it is full, for a while.
+func (r *run) whileFull(ctx context.Context, f func() error) error {
+	pause := 250 * time.Millisecond
+	for end := time.Now().Add(min(r.cfg.Server.Timeout, fullTime)); ; {
+		err := f()
+		if !remote.Is(err, remote.Temporary) || time.Now().After(end) {
+			return err
+		}
+		select {
+		case <-time.After(pause):
+			pause = min(2*pause, 3*time.Second)
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+const fullTime = 10 * time.Second
+
+func (r *run) greeted(mark int) {
+	text := r.watch.greeting(mark)
+	if text == "" {
+		return
+	}
+	r.rep.Facts.Greeting = text
+	code, words, _ := strings.Cut(text, " ")
+	words, _, _ = strings.Cut(words, " "+code+"-") // the first line of several
+	r.add(Finding{ID: "greeting", Level: OK, Text: greetingLine(wire.Reply{Lines: []string{words}})})
+}
+
+// greetingLine is what a greeting has to say, without its ornaments.
+func greetingLine(g wire.Reply) string {
+	for _, l := range g.Lines {
+		if l = strings.Trim(l, " -*#=_.+"); l != "" {
+			return plain(l)
+		}
+	}
+	return "it says nothing"
+}
+
+// notLoggedIn says why there is nothing more to find out.
+func (r *run) notLoggedIn(ctx context.Context, mark int, err error) {
+	f := Finding{Level: Problem, Text: plain(cause(err))}
+	f.Sent, f.Came = r.watch.failure(mark)
+	var insecure *ftpconn.Insecure
+	switch kind := remote.KindOf(err); {
+	case ctx.Err() != nil:
+		f = Finding{ID: "login", Level: Unknown, Text: "not finished"}
+	case errors.As(err, &insecure):
+		f.ID = "tls"
+		if f.Sent == "AUTH TLS" {
+			f.Text, f.Try = "the server does not take AUTH TLS", "ftps:// where it speaks TLS from the first byte on, or ftp:// for all in clear; so far nothing was sent in clear"
+		} else if what, remedy, ok := strings.Cut(f.Text, ". "); ok {
+			f.Text, f.Try = what, remedy
+		} else if what, remedy, ok := strings.Cut(f.Text, "; "); ok {
+			f.Text, f.Try = what, remedy
+		}
+		if f.Sent == "" { // what was refused is the certificate
+			f.More = r.stranger(ctx)
+		}
+	case kind == remote.Auth:
+		f.ID, f.Text = "login", "refused"
+		f.Try = "check user and password; do not try often, as servers ban for that"
+	case kind == remote.Temporary:
+		f.ID, f.Text = "login", "the server takes no login now"
+		f.Try = "a mount of it may hold the connections it allows (ftpfs status); else try again later"
+	default:
+		f.ID, f.Try = "login", "try again later; -o trace_ftp shows the dialogue of a mount"
+		if r.rep.Facts.Greeting == "" {
+			f.ID, f.Try = "greeting", "are host and port right, and does an FTP server listen there?"
+		}
+		var wf *wire.Error
+		switch text := err.Error(); {
+		case strings.Contains(text, "unknown host"):
+			f.Try = "check the name of the host"
+		case strings.Contains(text, "no answer"):
+			f.Try = "are host and port right? A firewall may drop what is sent there"
+		case errors.As(err, &wf) && wf.Fault == wire.Stalled && wf.Step == "greeting":
+			f.Text = "connected, but no greeting came"
+			f.Try = "it may speak TLS from the first byte on: ftps:// (tls=implicit); or it is slow: a longer timeout="
+		}
+		if f.Sent == "" {
+			f.Sent = "(connect to " + r.addr() + ")"
+		}
+	}
+	if f.Came == "" && f.Sent != "" {
+		f.Came = plain(cause(err))
+	}
+	r.add(f)
+	if f.Level == Problem {
+		r.halt("there is no login")
+	}
+}
+
+// stranger tells of the certificate of a server that is not believed. It is told nothing.
+func (r *run) stranger(ctx context.Context) []string {
+	cfg := r.cfg.Server
+	cfg.TLS.NoVerify, cfg.TLS.Pins, cfg.TLS.Roots = true, nil, nil
+	s := ftpconn.New(cfg)
+	defer s.Close()
+	_, p, err := s.Meet(ctx)
+	if err != nil || p.Leaf == nil {
+		return nil
+	}
+	e := describe(p)
+	e.Asked, e.Believed = cfg.TLS.Security.String(), yes(false)
+	r.rep.Facts.TLS = e
+	return append(certificateLines(e), "fingerprint (SHA-256) "+e.Fingerprint)
+}
+
+// describe is what TLS agreed on.
+func describe(p wire.Protection) *Encryption {
+	e := &Encryption{Version: p.Version, Cipher: p.Cipher, Handshakes: p.Data, Resumed: p.DataResumed}
+	if c := p.Leaf; c != nil {
+		sum := sha256.Sum256(c.Raw)
+		until := c.NotAfter.UTC()
+		e.Subject, e.Issuer, e.Until = plain(c.Subject.String()), plain(c.Issuer.String()), &until
+		e.Fingerprint, e.Pin = hex.EncodeToString(sum[:]), pin.Of(c).String()
+	}
+	return e
+}
+
+func certificateLines(e *Encryption) []string {
+	who := "certificate of " + orNobody(e.Subject)
+	if e.Issuer == e.Subject {
+		who += ", signed by itself"
+	} else {
+		who += ", signed by " + orNobody(e.Issuer)
+	}
+	return []string{who + ", until " + e.Until.Format(time.DateOnly), "pin_sha256=" + e.Pin}
+}
+
+func orNobody(s string) string {
+	if s == "" {
+		return "nobody in particular"
+	}
+	return s
+}
+
+// software asks what the server calls itself, and how long it lets a session idle.
+func (r *run) software(ctx context.Context) {
+	facts := &r.rep.Facts
+	facts.Software = plain(r.store.Stats().Software)
+	for _, l := range r.d.Features().Lines {
+		if l = strings.TrimSpace(l); l != "" && r.d.Features().OK() {
+			facts.Features = append(facts.Features, plain(l))
+		}
+	}
+	if n := len(facts.Features); n >= 2 { // "Features:" and "End"
+		facts.Features = facts.Features[1 : n-1]
+	}
+	greeting := r.d.Greeting()
+	r.add(Finding{ID: "greeting", Level: OK, Text: greetingLine(greeting)})
+	texts := []string{greeting.Text()}
+	f := Finding{ID: "software", Level: OK}
+	if s, err := r.d.Cmd(ctx, "SYST"); err == nil && s.OK() {
+		facts.System = plain(s.Text())
+	}
+	if s, err := r.d.Cmd(ctx, "STAT"); err == nil && s.OK() {
+		texts = append(texts, s.Text())
+	}
+	if facts.Software == "" {
+		f.Text = "it does not say"
+	} else {
+		facts.Product = facts.Software + versionIn(facts.Software, texts)
+		f.Text = facts.Product
+	}
+	if facts.System != "" {
+		f.Text += ", " + facts.System
+	}
+	for _, t := range texts {
+		if idle, ok := idleIn(t); ok {
+			facts.Idle = idle.Seconds()
+			f.More = []string{"it ends sessions that idle for " + brief(idle) + "; the mount does not let it come to that"}
+		}
+	}
+	if len(facts.Features) == 0 {
+		f.Level = Note
+		f.More = append(f.More, "it does not tell its features (FEAT): the mount tries things out")
+	}
+	if r.d.Dead() != nil {
+		r.hangUp()
+	}
+	r.add(f)
+}
+
+// versionIn finds the version of a product behind its name, with a blank before it.
+func versionIn(product string, texts []string) string {
+	words := regexp.MustCompile(`(?i)` + regexp.QuoteMeta(product) + `(?: server)?[ /v]+(\d[\w.]*)`)
+	for _, t := range texts {
+		if m := words.FindStringSubmatch(t); m != nil {
+			return " " + m[1]
+		}
+	}
+	return ""
+}
+
+// idleWords are those of vsftpd ("Session timeout in seconds is 300") and Pure-FTPd ("You
+// will be disconnected after 15 minutes of inactivity").
+var idleWords = regexp.MustCompile(`(?i)(?:session|idle|inactivity) time-?out (?:in seconds )?(?:is|of|:) ?(\d+)|after (\d+) minutes? of inactivity`)
+
+func idleIn(text string) (time.Duration, bool) {
+	m := idleWords.FindStringSubmatch(text)
+	if m == nil {
+		return 0, false
+	}
+	if n, err := strconv.Atoi(m[1]); err == nil {
+		return time.Duration(n) * time.Second, n > 0
+	}
+	n, err := strconv.Atoi(m[2])
+	return time.Duration(n) * time.Minute, err == nil && n > 0
+}
+
+// encryption tells of TLS, and where there is none whether there could be.
+func (r *run) encryption(ctx context.Context) {
+	how := r.cfg.Server.TLS
+	p := r.store.Protection()
+	e := describe(p)
+	e.Asked = how.Security.String()
+	r.rep.Facts.TLS = e
+	if p.Version == "" {
+		if ctx.Err() == nil {
+			r.add(r.inClear(ctx, p))
+		}
+		return
+	}
+	e.Offered, e.Believed = yes(true), yes(true)
+	f := Finding{ID: "tls", Level: OK, Text: p.Version + ", " + p.Cipher, More: certificateLines(e)}
+	switch left := time.Until(*e.Until); {
+	case how.NoVerify:
+		f.Level, f.Try = Note, "no_verify_peer believes anybody; pin_sha256="+e.Pin+" believes this server"
+	case left < 14*24*time.Hour && left > 0 && len(how.Pins) == 0:
+		f.Level = Note
+		f.More = append(f.More, fmt.Sprintf("the certificate ends in %s", longer(left)))
+	}
+	switch {
+	case how.ClearData:
+		e.Data = "clear"
+		f.Text += "; data in clear (clear_data)"
+	case p.Data == 0:
+		e.Data = "private"
+	case p.DataResumed == p.Data:
+		e.Data = "private"
+		f.Text += fmt.Sprintf("; data too, all %d sessions resumed", p.Data)
+	default:
+		e.Data = "private"
+		f.Text += fmt.Sprintf("; data too, %d of %d sessions resumed", p.DataResumed, p.Data)
+	}
+	r.add(f)
+}
+
+// inClear looks whether a server that is spoken to in clear would encrypt.
+func (r *run) inClear(ctx context.Context, p wire.Protection) Finding {
+	f := Finding{ID: "tls", Level: OK, Text: "none"}
+	open := "the password and all data cross the network in clear"
+	if w := r.store.InClear(); w != "" {
+		f.Level, f.More = Note, []string{open}
+	}
+	if p.Clear.Code != 0 { // tls=try
+		r.rep.Facts.TLS.Offered = yes(false)
+		f.Text = "none: the server refuses it"
+		return f.refused("AUTH TLS", p.Clear, "ask who runs the server to turn TLS on")
+	}
+	cfg := r.cfg.Server
+	cfg.TLS.Security, cfg.TLS.NoVerify, cfg.Watch, cfg.Trace = ftpconn.Explicit, true, nil, false
+	mark := &watch{}
+	cfg.Watch = mark.hear
+	s := ftpconn.New(cfg)
+	defer s.Close()
+	_, got, err := s.Meet(ctx)
+	if remote.Is(err, remote.Temporary) && r.d != nil { // room for one connection only
+		r.hangUp()
+		err = r.whileFull(ctx, func() (err error) {
+			_, got, err = s.Meet(ctx)
+			return err
+		})
+	}
+	switch {
+	case err == nil && got.Leaf != nil:
+		e := describe(got)
+		e.Asked, e.Offered = r.rep.Facts.TLS.Asked, yes(true)
+		e.Version, e.Cipher = "", "" // nothing is encrypted so far
+		r.rep.Facts.TLS = e
+		f.Text = "none; the server offers " + got.Version
+		f.Try = r.cfg.Server.SafeURL
+		if f.Try == "" {
+			f.Try = "tls=explicit"
+		}
+		f.More = append(f.More, certificateLines(e)...)
+	case errors.As(err, new(*ftpconn.Insecure)):
+		r.rep.Facts.TLS.Offered = yes(false)
+		f.Text = "none; the server does not offer it"
+		if f.Level == Note {
+			f.Sent, f.Came = mark.failure(0)
+			f.Try = "ask who runs the server to turn TLS on"
+		}
+	default:
+		f.Text = "none; whether the server offers it is not known (" + plain(cause(err)) + ")"
+	}
+	return f
+}
+
+// brief is a duration for people.
+func brief(d time.Duration) string {
+	switch {
+	case d < time.Millisecond:
+		return fmt.Sprintf("%d µs", d.Microseconds())
+	case d < 10*time.Millisecond:
+		return fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond))
+	case d < time.Second:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	case d < 10*time.Second:
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	case d < 10*time.Minute:
+		return fmt.Sprintf("%d s", int(d.Seconds()))
+	}
+	return fmt.Sprintf("%d min", int(d.Minutes()))
+}
