@@ -8,6 +8,8 @@ const usage = `ftpfs mounts an FTP server at a directory.
   ftpfs unmount [--timeout TIME] MOUNTPOINT     send what is owed, then unmount
   ftpfs retry [MOUNTPOINT|PATH...]              send parked files again
   ftpfs discard MOUNTPOINT|PATH...              give them up; a copy is kept
+  ftpfs doctor [--json] [--read-only] [-o OPTION...] URL   what can this server
+                                                do, and how is it mounted?
   ftpfs version
 
 URL is ftp://[user@]host[:port][/path], host[:port][/path] or user@host:path;

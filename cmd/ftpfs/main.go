@@ -5,6 +5,7 @@
 //	main.go      which command was meant
 //	mount.go     ftpfs URL MOUNTPOINT; helper.go the same for mount(8) and umount(8)
 //	status.go, sync.go, unmount.go, settle.go    the other commands
+//	doctor.go    ftpfs doctor URL; prescribe.go how its report is shown, and what follows
 //	find.go      from a path to the mount and its daemon
 //	progress.go  a bar on a terminal, lines elsewhere
 //	text.go      sizes, times and names for people
@@ -32,6 +33,9 @@ var version = "unreleased"
 // passwordFromEnv was taken out of the environment, so that no child inherits it.
 var passwordFromEnv string
 
+// secretsInArgs says that a password stood in the arguments.
+var secretsInArgs bool
+
 // Exit codes beside mount(8)'s, which are in package daemon.
 const (
 	exitOwed        = 3
@@ -41,6 +45,7 @@ const (
 
 func main() {
 	args, secrets := argv.Take() // before anybody can look
+	secretsInArgs = secrets
 	passwordFromEnv = argv.TakeEnv("FTPFS_PASSWORD")
 	if d, started, code := startedAsDaemon(); started {
 		os.Exit(runDaemon(d, code))
@@ -68,6 +73,7 @@ var commands = map[string]func(a []string, out, errOut io.Writer) int{
 	"umount":  unmountCommand,
 	"retry":   retryCommand,
 	"discard": discardCommand,
+	"doctor":  doctorCommand,
 	"version": versionCommand,
 	"help":    helpCommand,
 }
@@ -95,9 +101,6 @@ func run(args []string, secrets bool, out, errOut io.Writer) int {
 			return complain(errOut, daemon.ExitSystem, fmt.Errorf("writing the answer: %w", w.err))
 		}
 		return code
-	}
-	if args[0] == "doctor" {
-		return complain(errOut, daemon.ExitUsage, errors.New("doctor is not available in this version; ftpfs status shows what was found out about a mounted server"))
 	}
 	if len(args) == 1 && !strings.HasPrefix(args[0], "-") {
 		if near := nearestCommand(args[0]); near != "" {

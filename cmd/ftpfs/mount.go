@@ -20,6 +20,7 @@ import (
 	"ftpfs/cmd/internal/option"
 	"ftpfs/cmd/internal/place"
 	"ftpfs/cmd/internal/target"
+	"ftpfs/ftpconn/proxy"
 )
 
 // order is a mount as the command line asked for it.
@@ -99,23 +100,7 @@ func mount(o order, out, errOut io.Writer) int {
 // prepare turns an order into what a daemon needs. Nothing has been changed when it
 // fails, save that a dead ftpfs mount at the mount point is gone.
 func prepare(o order, errOut io.Writer) (daemon.Config, int, error) {
-	t, err := target.Parse(o.source)
-	if err != nil {
-		return daemon.Config{}, daemon.ExitUsage, err
-	}
-	if p := o.options.Port; p != 0 {
-		if t.PortGiven() && t.Port != p {
-			return daemon.Config{}, daemon.ExitUsage, fmt.Errorf("port=%d and the URL's port %d differ", p, t.Port)
-		}
-		t.Port = p
-	}
-	if u := o.options.User; u != "" {
-		if t.User != "" && t.User != u {
-			return daemon.Config{}, daemon.ExitUsage, fmt.Errorf("user=%s and the URL's user %s differ", u, t.User)
-		}
-		t.User = u
-	}
-	files, err := security(&t, o.options)
+	t, files, err := serverOf(o)
 	if err != nil {
 		return daemon.Config{}, daemon.ExitUsage, err
 	}
@@ -134,26 +119,59 @@ func prepare(o order, errOut io.Writer) (daemon.Config, int, error) {
 	if err := outside(point, roots); err != nil {
 		return daemon.Config{}, daemon.ExitUsage, err
 	}
+	password, code, err := findLogin(&o, &t, through, errOut)
+	if err != nil {
+		return daemon.Config{}, code, err
+	}
+	cfg := daemon.Config{Target: t, Password: password, Certs: files, Mountpoint: point, Options: o.options, Roots: roots, Version: version}
+	return cfg, 0, nil
+}
+
+// serverOf settles which server an order is about, and how it is protected.
+func serverOf(o order) (target.Target, certs.Files, error) {
+	t, err := target.Parse(o.source)
+	if err != nil {
+		return t, certs.Files{}, err
+	}
+	if p := o.options.Port; p != 0 {
+		if t.PortGiven() && t.Port != p {
+			return t, certs.Files{}, fmt.Errorf("port=%d and the URL's port %d differ", p, t.Port)
+		}
+		t.Port = p
+	}
+	if u := o.options.User; u != "" {
+		if t.User != "" && t.User != u {
+			return t, certs.Files{}, fmt.Errorf("user=%s and the URL's user %s differ", u, t.User)
+		}
+		t.User = u
+	}
+	files, err := security(&t, o.options)
+	return t, files, err
+}
+
+// findLogin finds user and password, of the server and of the proxy, which is nil where
+// there is none. The user and the proxy's URL go where they are looked for; the code is
+// for the error.
+func findLogin(o *order, t *target.Target, through *proxy.Proxy, errOut io.Writer) (password string, code int, err error) {
 	if o.secrets {
 		fmt.Fprintln(errOut, "ftpfs: warning: a password on the command line or in fstab can be read by others; use credentials=FILE")
 	}
-	login, err := credentials.Find(request(o, t))
+	login, err := credentials.Find(request(*o, *t))
 	var cut *credentials.Interrupted
 	if errors.As(err, &cut) {
-		return daemon.Config{}, exitInterrupted, err
+		return "", exitInterrupted, err
 	}
 	if err != nil {
-		return daemon.Config{}, daemon.ExitUsage, err
+		return "", daemon.ExitUsage, err
 	}
 	t.User = login.User
 	if o.options.Proxy = ""; through != nil {
 		if err := logInTo(through, login.ProxyUser, login.ProxyPassword); err != nil {
-			return daemon.Config{}, daemon.ExitUsage, err
+			return "", daemon.ExitUsage, err
 		}
 		o.options.Proxy = through.URL()
 	}
-	cfg := daemon.Config{Target: t, Password: login.Password, Certs: files, Mountpoint: point, Options: o.options, Roots: roots, Version: version}
-	return cfg, 0, nil
+	return login.Password, 0, nil
 }
 
 // security settles what the URL and the options say of TLS. An option about encryption

@@ -81,10 +81,11 @@ func Start(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 	}
 	d.log.Info("starting", "url", cfg.Target.String(), "mountpoint", cfg.Mountpoint, "version", cfg.Version, "pid", os.Getpid())
 	d.known = memory.Open(cfg.Roots.Server(cfg.Target), d.log)
-	sc, err := d.storeConfig()
+	sc, err := StoreConfig(cfg, d.dirs.State, d.log)
 	if err != nil {
 		return nil, failf(ExitUsage, "%v", err)
 	}
+	sc.Memory, sc.Remember = d.known.Read(), d.known.Write
 	d.store = ftpconn.New(sc)
 	undo = append(undo, func() { d.store.Close() })
 
@@ -137,9 +138,9 @@ func Start(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 	return d, nil
 }
 
-func (d *Daemon) storeConfig() (ftpconn.Config, error) {
-	o, t := d.cfg.Options, d.cfg.Target
-	log := d.log
+// StoreConfig is how a mount with cfg, and its state in that directory, talks to its server.
+func StoreConfig(cfg Config, state string, log *slog.Logger) (ftpconn.Config, error) {
+	o, t := cfg.Options, cfg.Target
 	if o.TraceFTP { // the dialogue is at level debug, which need not be asked for too
 		log = slog.New(everything{log.Handler()})
 	}
@@ -147,7 +148,7 @@ func (d *Daemon) storeConfig() (ftpconn.Config, error) {
 	if o.Zone != nil {
 		zone = time.FixedZone("", *o.Zone)
 	}
-	security, err := protection(d.cfg)
+	security, err := protection(cfg)
 	if err != nil {
 		return ftpconn.Config{}, err
 	}
@@ -159,10 +160,9 @@ func (d *Daemon) storeConfig() (ftpconn.Config, error) {
 	safe.TLS = target.Explicit
 	return ftpconn.Config{
 		TLS: security, SafeURL: safe.String(), Proxy: through,
-		Host: t.Host, Port: t.Port, User: t.User, Password: d.cfg.Password, Dir: t.Dir,
+		Host: t.Host, Port: t.Port, User: t.User, Password: cfg.Password, Dir: t.Dir,
 		Active: o.Active, Passive: o.Passive, Announce: o.ActiveAddress, Ports: ftpconn.Ports(o.ActivePorts), MaxConns: o.MaxConns, Timeout: o.Timeout, Rates: ftpconn.Rates{Up: o.BwUp, Down: o.BwDown},
-		Log: log, Trace: o.TraceFTP, Zone: zone, Memory: d.known.Read(), Remember: d.known.Write,
-		MountTag: cache.MountTag(d.dirs.State, place.Identity(t)),
+		Log: log, Trace: o.TraceFTP, Zone: zone, MountTag: cache.MountTag(state, place.Identity(t)),
 	}, err
 }
 

@@ -20,7 +20,7 @@ func TestTheStoreKnowsTheNamesOfTheCache(t *testing.T) {
 	d := &Daemon{log: slog.New(slog.DiscardHandler), dirs: place.Dirs{Key: "key", State: t.TempDir(), Cache: t.TempDir()},
 		cfg: Config{Target: target.Target{Host: srv.Host, Port: srv.Port, User: ftpscript.User}, Password: ftpscript.Password}}
 	d.cfg.Options.Timeout, d.cfg.Options.DirCacheTime = 10*time.Second, time.Minute
-	sc, err := d.storeConfig()
+	sc, err := StoreConfig(d.cfg, d.dirs.State, d.log)
 	if err != nil {
 		t.Fatal(err)
 	}

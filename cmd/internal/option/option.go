@@ -163,6 +163,9 @@ func (o *Options) one(item string) error {
 	return nil
 }
 
+// Split cuts a list into its options, as they were meant: without what keeps a comma.
+func Split(list string) []string { return split(list) }
+
 // split cuts at commas; "\," is a comma within a value and "\\" a backslash.
 // A backslash before anything else stands for itself.
 func split(list string) []string {
