@@ -52,6 +52,9 @@ type Options struct {
 	// Windows has names as Windows has them (windows.go): in a tree that does not
 	// tell cases apart.
 	Windows bool
+	// Stores is what becomes of a name under which something is made (by MKD, STOR, APPE
+	// or RNTO), without a word; Takes is what is made of a name in any command.
+	Stores, Takes func(name string) string
 	// Latin1 has names in ISO 8859-1 until OPTS UTF8 ON.
 	Latin1 bool
 	// DOSLines has LIST say what dir says, not ls.

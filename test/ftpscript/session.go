@@ -303,7 +303,13 @@ func (c *session) about(verb, arg string) string {
 		return c.abs("..")
 	case "XCRC", "XMD5", "XSHA", "XSHA1", "XSHA256", "XSHA512":
 		return c.abs(strings.Trim(arg, `"`))
-	case "HASH", "CWD", "SIZE", "MLST", "RETR", "STOR", "APPE", "DELE", "MKD", "RMD", "RNFR", "RNTO", "XMKD", "XRMD":
+	case "STOR", "APPE", "MKD", "RNTO":
+		p := c.abs(arg)
+		if stores := c.srv.opts.Stores; stores != nil {
+			p = path.Join(path.Dir(p), stores(path.Base(p)))
+		}
+		return p
+	case "HASH", "CWD", "SIZE", "MLST", "RETR", "DELE", "RMD", "RNFR", "XMKD", "XRMD":
 		return c.abs(arg)
 	}
 	return ""
@@ -321,7 +327,14 @@ func (c *session) abs(p string) string {
 	if !strings.HasPrefix(p, "/") {
 		p = c.cwd + "/" + p
 	}
-	return path.Clean(p)
+	if p = path.Clean(p); c.srv.opts.Takes != nil {
+		names := strings.Split(p, "/")
+		for i, name := range names {
+			names[i] = c.srv.opts.Takes(name)
+		}
+		p = strings.Join(names, "/")
+	}
+	return p
 }
 
 // withoutFlags strips what servers take for options of ls.
