@@ -14,7 +14,7 @@ const stamp = "20060102150405"
 
 // SetAttr sets mode and time of a path, each as far as the server can.
 func (s *Store) SetAttr(ctx context.Context, p string, a remote.Attr) error {
-	t := task{op: "set attributes", path: p, class: metadata, again: true}
+	t := task{op: "set attributes", path: p, class: metadata, changes: true, again: true}
 	if err := validPath(p); err != nil {
 		return s.fail(t, err)
 	}

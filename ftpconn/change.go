@@ -42,7 +42,7 @@ func (ss *session) gone(p string) bool {
 
 // Rename moves a file or directory, over an existing file where the server can.
 func (s *Store) Rename(ctx context.Context, from, to string) error {
-	t := task{op: "rename", path: from, other: to, class: metadata}
+	t := task{op: "rename", path: from, other: to, class: metadata, changes: true}
 	if err := validPath(to); err != nil {
 		return s.fail(t, err)
 	}
@@ -77,7 +77,7 @@ func (s *Store) Rename(ctx context.Context, from, to string) error {
 // Remove deletes a file or a symlink. Where the server is not known to refuse
 // DELE on a directory, we look first.
 func (s *Store) Remove(ctx context.Context, p string) error {
-	t := task{op: "remove", path: p, class: metadata}
+	t := task{op: "remove", path: p, class: metadata, changes: true}
 	return s.change(ctx, t, func(ss *session, begun func()) error {
 		if k := s.server.known(); !k.checksTypes() {
 			e, err := ss.look(p)
@@ -115,7 +115,7 @@ func (s *Store) Remove(ctx context.Context, p string) error {
 
 // Mkdir makes a directory.
 func (s *Store) Mkdir(ctx context.Context, p string) error {
-	t := task{op: "mkdir", path: p, class: metadata}
+	t := task{op: "mkdir", path: p, class: metadata, changes: true}
 	err := s.change(ctx, t, func(ss *session, begun func()) error {
 		begun()
 		err := ss.mkd(ss.path(p))
@@ -148,7 +148,7 @@ func (s *Store) Mkdir(ctx context.Context, p string) error {
 // Rmdir deletes an empty directory. Where the server is not known to refuse RMD
 // on a file, we look first.
 func (s *Store) Rmdir(ctx context.Context, p string) error {
-	t := task{op: "rmdir", path: p, class: metadata}
+	t := task{op: "rmdir", path: p, class: metadata, changes: true}
 	return s.change(ctx, t, func(ss *session, begun func()) error {
 		if k := s.server.known(); !k.checksTypes() {
 			e, err := ss.look(p)

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"ftpfs/ftpconn/codepage"
 	"ftpfs/ftpconn/proxy"
 )
 
@@ -32,6 +33,8 @@ type Config struct {
 	MaxConns int            // default 8; at most as many as Ports are
 	Timeout  time.Duration  // network inactivity, default 30 s
 	Zone     *time.Location // of times in LIST; nil: found by comparing with MDTM
+
+	Codepage *codepage.Page // of the server's names; nil: UTF-8, or whatever bytes they are
 
 	Log   *slog.Logger
 	Trace bool // every command and reply, at level debug, without passwords

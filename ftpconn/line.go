@@ -23,24 +23,29 @@ const fewNames = 1000
 // first taken for a directory, which would be listed.
 func (ss *session) lineQuestion(p remote.Publish) string {
 	k := ss.store.server.known()
-	name := path.Base(p.Path)
+	full := ss.path(p.Path)
+	name := path.Base(full)
 	if k.mlst || !k.is("vsftpd") || p.Among > fewNames || strings.ContainsAny(name, "{}*?,") {
 		return ""
 	}
 	if !(p.Kept && p.Expect != nil || p.Unlisted && p.Expect == nil) {
 		return ""
 	}
-	return "STAT " + strings.TrimSuffix(ss.path(parent(p.Path)), "/") + "/{" + name + "}"
+	return "STAT " + strings.TrimSuffix(full, name) + "{" + name + "}"
 }
 
 // lineIn returns the entry of that name in the i-th reply, which is to a lineQuestion.
-func lineIn(name string, rs []wire.Reply, i int) (e remote.Entry, told bool) {
+func (ss *session) lineIn(name string, rs []wire.Reply, i int) (e remote.Entry, told bool) {
 	if i < 0 || !rs[i].OK() || len(rs[i].Lines) < 3 {
 		return e, false
 	}
 	lines := listing.NewParser(time.Now(), time.UTC)
 	for _, l := range rs[i].Lines[1 : len(rs[i].Lines)-1] {
-		if e, class, err := lines.Line(l); err == nil && class == listing.IsEntry && e.Name == name {
+		e, class, err := lines.Line(l)
+		if err != nil || class != listing.IsEntry {
+			continue
+		}
+		if ss.store.local(&e); e.Name == name {
 			return e, true
 		}
 	}

@@ -30,6 +30,7 @@ func (s *Store) List(ctx context.Context, dir string) (entries []remote.Entry, e
 	if err != nil {
 		return nil, err
 	}
+	s.hintPage(dir, entries)
 	return entries, nil
 }
 
@@ -92,7 +93,9 @@ func (ss *session) mlsd(dir string) ([]remote.Entry, error) {
 			return err
 		}
 		if class == listing.IsEntry {
-			entries = append(entries, keep.entry(e))
+			e = keep.entry(e)
+			ss.store.local(&e)
+			entries = append(entries, e)
 			links = links || e.Type == remote.Symlink && e.Target == ""
 		}
 		self = self || class == listing.Noise && e.Type == remote.Dir

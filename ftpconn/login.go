@@ -56,13 +56,13 @@ func (s *Store) loginOnce(ctx context.Context) (_ *session, err error) {
 		}
 	}()
 	ss := &session{store: s, id: id, wire: w, last: time.Now(), slept: slept()}
-	ss.lib, err = ftp.Dial(s.cfg.addr(), ftp.DialWithDialFunc(w.Library()))
+	ss.lib, err = ftp.Dial(s.cfg.addr(), ftp.DialWithDialFunc(w.Library()), ftp.DialWithDisabledUTF8(s.cfg.Codepage != nil))
 	if err != nil {
 		return nil, err
 	}
 	s.tellTry()
 	guard := w.Protection()
-	w.BeforeFeat(append(guard, "TYPE I", "OPTS UTF8 ON", "PWD")...)
+	w.BeforeFeat(append(guard, "TYPE I", s.cfg.wantUTF8(), "PWD")...)
 	if err := ss.lib.Login(s.cfg.User, s.cfg.Password); err != nil {
 		return nil, s.loginFailed(w, err)
 	}
@@ -73,6 +73,9 @@ func (s *Store) loginOnce(ctx context.Context) (_ *session, err error) {
 	}
 	feats := features(w.Features())
 	s.warnClear(w, feats)
+	if err := s.keepPage(w, feats); err != nil {
+		return nil, err
+	}
 	if err := ss.wantFacts(feats["MLST"]); err != nil {
 		return nil, err
 	}
@@ -108,8 +111,6 @@ func (s *Store) loginOnce(ctx context.Context) (_ *session, err error) {
 		_, f.mlst = feats["MLST"]
 		f.base = ss.base
 	})
-	k := s.server.known()
-	ss.iac = k.is("proftpd")
 	ss.told = w.Sent()
 	return ss, nil
 }
@@ -244,7 +245,7 @@ func (s *Store) baseOf(w *wire.Conn) (string, error) {
 	if !ok {
 		return "", &remote.Error{Kind: remote.Protocol, Code: r.Code, Text: r.Text(), Err: errors.New("the server does not tell the login directory")}
 	}
-	return clean(home + "/" + dir), nil
+	return clean(decode(s.cfg.Codepage, home) + "/" + dir), nil
 }
 
 // clean removes empty and "." components; ".." is left to the server.

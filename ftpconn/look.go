@@ -51,7 +51,7 @@ func sure(r wire.Reply) bool { return kindOf("look", r) == remote.NotExist }
 // the server said so in words, or when the parent's whole listing lacks the
 // name or the parent itself is certainly not there.
 func (ss *session) look(p string) (remote.Entry, error) {
-	if ss.mlst() {
+	if ss.mlst() && !ss.doubtful(p) {
 		e, r, err := ss.mlstOf(p)
 		if err != nil {
 			return remote.Entry{}, err
@@ -105,12 +105,24 @@ func (ss *session) mlst() bool {
 
 // mlstOf asks for the facts of one path. A refusal is returned as the reply.
 func (ss *session) mlstOf(p string) (remote.Entry, wire.Reply, error) {
-	r, err := ss.wire.Cmd("MLST " + ss.path(p))
-	if err != nil || !r.OK() {
+	cmds := []string{"MLST " + ss.path(p)}
+	twin, ask := ss.otherCase(p)
+	if ask {
+		cmds = append(cmds, "MLST "+ss.path(twin))
+	}
+	rs, err := ss.wire.Batch(cmds...)
+	if err != nil {
+		return remote.Entry{}, wire.Reply{}, err
+	}
+	r := rs[0]
+	if !r.OK() {
 		ss.noMLST(r)
-		return remote.Entry{}, r, err
+		return remote.Entry{}, r, nil
 	}
 	e, err := entryOf(p, r)
+	if err == nil && ask {
+		ss.casesTold(e, twin, rs[1])
+	}
 	return e, r, err
 }
 

@@ -54,6 +54,9 @@ type Memory struct {
 	NoAppend Fact[bool]   `json:"no_append,omitzero" keep:"168h"`
 	NoAvbl   Fact[bool]   `json:"no_avbl,omitzero" keep:"168h"`
 	NoQuota  Fact[bool]   `json:"no_quota,omitzero" keep:"168h"`
+	BadNames Fact[string] `json:"bad_names,omitzero" keep:"168h"` // what is odd in names that are stored as others
+	Longest  Fact[int]    `json:"longest_name,omitzero" keep:"168h"`
+	Caseless Fact[bool]   `json:"caseless,omitzero" keep:"168h"`
 	NoSums   Fact[string] `json:"no_sums,omitzero" keep:"168h"` // commands for checksums, with commas
 }
 
@@ -219,6 +222,10 @@ func (m Memory) recall(f *facts) {
 			f.setTime = way
 		}
 	}
+	f.names.bad, f.names.longest = odditiesOf(m.BadNames.Value), m.Longest.Value // which others are kept is proven anew
+	if m.Caseless.Value {
+		f.caseless = wire.Proven
+	}
 	if m.NoAppend.Value {
 		f.append = wire.Off
 	}
@@ -258,6 +265,11 @@ func (s *Store) remembered(m Memory, now time.Time) Memory {
 	noteIf(&m.NoChmod, k.noChmod, now)
 	noteIf(&m.NoRest, k.noRest, now)
 	noteIf(&m.NoAppend, k.append == wire.Off, now)
+	noteIf(&m.Caseless, k.caseless == wire.Proven, now)
+	if k.names.done {
+		m.BadNames.note(k.names.bad.String(), now)
+		m.Longest.note(k.names.longest, now)
+	}
 	noteIf(&m.NoAvbl, k.noAvbl, now)
 	noteIf(&m.NoQuota, k.noQuota, now)
 	if k.setTime != setTimeUntried {

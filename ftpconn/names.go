@@ -4,9 +4,9 @@ import (
 	"errors"
 	"path"
 	"strings"
-	"unicode/utf8"
 
 	"ftpfs/cache/remote"
+	"ftpfs/ftpconn/codepage"
 	"ftpfs/ftpconn/wire"
 )
 
@@ -26,35 +26,35 @@ func validPath(p string) error {
 	return nil
 }
 
-// speakable refuses paths that this server would silently take for others, so
-// that a neighbour would be changed or shown in their place.
-func (f *facts) speakable(p string) error {
-	switch {
-	case f.is("pure-ftpd"):
-		if strings.ContainsFunc(p, control) || strings.HasSuffix(p, " ") || strings.Contains(p, " /") {
-			return fault(remote.BadName, "this server takes control characters, and blanks at the end of a name, for others")
-		}
-	case f.is("pyftpdlib"):
-		if !utf8.ValidString(p) {
-			return fault(remote.BadName, "this server mangles names that are not UTF-8")
-		}
-	}
-	return nil
-}
-
-func control(r rune) bool { return r < ' ' || r == 0x7f }
+// unsayable is refused by the wire, whatever it stands in.
+const unsayable = "\x00"
 
 // path of p on the server: always absolute, so that a leading "~" or "-" is
-// nothing special.
+// nothing special. This is where names become the server's; a name that cannot was
+// refused before (Store.speakable), and would be by the wire.
 func (ss *session) path(p string) string {
 	full := ss.base
 	if p != "/" {
 		full = strings.TrimSuffix(full, "/") + p
 	}
-	if ss.iac {
-		full = strings.ReplaceAll(full, "\xff", "\xff\xff")
+	full, err := encode(ss.store.cfg.Codepage, full)
+	if err != nil {
+		return unsayable
 	}
-	return full
+	return ss.telnet(full)
+}
+
+// telnet doubles the byte 255 for servers that take two for one, as Telnet does.
+func (ss *session) telnet(s string) string {
+	if strings.IndexByte(s, 0xff) >= 0 && ss.folds255() {
+		return strings.ReplaceAll(s, "\xff", "\xff\xff")
+	}
+	return s
+}
+
+func (ss *session) folds255() bool {
+	k := ss.store.server.known()
+	return k.iac == wire.Proven || k.iac == wire.Untried && k.is("proftpd")
 }
 
 // parent of a mount path; the root is its own.
@@ -67,11 +67,45 @@ func (s *Store) temporary(p string) bool {
 
 // mountPath is the inverse of path.
 func (ss *session) mountPath(full string) string {
-	if ss.iac {
+	if strings.IndexByte(full, 0xff) >= 0 && ss.folds255() {
 		full = strings.ReplaceAll(full, "\xff\xff", "\xff")
 	}
+	full = decode(ss.store.cfg.Codepage, full)
 	if p := strings.TrimPrefix(full, strings.TrimSuffix(ss.base, "/")); p != "" {
 		return p
 	}
 	return "/"
+}
+
+// encode turns a path into the server's bytes. A nil page is for servers whose bytes are
+// ours.
+func encode(page *codepage.Page, p string) (string, error) {
+	if page == nil {
+		return p, nil
+	}
+	names := strings.Split(p, "/")
+	for i, name := range names {
+		var err error
+		if names[i], err = page.Encode(name); err != nil {
+			return "", err
+		}
+	}
+	return strings.Join(names, "/"), nil
+}
+
+// decode is its inverse.
+func decode(page *codepage.Page, p string) string {
+	if page == nil {
+		return p
+	}
+	names := strings.Split(p, "/")
+	for i, name := range names {
+		names[i] = page.Decode(name)
+	}
+	return strings.Join(names, "/")
+}
+
+// local gives an entry of a listing the names that it has here.
+func (s *Store) local(e *remote.Entry) {
+	e.Name, e.Target = decode(s.cfg.Codepage, e.Name), decode(s.cfg.Codepage, e.Target)
 }

@@ -14,7 +14,7 @@ import (
 // with it the question whether it was done.
 func (s *Store) Publish(ctx context.Context, tmp string, p remote.Publish) (remote.Published, error) {
 	pb := &publishing{tmp: tmp, p: p}
-	t := task{op: "publish", path: p.Path, other: tmp, class: metadata, again: true, past: &pb.renaming}
+	t := task{op: "publish", path: p.Path, other: tmp, class: metadata, changes: true, again: true, past: &pb.renaming}
 	for _, name := range []string{tmp, p.Path} {
 		if err := validPath(name); err != nil {
 			return remote.Published{}, s.fail(t, err)
@@ -83,6 +83,7 @@ func (pb *publishing) do() error {
 	askOurs, askTheirs := ss.inquire(pb.tmp), ss.inquire(p.Path)
 	ours, oursEnd := at(askOurs.cmds...)
 	theirs, theirsEnd := at(askTheirs.cmds...)
+	twins, twinsEnd := at(ss.twinsOf(pb.tmp)...)
 	askLine := -1
 	if cmd := ss.lineQuestion(p); cmd != "" {
 		askLine, _ = at(cmd)
@@ -109,11 +110,14 @@ func (pb *publishing) do() error {
 	if err := pb.checkOurs(askOurs, rs[ours:oursEnd]); err != nil {
 		return pb.letGo(tmp, err)
 	}
+	if err := ss.twins(pb.tmp, askOurs.size(rs[ours:oursEnd]), rs[twins:twinsEnd]); err != nil {
+		return pb.letGo(tmp, err)
+	}
 	if err := ss.compare(askSum, rs[sum:sumEnd], p.Size, p.Sum, took); err != nil {
 		return pb.letGo(tmp, err)
 	}
 	was, exists, err := pb.checkTheirs(askTheirs, rs[theirs:theirsEnd])
-	if line, told := lineIn(path.Base(p.Path), rs, askLine); told && err == nil {
+	if line, told := ss.lineIn(path.Base(p.Path), rs, askLine); told && err == nil {
 		switch {
 		case !exists && !p.Force: // SIZE tells of plain files only
 			exists, err = true, fault(remote.Changed, "something appeared under that name that SIZE does not tell of")
@@ -145,7 +149,7 @@ func (pb *publishing) do() error {
 	}
 	if r = rs[0]; !r.OK() {
 		pb.renaming = false
-		return ss.notReplaced(pb.tmp, p.Path, exists, r)
+		return ss.refusedName(p.Path, ss.notReplaced(pb.tmp, p.Path, exists, r))
 	}
 	if !exists {
 		was = remote.Entry{}

@@ -40,6 +40,10 @@ type facts struct {
 	noRest   bool            // downloads begin at the first byte only
 	noSum    map[string]bool // commands for checksums that did not do
 	sumRate  int64           // bytes a second it computes one at; 0: not known
+	names    survey
+	iac      wire.Trait // Proven: 255 twice is 255 once
+	whole    bool       // it was seen not to cut our temporary names
+	caseless wire.Trait // Proven: names that differ by case only are one
 	noAvbl   bool
 	noQuota  bool
 	listed   int64

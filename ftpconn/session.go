@@ -23,7 +23,6 @@ type session struct {
 	lib    *ftp.ServerConn
 	base   string // the directory that "/" stands for
 	server string // its greeting, without what is of the day
-	iac    bool   // the server folds doubled 0xFF
 
 	hashes  string // the algorithm that HASH uses; "": not known
 	entered string // the directory that the last listing could enter

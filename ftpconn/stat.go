@@ -30,7 +30,7 @@ func (s *Store) Stat(ctx context.Context, p string) (e remote.Entry, err error) 
 }
 
 func (ss *session) stat(p string) (remote.Entry, error) {
-	if ss.mlst() || p == "/" {
+	if ss.mlst() || p == "/" || ss.doubtful(p) {
 		return ss.look(p)
 	}
 	full := ss.path(p)
@@ -93,6 +93,14 @@ func (ss *session) inquire(p string) inquiry {
 		return inquiry{p, true, []string{"MLST " + full, "SIZE " + full}}
 	}
 	return inquiry{p, false, []string{"SIZE " + full, "MDTM " + full}}
+}
+
+// size is the reply to SIZE.
+func (q inquiry) size(rs []wire.Reply) wire.Reply {
+	if q.mlst {
+		return rs[1]
+	}
+	return rs[0]
 }
 
 // answer is what the replies to an inquiry say: an entry, certainly nothing, or

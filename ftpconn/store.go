@@ -21,11 +21,12 @@ type Store struct {
 	ports  *wire.Ports // nil: any
 	tls    wire.Sessions
 
-	mu     sync.Mutex // guards closed, and bg against it, and the last two
+	mu     sync.Mutex // guards closed, and bg against it, and what follows bg
 	closed bool
 	bg     sync.WaitGroup // goroutines of the pool and the probe
 	clear  string         // the warning of a password in clear; "" while there was no reason
 	tried  bool           // what tls=try got is in the log
+	hinted bool           // what names may be in is
 
 	server server
 	memory memory
@@ -126,6 +127,7 @@ func (s *Store) Caps() remote.Caps {
 		Append:     k.append == wire.Proven,
 		NoAppend:   k.append == wire.Off,
 		Sum:        k.sum(),
+		FoldsCase:  k.caseless == wire.Proven,
 		MaxUploads: max(1, min(limit-2, 4)),
 		Software:   k.software,
 	}
@@ -136,6 +138,7 @@ type task struct {
 	op, path string
 	other    string // a second path, or ""
 	class    class
+	changes  bool  // something under these names
 	again    bool  // may be done twice, whatever became of the first time
 	past     *bool // set once the point is passed beyond which again no longer holds
 }
@@ -158,7 +161,13 @@ func (s *Store) run(ctx context.Context, t task, f func(*session) error) error {
 		}
 		reused := ss.used > 0
 		unbind := ss.wire.Bind(ctx)
-		if err = s.speakable(t.path, t.other); err == nil {
+		if t.changes {
+			err = ss.sureOf(t.path, t.other)
+		}
+		if err == nil {
+			err = s.speakable(t.path, t.other)
+		}
+		if err == nil {
 			err = f(ss)
 		}
 		unbind()
@@ -213,7 +222,11 @@ func (s *Store) finish(ss *session, c class, err error) {
 func (s *Store) speakable(paths ...string) error {
 	k := s.server.known()
 	for _, p := range paths {
-		if err := k.speakable(p); err != nil {
+		full, err := encode(s.cfg.Codepage, p)
+		if err != nil {
+			return &remote.Error{Kind: remote.BadName, Err: err}
+		}
+		if err := k.speakable(full); err != nil {
 			return err
 		}
 	}

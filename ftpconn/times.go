@@ -15,7 +15,7 @@ import (
 // those of files exactly, all asked for in one go, and the difference gives the zone.
 func (ss *session) timed(dir string, got lsOutput, exact bool) ([]remote.Entry, error) {
 	was := ss.store.server.location()
-	entries, err := parse(got, was)
+	entries, err := ss.parse(got, was)
 	if err != nil || got.format.Absolute() {
 		return entries, err
 	}
@@ -39,7 +39,7 @@ func (ss *session) timed(dir string, got lsOutput, exact bool) ([]remote.Entry, 
 		kept.keep(dir, got.lines, told.times, time.Now())
 	}
 	if zone := ss.store.heard(told.votes); zone != was {
-		if entries, err = parse(got, zone); err != nil {
+		if entries, err = ss.parse(got, zone); err != nil {
 			return nil, err
 		}
 	}
@@ -183,7 +183,7 @@ func blur(entries []remote.Entry) {
 	}
 }
 
-func parse(got lsOutput, zone *time.Location) ([]remote.Entry, error) {
+func (ss *session) parse(got lsOutput, zone *time.Location) ([]remote.Entry, error) {
 	p := got.format.Again(zone)
 	entries := make([]remote.Entry, 0, len(got.lines))
 	for _, l := range got.lines {
@@ -192,6 +192,7 @@ func parse(got lsOutput, zone *time.Location) ([]remote.Entry, error) {
 		case err != nil:
 			return nil, &remote.Error{Kind: remote.Protocol, Err: err}
 		case class == listing.IsEntry:
+			ss.store.local(&e)
 			entries = append(entries, e)
 		}
 	}

@@ -18,7 +18,7 @@ import (
 // itself must end with ctx.
 func (s *Store) Write(ctx context.Context, p string, r io.Reader, offset, size int64) error {
 	src := &source{r: r, ctx: ctx, up: s.up, base: offset, size: size}
-	t := task{op: "upload", path: p, class: upload, again: true, past: &src.touched}
+	t := task{op: "upload", path: p, class: upload, changes: true, again: true, past: &src.touched}
 	if err := validPath(p); err != nil {
 		return s.fail(t, err)
 	}

@@ -86,6 +86,12 @@ type Store interface {
 	// in a time in which it should answer.
 	Checksum(ctx context.Context, path string, size int64) (Checksum, error)
 
+	// Storable fails with BadName for a path that cannot be made, because the server
+	// would store it under another name, or not at all. It may ask the server, once for
+	// all names of a kind. Any other error, and nil, leave it open: what makes the name
+	// fails then.
+	Storable(ctx context.Context, path string) error
+
 	// Statfs returns the server's space; Unsupported where it will not say.
 	Statfs(ctx context.Context) (Space, error)
 
@@ -202,6 +208,7 @@ type Caps struct {
 	Append     bool   // Write at an offset was proved
 	NoAppend   bool   // it was refused, or disproved
 	Sum        string // algorithm by which Publish compares, as in Checksum; "" is not at all
+	FoldsCase  bool   // names that differ by case only are one name
 	MaxUploads int    // how many transfers it makes sense to run at once; at least 1
 	Software   string
 }

@@ -11,7 +11,8 @@ import (
 
 // Disk is the tree on the server.
 type Disk struct {
-	now func() time.Time // immutable
+	now  func() time.Time // immutable
+	fold bool             // names that differ by case only are one name; immutable
 
 	mu       sync.Mutex // guards what follows and every node
 	root     *node
@@ -94,6 +95,19 @@ func check(p string) error {
 	return nil
 }
 
+// kid is what the server takes for name in a directory, nil if that is nothing.
+func (d *Disk) kid(parent *node, name string) *node {
+	if n := parent.kids[name]; n != nil || !d.fold {
+		return n
+	}
+	for other, n := range parent.kids {
+		if strings.EqualFold(other, name) {
+			return n
+		}
+	}
+	return nil
+}
+
 func split(p string) (dir, name string) {
 	dir, name = path.Split(p)
 	if dir != "/" {
@@ -126,7 +140,7 @@ func (d *Disk) walk(at *node, p string, follow bool, links int) (*node, error) {
 			}
 			continue
 		}
-		n := at.kids[c]
+		n := d.kid(at, c)
 		if n == nil {
 			return nil, &remote.Error{Kind: remote.NotExist}
 		}
@@ -211,7 +225,7 @@ func (d *Disk) create(p string) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	if parent.kids[name] != nil {
+	if d.kid(parent, name) != nil {
 		return nil, &remote.Error{Kind: remote.Permission, Text: "a dangling link"}
 	}
 	n = d.newNode(remote.File)
@@ -238,9 +252,9 @@ func (d *Disk) move(from, to string, noReplace bool) error {
 			return &remote.Error{Kind: remote.Unknown, Text: "a directory into itself"}
 		}
 	}
-	if dst := parent.kids[name]; dst == src {
+	if dst := d.kid(parent, name); dst == src && name == src.name {
 		return nil
-	} else if dst != nil {
+	} else if dst != nil && dst != src {
 		switch {
 		case noReplace:
 			return &remote.Error{Kind: remote.NoReplace}

@@ -17,6 +17,7 @@ package mem
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"ftpfs/cache/remote"
@@ -41,6 +42,10 @@ type Options struct {
 	MGrain     time.Duration // how exact the times are that it tells; 0 is a second
 	Quota      int64         // bytes of file content there is room for; 0 is no limit
 	MaxUploads int           // as in remote.Caps; 0 is 4
+	FoldsCase  bool          // names that differ by case only are one name
+	Unsaid     bool          // and Caps does not say so before something was found
+	// Unstorable are the names that Storable refuses; nil is none.
+	Unstorable func(name string) bool
 	Now        func() time.Time
 }
 
@@ -51,6 +56,8 @@ const chunk = 32 << 10
 type Store struct {
 	opts Options // immutable
 	disk *Disk   // immutable
+
+	found atomic.Bool // an entry was asked for by name
 
 	mu      sync.Mutex // guards what follows
 	before  func(op, path string) error
@@ -71,7 +78,11 @@ type Store struct {
 var _ remote.Store = (*Store)(nil)
 
 // New returns a store on an empty disk of its own.
-func New(opts Options) *Store { return Dial(NewDisk(opts.Now), opts) }
+func New(opts Options) *Store {
+	d := NewDisk(opts.Now)
+	d.fold = opts.FoldsCase
+	return Dial(d, opts)
+}
 
 // Dial returns one more store on a disk.
 func Dial(d *Disk, opts Options) *Store {
@@ -92,7 +103,8 @@ func (s *Store) Disk() *Disk { return s.disk }
 func (s *Store) Caps() remote.Caps {
 	o := s.opts
 	return remote.Caps{CheapStat: !o.CostlyStat, HidesDots: o.HidesDots, SetMTime: !o.NoTimes, SetMode: !o.NoModes,
-		Append: !o.NoAppend, NoAppend: o.NoAppend && !o.LateNo, MaxUploads: o.MaxUploads, Sum: o.Sums, Software: "memory"}
+		FoldsCase: o.FoldsCase && (!o.Unsaid || s.found.Load()),
+		Append:    !o.NoAppend, NoAppend: o.NoAppend && !o.LateNo, MaxUploads: o.MaxUploads, Sum: o.Sums, Software: "memory"}
 }
 
 // Close implements remote.Store. Held operations and readers end with Canceled.

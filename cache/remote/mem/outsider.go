@@ -72,7 +72,7 @@ func (d *Disk) place(p string, kind remote.EntryType, target string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	parent, name, err := d.findParent(p)
-	if err == nil && parent.kids[name] != nil {
+	if err == nil && d.kid(parent, name) != nil {
 		err = &remote.Error{Kind: remote.Exist}
 	}
 	if err != nil {
@@ -203,7 +203,7 @@ func (d *Disk) Watch(fn func(path string, size int64)) (stop func()) {
 func (d *Disk) Clone() *Disk {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	c := &Disk{now: d.now, used: d.used, ids: d.ids, watchers: map[int]func(string, int64){}}
+	c := &Disk{now: d.now, fold: d.fold, used: d.used, ids: d.ids, watchers: map[int]func(string, int64){}}
 	c.root = d.root.clone(nil)
 	return c
 }

@@ -86,6 +86,7 @@ func (s *Store) Stat(ctx context.Context, path string) (remote.Entry, error) {
 	if err != nil {
 		return remote.Entry{}, err
 	}
+	s.found.Store(true)
 	return e, nil
 }
 
@@ -185,6 +186,15 @@ func (s *Store) Checksum(ctx context.Context, path string, size int64) (remote.C
 		return remote.Checksum{}, err
 	}
 	return sum, nil
+}
+
+// Storable implements remote.Store.
+func (s *Store) Storable(ctx context.Context, p string) error {
+	_, name := split(p)
+	if err := check(p); err != nil || s.opts.Unstorable != nil && s.opts.Unstorable(name) {
+		return &remote.Error{Op: "look at the name", Path: p, Kind: remote.BadName}
+	}
+	return nil
 }
 
 // Statfs implements remote.Store.
