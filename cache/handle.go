@@ -120,6 +120,9 @@ func (t *Tree) Create(ctx context.Context, dir *Node, name string, mode uint32, 
 	if !remote.Is(err, remote.NotExist) {
 		return nil, nil, Attr{}, err
 	}
+	if err := t.storable(ctx, "create", dir, name, nil); err != nil {
+		return nil, nil, Attr{}, err
+	}
 	now := entry{typ: remote.File, mode: uint16(mode & 0o7777), flags: hasMode, mtime: time.Now().Unix(), grain: grainSecond}
 	if n, err = t.bear(dir, name, mode&0o7777, now); err != nil {
 		return nil, nil, Attr{}, err

@@ -66,6 +66,9 @@ func (t *Tree) Mkdir(ctx context.Context, dir *Node, name string, mode uint32) (
 	} else if !remote.Is(err, remote.NotExist) {
 		return nil, Attr{}, err
 	}
+	if err := t.storable(ctx, "mkdir", dir, name, nil); err != nil {
+		return nil, Attr{}, err
+	}
 	var n *Node
 	var left bool // guarded by tree.mu: the caller was interrupted
 	err := t.do(ctx, "mkdir", dir, func(ctx context.Context) error {

@@ -275,13 +275,18 @@ func (t *Tree) ask(ctx context.Context, dir *Node, name string) (*Node, error) {
 func (t *Tree) askSince(ctx context.Context, dir *Node, name string, since time.Time) (*Node, error) {
 	t.mu.Lock()
 	hidden := t.mayHide(name)
-	listed := dir.list != nil && t.fresh(dir.list.fetched) > 0 && since.IsZero()
-	single := !dir.asked && dir.fetch == nil && t.store.Caps().CheapStat || hidden && listed
+	unlisted := hidden && dir.list != nil && t.fresh(dir.list.fetched) > 0 && since.IsZero()
+	// Where cases are not told apart, the answer may be about another name.
+	single := unlisted || !dir.asked && dir.fetch == nil && t.store.Caps().CheapStat && !t.foldsCase()
 	dir.asked = true
 	path := join(dir.pathLocked(), name)
 	t.mu.Unlock()
 	if single {
-		return t.askOne(ctx, dir, name, path)
+		n, err := t.askOne(ctx, dir, name, path)
+		if err != nil || unlisted || !t.foldsCase() {
+			return n, err
+		}
+		t.Forget(n) // it has just told that it does not
 	}
 	if err := t.listSince(ctx, dir, since); err != nil {
 		return nil, err

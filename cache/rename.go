@@ -65,6 +65,11 @@ func (t *Tree) Rename(ctx context.Context, from *Node, name string, to *Node, ne
 	if err := m.allowed(ctx, noReplace); err != nil {
 		return err
 	}
+	if dst == nil {
+		if err := t.storable(ctx, "rename", to, newName, src); err != nil {
+			return err
+		}
+	}
 	if dst != nil {
 		if err := t.keepForHandles(ctx, dst); err != nil {
 			return err
@@ -212,7 +217,9 @@ func (m *move) seen(ctx context.Context) error {
 		return nil
 	case err != nil:
 		return err
-	case m.dst != nil && now.Type == m.dst.typ && (now.Type != remote.File || slices.ContainsFunc(known, same)):
+	case m.dst == nil:
+		return m.alias(ctx, path, now.Type)
+	case now.Type == m.dst.typ && (now.Type != remote.File || slices.ContainsFunc(known, same)):
 		return nil
 	case now.Type == remote.Dir && m.src.typ != remote.Dir:
 		m.doubtTarget()

@@ -126,13 +126,61 @@ func (t *Tree) removeOld(temps []string) {
 func (t *Tree) sweepLater(dir string, names []string) {
 	t.spawn(func() {
 		for _, name := range names {
-			if err := t.store.Remove(t.ctx, join(dir, name)); err != nil {
+			err := t.store.Remove(t.ctx, join(dir, name))
+			if remote.Is(err, remote.IsDir) {
+				t.sweepScratch(dir, name)
+				continue
+			}
+			if err != nil {
 				t.cfg.Log.Debug("cannot sweep a temporary file", "path", join(dir, name), "err", err)
 				return
 			}
 		}
 		t.cfg.Log.Info("swept what interrupted uploads had left", "dir", dir, "files", len(names))
 	})
+}
+
+// scratchTime is how long a Store may be at work in a scratch directory.
+const scratchTime = 2 * time.Minute
+
+// sweepScratch removes a scratch directory of a Store, with the directories in it, unless
+// it is gone after a while.
+func (t *Tree) sweepScratch(dir, name string) {
+	t.mu.Lock()
+	_, waits := t.temps[name]
+	t.temps[name] = struct{}{}
+	t.mu.Unlock()
+	if waits {
+		return
+	}
+	t.spawn(func() {
+		select {
+		case <-time.After(scratchTime):
+		case <-t.ctx.Done():
+		}
+		if err := t.removeScratch(t.ctx, join(dir, name)); err != nil {
+			t.cfg.Log.Debug("cannot sweep a scratch directory", "path", join(dir, name), "err", err)
+		}
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		delete(t.temps, name)
+	})
+}
+
+func (t *Tree) removeScratch(ctx context.Context, p string) error {
+	ents, err := t.store.List(ctx, p)
+	if remote.Is(err, remote.NotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range ents {
+		if err := t.store.Rmdir(ctx, join(p, e.Name)); err != nil {
+			return err
+		}
+	}
+	return t.store.Rmdir(ctx, p)
 }
 
 // sweepNow empties a directory that holds nothing but uploads of ours, of files that
@@ -166,7 +214,9 @@ func (t *Tree) sweepNow(ctx context.Context, dir string) bool {
 				}
 			}
 			t.mu.Unlock()
-			t.store.Remove(ctx, join(dir, e.Name))
+			if remote.Is(t.store.Remove(ctx, join(dir, e.Name)), remote.IsDir) {
+				t.removeScratch(ctx, join(dir, e.Name))
+			}
 		}
 		select {
 		case <-ctx.Done():

@@ -35,6 +35,7 @@ type Tree struct {
 	keepMarks bool // used by load alone
 
 	noAppend atomic.Bool // the server has refused to append
+	caseless atomic.Bool // it was seen not to tell cases apart
 
 	contentIDs atomic.Uint64
 	onChange   atomic.Pointer[func(ino uint64)]

@@ -53,6 +53,23 @@ func Peek(dir string) (owed int, bytes int64, parked int, err error) {
 	return owed, bytes, parked, nil
 }
 
+// Paths are the mount paths that the spool in dir has records of, as Peek sees them.
+func Paths(dir string) (paths []string, err error) {
+	names, err := readNames(filepath.Join(dir, "rec"))
+	for _, name := range names {
+		id, ext, ok := number(name)
+		if !ok || ext != ".json" {
+			continue
+		}
+		if b, err := os.ReadFile(filepath.Join(dir, "rec", name)); err == nil {
+			if r, err := newestIn(b, id); err == nil {
+				paths = append(paths, r.Path)
+			}
+		}
+	}
+	return paths, err
+}
+
 // readNames lists a directory of the spool; one that was not made yet is empty, if
 // the spool's own directory is there.
 func readNames(dir string) ([]string, error) {
