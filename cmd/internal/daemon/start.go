@@ -22,6 +22,7 @@ import (
 	"ftpfs/cmd/internal/target"
 	"ftpfs/fs"
 	"ftpfs/ftpconn"
+	"ftpfs/ftpconn/codepage"
 	"ftpfs/ftpconn/proxy"
 )
 
@@ -148,6 +149,13 @@ func StoreConfig(cfg Config, state string, log *slog.Logger) (ftpconn.Config, er
 	if o.Zone != nil {
 		zone = time.FixedZone("", *o.Zone)
 	}
+	var page *codepage.Page
+	if o.Codepage != "" {
+		var err error
+		if page, err = codepage.Find(o.Codepage); err != nil {
+			return ftpconn.Config{}, err
+		}
+	}
 	security, err := protection(cfg)
 	if err != nil {
 		return ftpconn.Config{}, err
@@ -162,7 +170,7 @@ func StoreConfig(cfg Config, state string, log *slog.Logger) (ftpconn.Config, er
 		TLS: security, SafeURL: safe.String(), Proxy: through,
 		Host: t.Host, Port: t.Port, User: t.User, Password: cfg.Password, Dir: t.Dir,
 		Active: o.Active, Passive: o.Passive, Announce: o.ActiveAddress, Ports: ftpconn.Ports(o.ActivePorts), MaxConns: o.MaxConns, Timeout: o.Timeout, Rates: ftpconn.Rates{Up: o.BwUp, Down: o.BwDown},
-		Log: log, Trace: o.TraceFTP, Zone: zone, MountTag: cache.MountTag(state, place.Identity(t)),
+		Log: log, Trace: o.TraceFTP, Zone: zone, Codepage: page, MountTag: cache.MountTag(state, place.Identity(t)),
 	}, err
 }
 
@@ -262,7 +270,7 @@ func (d *Daemon) writeNote(pid int) {
 	unmounted := d.phase != phaseMounted
 	d.mu.Unlock()
 	n := place.Note{URL: d.cfg.Target.String(), PID: pid, Mountpoint: d.cfg.Mountpoint, Unmounted: unmounted,
-		Spool: d.tree.Status().SpoolDir, CacheDir: d.cfg.Options.CacheDir, Started: d.since}
+		Spool: d.tree.Status().SpoolDir, CacheDir: d.cfg.Options.CacheDir, Started: d.since, Codepage: d.cfg.Options.Codepage}
 	if pid != 0 {
 		n.Control = d.ctl.Path()
 	}

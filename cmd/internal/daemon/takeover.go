@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"ftpfs/cache"
 	"ftpfs/cache/spool"
 	"ftpfs/cmd/internal/control"
+	"ftpfs/cmd/internal/debt"
 	"ftpfs/cmd/internal/place"
 )
 
@@ -29,6 +32,9 @@ func (d *Daemon) openTree(ctx context.Context) (*cache.Tree, error) {
 		cc.MaxDirtyAge = -1 // which is never, to the cache
 	}
 	for end := time.Now().Add(lockTime); ; {
+		if err := d.samePage(); err != nil {
+			return nil, err
+		}
 		tree, err := cache.New(cc, d.store)
 		var locked *spool.LockedError
 		switch {
@@ -52,6 +58,33 @@ func (d *Daemon) openTree(ctx context.Context) (*cache.Tree, error) {
 			return nil, failf(ExitInterrupted, "interrupted while waiting for the spool of %s", d.cfg.Target)
 		}
 	}
+}
+
+// samePage refuses to send what an earlier mount still owes under names that the server
+// would take for others: those are in the code page which that mount was given.
+func (d *Daemon) samePage() error {
+	note := place.ReadNote(d.dirs.State)
+	if note.Spool == "" || note.Codepage == d.cfg.Options.Codepage {
+		return nil
+	}
+	owed, err := spool.Paths(note.Spool)
+	if err != nil {
+		return nil // it is opened next, which says why it cannot be
+	}
+	n := 0
+	for _, p := range owed {
+		if strings.ContainsFunc(p, func(r rune) bool { return r >= utf8.RuneSelf }) {
+			n++
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	was := "without codepage"
+	if note.Codepage != "" {
+		was = "with codepage=" + note.Codepage
+	}
+	return failf(ExitMount, "%s is owed %s from a mount %s; mount it so once more, and send them with ftpfs sync, before the names are read in another way", d.cfg.Target, debt.Files(n), was)
 }
 
 const (

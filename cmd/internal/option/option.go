@@ -48,6 +48,8 @@ type Options struct {
 
 	Proxy string `json:"proxy,omitempty"` // an URL, with user and password; "none" for none, whatever the environment says
 
+	Codepage string `json:"codepage,omitempty"` // of the server's names; "": UTF-8, or bytes as they are
+
 	TLS          target.TLS `json:"tls,omitempty"`
 	Pins         []pin.Pin  `json:"pins,omitempty"`
 	NoVerifyPeer bool       `json:"no_verify_peer,omitempty"`

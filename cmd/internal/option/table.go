@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"ftpfs/cmd/internal/target"
+	"ftpfs/ftpconn/codepage"
 	"ftpfs/ftpconn/pin"
 	"ftpfs/ftpconn/proxy"
 )
@@ -133,6 +134,23 @@ var table = []def{
 		return fmt.Errorf("%q is neither local nor server", v)
 	}},
 
+	{name: "codepage", arg: "NAME", set: func(o *Options, v string, _ bool) error { // curlftpfs
+		if codepage.IsUTF8(v) {
+			o.Codepage = ""
+			return nil
+		}
+		p, err := codepage.Find(v)
+		if err == nil {
+			o.Codepage = p.String()
+		}
+		return err
+	}},
+	{name: "iocharset", arg: "utf8", set: func(_ *Options, v string, _ bool) error { // curlftpfs
+		if !codepage.IsUTF8(v) {
+			return fmt.Errorf("%q is not possible: names on this machine are UTF-8; codepage=NAME is for those of the server", v)
+		}
+		return nil
+	}},
 	{name: "timezone", arg: "auto|±HH:MM", set: func(o *Options, v string, _ bool) error { return zone(v, &o.Zone) }},
 
 	{name: "ro", aliases: []string{"read_only"}, set: flag(func(o *Options) *bool { return &o.ReadOnly })}, // rclone
@@ -156,7 +174,7 @@ var table = []def{
 	settled("proxytunnel"), settled("proxy_basic"), settled("proxy_anyauth"), // CONNECT, and Basic where it is asked for
 
 	// What comes later. To take them and do nothing would be a lie, for some a dangerous one.
-	later("codepage", "iocharset"), later("metrics"),
+	later("metrics"),
 }
 
 func later(name string, aliases ...string) def { return def{name: name, aliases: aliases, later: true} }

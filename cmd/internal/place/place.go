@@ -192,6 +192,7 @@ type Note struct {
 	Spool      string    `json:"spool,omitempty"`
 	CacheDir   string    `json:"cache_dir,omitempty"` // the option, to mount again
 	Started    time.Time `json:"started"`
+	Codepage   string    `json:"codepage,omitempty"`  // the option: what the names of the server were written in
 	Unmounted  bool      `json:"unmounted,omitempty"` // PID only sends what is left
 }
 
