@@ -37,6 +37,7 @@ const (
 // run is one examination.
 type run struct {
 	cfg   Config
+	asked ftpconn.Config // as it came
 	store *ftpconn.Store
 	watch *watch
 	rep   *Report
@@ -87,7 +88,7 @@ func Run(ctx context.Context, cfg Config) *Report {
 	if cfg.Server.Timeout <= 0 {
 		cfg.Server.Timeout = 30 * time.Second
 	}
-	r := &run{cfg: cfg, watch: &watch{secret: secret(cfg.Server.Password)}}
+	r := &run{cfg: cfg, asked: cfg.Server, watch: &watch{secret: secret(cfg.Server.Password)}}
 	if u := cfg.Server.User; u == "" || u == "anonymous" || u == "ftp" {
 		r.watch.secret = nil // it is none, and a common word
 	}

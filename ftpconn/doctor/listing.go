@@ -55,7 +55,10 @@ func (r *run) data(ctx context.Context) (Finding, error) {
 	mark := r.watch.mark()
 	entries, err := r.d.List(ctx, "/")
 	fault := wire.FaultOf(err)
-	if err != nil && ctx.Err() == nil && (fault != nil && fault.Fault != wire.Surprise || r.noData(mark)) {
+	if fault != nil && fault.Fault == wire.Surprise {
+		return f, err // it is done again in another way
+	}
+	if err != nil && ctx.Err() == nil && (fault != nil || r.noData(mark)) {
 		r.hangUp()
 		f = Finding{Level: Problem, Text: "none can be made: " + plain(cause(err)),
 			Try: "a firewall may be between; active mode (active) fails too"}
@@ -67,8 +70,6 @@ func (r *run) data(ctx context.Context) (Finding, error) {
 			r.halt("there is no data connection")
 			return f, nil
 		}
-		r.options = append(r.options, Option{"active", "passive data connections fail"})
-		f.Level, f.Text, f.Try = Note, "passive ones fail, active ones work", "mount with -o active"
 	} else if err != nil {
 		if fault == nil { // a refusal, or a listing that is not understood: that is for the next probe
 			r.listErr = err
@@ -115,11 +116,14 @@ func (r *run) actively(ctx context.Context) ([]remote.Entry, error) {
 func (r *run) how(ctx context.Context, f Finding) (Finding, error) {
 	facts := &r.rep.Facts
 	facts.Data = r.store.Stats().Passive
-	if f.Text == "" {
+	switch {
+	case facts.Data != "active":
 		f.Text = "passive, by " + facts.Data
-		if facts.Data == "active" {
-			f.Text = "active: the server connects to us"
-		}
+	case r.asked.Active:
+		f.Text = "active: the server connects to us"
+	default:
+		r.options = append(r.options, Option{"active", "passive data connections fail, and this saves the mount their trial"})
+		f.Level, f.Text, f.Try = Note, "passive ones fail, active ones work", "mount with -o active"
 	}
 	if facts.Data == "active" || r.d == nil || r.d.Dead() != nil {
 		return f, nil
