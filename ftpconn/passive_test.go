@@ -56,3 +56,15 @@ func TestActiveFromThirdHost(t *testing.T) {
 		t.Errorf("%v: want the third host in it", err)
 	}
 }
+
+// A wrong address in the answer to PASV is corrected: the port is looked for where the
+// commands go, over IPv4 and IPv6.
+func TestAWrongAddressInTheAnswerToPASV(t *testing.T) {
+	for _, host := range []string{"127.0.0.1", "::1"} {
+		srv, s := start(t, ftpscript.Options{Host: host, Refuse: []string{"EPSV"}, PassiveHost: "10.1.2.3"}, func(c *ftpconn.Config) { c.Passive = true })
+		whole(t, srv, s)
+		if st := s.Stats(); st.Passive != "PASV" || st.Logins != 1 {
+			t.Errorf("%s: status says %q, after %d logins", host, st.Passive, st.Logins)
+		}
+	}
+}
