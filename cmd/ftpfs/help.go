@@ -36,6 +36,7 @@ credentials=FILE, $FTPFS_PASSWORD, systemd's credentials, ~/.netrc, or a prompt.
                             none: not that of $ALL_PROXY
     proxy_user, socks5, httpproxy, socks_proxy, http_proxy    as elsewhere
     max_conns=N             connections at most: 8
+    bwlimit=RATE, UP:DOWN   bytes a second for the content of files: off
     timeout=SECONDS         of network silence until the server is down: 30
     dir_cache_time=SECONDS  how old a listing may get before it is checked: 10
     cache_dir=DIR           keep cache and spool there
