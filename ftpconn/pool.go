@@ -40,6 +40,7 @@ type pool struct {
 	reopened bool      // since then
 	busy     [classes]int
 	waiting  [classes][]*waiter
+	later    []*waiter // for what nobody has asked for yet: ahead.go
 	auth     error     // the server refused the password
 	authNext time.Time // when it is tried again
 	authTold int       // refusals in a row
@@ -89,7 +90,8 @@ func (p *pool) acquire(ctx context.Context, c class, fresh bool) (*session, erro
 		p.mu.Unlock()
 		return nil, err
 	}
-	p.waiting[c] = append(p.waiting[c], w)
+	asked := remote.Asked(ctx)
+	p.queueLocked(w, asked)
 	p.dispatchLocked()
 	p.mu.Unlock()
 
@@ -107,7 +109,14 @@ func (p *pool) acquire(ctx context.Context, c class, fresh bool) (*session, erro
 		select {
 		case g := <-w.ch:
 			return g.ss, g.err
+		case <-asked:
+			asked = nil
+			p.asked(w)
 		case <-nudge.C:
+			if asked != nil {
+				nudge.Reset(time.Second)
+				continue
+			}
 			p.store.spawn(func() { p.preempt(c) }) // it may take a moment: the context comes first
 			nudge.Reset(time.Second)
 		case <-ctx.Done():
@@ -152,6 +161,10 @@ func (p *pool) leave(w *waiter, err error) error {
 	q := p.waiting[w.class]
 	if i := slices.Index(q, w); i >= 0 {
 		p.waiting[w.class] = slices.Delete(q, i, i+1)
+		p.mu.Unlock()
+		return err
+	}
+	if p.leaveLaterLocked(w) {
 		p.mu.Unlock()
 		return err
 	}
@@ -291,6 +304,7 @@ func (p *pool) dispatchLocked() {
 		clear(q[len(kept):])
 		p.waiting[c] = kept
 	}
+	want += p.aheadLocked()
 	for want > p.dialing+p.upkeep && p.dialing < p.paceLocked() && !p.closed {
 		if len(p.all)+p.dialing >= p.capLocked() {
 			if fresh == 0 || len(p.idle) == 0 {
@@ -345,6 +359,10 @@ func (p *pool) failLocked(err error) {
 		}
 		p.waiting[c] = nil
 	}
+	for _, w := range p.later {
+		w.ch <- grant{err: err}
+	}
+	p.later = nil
 }
 
 // down is called when the server counts as down: nobody waits any longer, and

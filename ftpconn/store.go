@@ -129,6 +129,7 @@ func (s *Store) Caps() remote.Caps {
 		Sum:        k.sum(),
 		FoldsCase:  k.caseless == wire.Proven,
 		MaxUploads: max(1, min(limit-2, 4)),
+		Ahead:      max(0, limit-keptIdle),
 		Software:   k.software,
 	}
 }

@@ -209,6 +209,7 @@ type Caps struct {
 	NoAppend   bool   // it was refused, or disproved
 	Sum        string // algorithm by which Publish compares, as in Checksum; "" is not at all
 	FoldsCase  bool   // names that differ by case only are one name
+	Ahead      int    // how many transfers and listings may run ahead of the asking; 0: none. See Ahead
 	MaxUploads int    // how many transfers it makes sense to run at once; at least 1
 	Software   string
 }

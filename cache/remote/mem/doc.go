@@ -46,6 +46,8 @@ type Options struct {
 	Unsaid     bool          // and Caps does not say so before something was found
 	// Unstorable are the names that Storable refuses; nil is none.
 	Unstorable func(name string) bool
+	Ahead      int  // as in remote.Caps
+	Lazy       bool // what is ahead waits until somebody asks for it
 	Now        func() time.Time
 }
 
@@ -104,7 +106,7 @@ func (s *Store) Caps() remote.Caps {
 	o := s.opts
 	return remote.Caps{CheapStat: !o.CostlyStat, HidesDots: o.HidesDots, SetMTime: !o.NoTimes, SetMode: !o.NoModes,
 		FoldsCase: o.FoldsCase && (!o.Unsaid || s.found.Load()),
-		Append:    !o.NoAppend, NoAppend: o.NoAppend && !o.LateNo, MaxUploads: o.MaxUploads, Sum: o.Sums, Software: "memory"}
+		Append:    !o.NoAppend, NoAppend: o.NoAppend && !o.LateNo, MaxUploads: o.MaxUploads, Ahead: o.Ahead, Sum: o.Sums, Software: "memory"}
 }
 
 // Close implements remote.Store. Held operations and readers end with Canceled.

@@ -177,6 +177,14 @@ func (s *Store) enter(ctx context.Context, op, path string) error {
 			return wrap(op, path, err)
 		}
 	}
+	if asked := remote.Asked(ctx); s.opts.Lazy && asked != nil {
+		select {
+		case <-asked:
+		case <-ctx.Done():
+		case <-cut:
+		case <-s.done:
+		}
+	}
 	for _, h := range holds {
 		if !h.match(op, path) {
 			continue
