@@ -31,6 +31,7 @@ type Config struct {
 	pauseAfter                    time.Duration // see feed.go
 	fs                            spool.FS      // the spool's disk, which also says which boot this is
 	maxFiles                      int           // see descriptor.go
+	eager                         bool          // whatever is asked for, what follows is fetched ahead: ahead.go
 }
 
 func (c Config) withDefaults() Config {

@@ -73,10 +73,14 @@ func (c *content) lostMeanwhile(off, end int64) error {
 }
 
 // unconfirmed is when the last of what is held was fetched, if the server has not said
-// since that it counts; else zero. What is being fetched just now counts as it comes.
+// since that it counts; else zero. What is being fetched just now counts as it comes, and
+// what was fetched ahead for the first who opens it, soon after.
 func (c *content) unconfirmed() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.early.Load() && time.Since(c.filled) < confirmAfter {
+		return time.Time{}
+	}
 	if c.spooled || c.stale || c.closed || c.unsure.Empty() || c.seen.After(c.filled) {
 		return time.Time{}
 	}

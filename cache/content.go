@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"ftpfs/cache/ranges"
@@ -20,6 +21,8 @@ type content struct {
 	tree *Tree  // immutable
 	file *File  // immutable
 	id   uint64 // immutable: the kernel's pages are good while the file's content has this id
+
+	early atomic.Bool // fetched ahead of the asking, and not opened since: ahead.go
 
 	io sync.RWMutex // order: see doc.go
 	f  *os.File     // guarded by io

@@ -56,6 +56,10 @@ func (t *Tree) Open(ctx context.Context, n *Node, fl OpenFlags) (*Handle, error)
 	changed := n.seen != 0 && !h.keep
 	n.seen = h.c.id
 	t.disk.forgetLocked(h.file)
+	h.c.early.Store(false)
+	if fl.Read && !fl.Write {
+		t.ahead.askedLocked(n.parent, n.name, remote.File)
+	}
 	t.mu.Unlock()
 	if changed {
 		t.tellChanged(n)

@@ -42,6 +42,8 @@ var plans = []plan{
 	{worlds: 3, opts: mem.Options{NoReplace: true, Unique: true, MaxUploads: 2}, cfg: func(c *Config) { c.DirCacheTime = 3 * time.Second; c.MaxEntries = 30 }},
 	{opts: mem.Options{MaxUploads: 2}, cfg: func(c *Config) { c.MaxDirtyAge = 500 * time.Millisecond; c.PublishDelay = 50 * time.Millisecond }},
 	{calm: true},
+	{opts: mem.Options{Unique: true, Ahead: 3}, cfg: func(c *Config) { c.eager = true; c.DirCacheTime = 5 * time.Second; c.CacheSize = 200_000 }},
+	{worlds: 3, opts: mem.Options{Ahead: 2, CostlyStat: true}, cfg: func(c *Config) { c.eager = true; c.DirCacheTime = 20 * time.Second }},
 	{opts: mem.Options{Unique: true, CostlyStat: true}, cfg: func(c *Config) { c.SpoolSize = 400_000; c.PublishDelay = time.Second; c.MaxDirtyAge = 2 * time.Second }},
 }
 

@@ -43,6 +43,7 @@ func TestModel(t *testing.T) {
 		{"tails found out not to do", mem.Options{NoAppend: true, LateNo: true}, appendAll},
 		{"uploads that follow their writers", mem.Options{}, func(c *Config) { c.earlyStep = 1; c.pauseAfter = time.Millisecond }},
 		{"and snapshots", mem.Options{NoAppend: true}, func(c *Config) { c.earlyStep = 500; c.pauseAfter = time.Millisecond; c.MaxDirtyAge = time.Millisecond }},
+		{"all fetched ahead", mem.Options{Ahead: 3}, func(c *Config) { c.eager = true }},
 		{"late publication", mem.Options{NoTimes: true, NoModes: true}, func(c *Config) { c.PublishDelay = 20 * time.Millisecond }},
 	} {
 		t.Run(c.name, func(t *testing.T) {

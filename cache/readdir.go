@@ -41,6 +41,9 @@ func (t *Tree) OpenDir(ctx context.Context, n *Node) (*Dir, error) {
 		}
 		if n.list != nil {
 			d := t.snapshotLocked(n)
+			if err == nil {
+				t.ahead.listedLocked(n)
+			}
 			t.mu.Unlock()
 			if d.doubt = err; err == nil && !t.online() {
 				d.doubt = &remote.Error{Op: "list", Path: t.PathOf(n), Kind: remote.Down}

@@ -14,9 +14,12 @@ import (
 type fetch struct {
 	done    chan struct{} // closed when err is set and the listing is in place
 	err     error
+	hurry   func() // says that somebody waits for it; nil: somebody did from the beginning
 	changes map[string]change
 	doubted bool // something happened meanwhile whose outcome nobody knows
 }
+
+func newFetch() *fetch { return &fetch{done: make(chan struct{}), changes: map[string]change{}} }
 
 // change of one name: present as ent, or gone.
 type change struct {
@@ -107,10 +110,12 @@ func (t *Tree) listSince(ctx context.Context, dir *Node, since time.Time) error 
 	}
 	f := dir.fetch
 	if f == nil {
-		f = &fetch{done: make(chan struct{}), changes: map[string]change{}}
+		f = newFetch()
 		dir.fetch = f
 		path := dir.pathLocked()
-		t.spawn(func() { t.fetchListing(dir, f, path) })
+		t.spawn(func() { t.fetchListing(t.ctx, dir, f, path) })
+	} else if f.hurry != nil {
+		f.hurry()
 	}
 	t.mu.Unlock()
 	select {
@@ -123,9 +128,9 @@ func (t *Tree) listSince(ctx context.Context, dir *Node, since time.Time) error 
 	}
 }
 
-func (t *Tree) fetchListing(dir *Node, f *fetch, path string) {
+func (t *Tree) fetchListing(ctx context.Context, dir *Node, f *fetch, path string) {
 	began := time.Now()
-	ents, err := t.store.List(t.ctx, path)
+	ents, err := t.store.List(ctx, path)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for try := 0; try < 3 && !dir.removed && (err == nil || remote.Is(err, remote.NotExist)); try++ {
@@ -139,11 +144,11 @@ func (t *Tree) fetchListing(dir *Node, f *fetch, path string) {
 		// Renamed while we asked: the answer may be of another directory, or of none.
 		t.mu.Unlock()
 		if over != nil {
-			err = t.afterMove(t.ctx, over, "list", path)
+			err = t.afterMove(ctx, over, "list", path)
 		}
 		if over == nil || err == nil {
 			path, began = t.PathOf(dir), time.Now()
-			ents, err = t.store.List(t.ctx, path)
+			ents, err = t.store.List(ctx, path)
 		}
 		t.mu.Lock()
 	}

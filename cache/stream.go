@@ -31,6 +31,7 @@ var chunks = sync.Pool{New: func() any { b := make([]byte, chunk); return &b }}
 type stream struct {
 	content *content
 	cancel  context.CancelFunc // immutable
+	hurry   func()             // says that somebody waits for it; nil: somebody did from the beginning
 
 	// guarded by content.mu
 	pos   int64 // next byte it will deliver
@@ -182,6 +183,9 @@ func (c *content) joinLocked(off, limit int64) *stream {
 			s.pos = off // the kernel's read-ahead arrives in any order
 		}
 		if s.pos <= off && off <= max(s.pos+joinGap, s.limit) {
+			if s.hurry != nil {
+				s.hurry()
+			}
 			if limit > s.limit {
 				s.limit = limit
 			}
@@ -208,7 +212,12 @@ func (c *content) startLocked(off, limit int64) *stream {
 	if off <= gather && c.have.Covered(0) == 0 {
 		off = 0 // most likely the first of a sequential reader's requests to arrive
 	}
-	ctx, cancel := context.WithCancel(c.tree.ctx)
+	return c.streamLocked(c.tree.ctx, off, limit)
+}
+
+// streamLocked begins a transfer at off.
+func (c *content) streamLocked(ctx context.Context, off, limit int64) *stream {
+	ctx, cancel := context.WithCancel(ctx)
 	s := &stream{content: c, cancel: cancel, pos: off, limit: limit}
 	c.streams = append(c.streams, s)
 	c.tree.spawn(func() {

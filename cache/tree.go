@@ -59,6 +59,7 @@ type Tree struct {
 	nodes      map[uint64]*Node
 	inos       inodes
 	lists      *listings
+	ahead      ahead
 	asking     map[*question]struct{} // under way
 	owed       map[*File]struct{}
 	early      int // uploads that follow a writer
@@ -105,6 +106,7 @@ func New(cfg Config, store remote.Store) (*Tree, error) {
 	t.space = newSpace(cfg.SpoolSize, cfg.Timeout)
 	t.disk = newDisk(t, cfg.CacheSize)
 	t.asking = map[*question]struct{}{}
+	t.ahead.tree = t
 	t.lists = newListings(cfg.MaxEntries, t.releaseLocked)
 	t.root = &Node{tree: t, ino: 1, typ: remote.Dir, ent: entry{typ: remote.Dir, mtime: time.Now().Unix()}}
 	t.root.setName("/")
