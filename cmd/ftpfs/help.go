@@ -52,7 +52,8 @@ credentials=FILE, $FTPFS_PASSWORD, systemd's credentials, ~/.netrc, or a prompt.
     nonempty                mount over a directory with something in it
     nofail                  mount although the server is down
     fsname=NAME             shown in the mount table instead of the URL
-    timezone=auto|+HH:MM  of times in LIST: auto
+    codepage=NAME           of the server's names: utf8; iocharset=utf8 is ours
+    timezone=auto|+HH:MM    of times in LIST: auto
     log_level=LEVEL         debug, info, warn, error: info
     trace_ftp               log the dialogue with the server, without passwords
   and mount(8)'s own words: noexec, noatime, _netdev, noauto, user, x-systemd...
