@@ -155,13 +155,15 @@ func TestPasswordPromptEnds(t *testing.T) {
 		}
 		_ = cmd.Wait()
 		hung.Stop()
-		n, _ := person.Read(buf)
-		said.Write(buf[:n])
+		tio, tioErr := unix.IoctlGetTermios(int(program.Fd()), unix.TCGETS)
+		program.Close() // so that reading ends
+		rest, _ := io.ReadAll(person)
+		said.Write(rest)
 		if got := cmd.ProcessState.ExitCode(); got != c.code || !strings.Contains(said.String(), c.say) {
 			t.Errorf("key %d: exit %d, %q; want %d, %q", c.key, got, said.String(), c.code, c.say)
 		}
-		if tio, err := unix.IoctlGetTermios(int(program.Fd()), unix.TCGETS); err != nil || tio.Lflag&unix.ECHO == 0 {
-			t.Errorf("key %d: the terminal has no echo any more (%v)", c.key, err)
+		if tioErr != nil || tio.Lflag&unix.ECHO == 0 {
+			t.Errorf("key %d: the terminal has no echo any more (%v)", c.key, tioErr)
 		}
 	}
 }

@@ -24,14 +24,14 @@ func Terminal() func(string) (string, error) {
 		return nil
 	}
 	return func(question string) (string, error) {
+		sig := make(chan os.Signal, 1) // before the echo goes: a signal does not end the program in between
+		signal.Notify(sig, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+		defer signal.Stop(sig)
 		before, err := hideInput(fd)
 		if err != nil {
 			return "", err
 		}
 		defer func() { _ = unix.IoctlSetTermios(fd, unix.TCSETS, before) }()
-		sig := make(chan os.Signal, 1)
-		signal.Notify(sig, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-		defer signal.Stop(sig)
 		type answer struct {
 			b   []byte
 			err error
