@@ -86,14 +86,18 @@ func TestOpenExpect(t *testing.T) {
 	}
 }
 
-// A REST that the server refuses must not end in a read from the beginning.
+// A REST that the server refuses must not end in a read of other bytes than were asked for:
+// what is read comes from the place, or not at all.
 func TestRestRefused(t *testing.T) {
-	srv, s := start(t, ftpscript.Options{}, nil)
-	srv.Tree.Put("/f", content)
 	for _, reply := range []string{"502 no REST", "200 ignored", "451 no"} {
+		srv, s := start(t, ftpscript.Options{}, nil)
+		srv.Tree.Put("/f", content)
 		rule := srv.Add(ftpscript.Rule{Verb: "REST", Instead: reply})
-		if got, err := read(s, "/f", 1000); err == nil {
-			t.Errorf("%q: read %d bytes at 1000", reply, len(got))
+		if got, err := read(s, "/f", 1000); err == nil && !bytes.Equal(got, content[1000:]) {
+			t.Errorf("%q: read %d bytes at 1000, which are others", reply, len(got))
+		}
+		if rule.Hits() == 0 {
+			t.Errorf("%q: REST was not tried", reply)
 		}
 		rule.Remove()
 		if got, err := read(s, "/f", 1000); err != nil || !bytes.Equal(got, content[1000:]) {
