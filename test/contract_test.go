@@ -29,12 +29,10 @@ var limits = map[servers.Kind]remotetest.Limits{
 		NoDirTimes: true, // MDTM with a time is for files
 	},
 	servers.ProFTPD: {
-		NoAppend:   true, // unless AllowStoreRestart is on, which it is not by default
-		HidesLost:  true,
-		RefusesDir: func(name string) bool { return strings.Contains(name, "*") },
-		// SITE CHMOD drops blanks at the end and makes a blank of a tab: it would
-		// hit another file (MFF does not, where there is one).
-		RefusesMode: func(name string) bool { return endsBlank(name) || strings.Contains(name, "\t") },
+		NoAppend:    true, // unless AllowStoreRestart is on, which it is not by default
+		HidesLost:   true,
+		RefusesDir:  func(name string) bool { return strings.Contains(name, "*") },
+		RefusesMode: changedBySITE, // where there is no MFF
 	},
 	servers.PureFTPd: {
 		NoSums: true,
@@ -51,6 +49,10 @@ var limits = map[servers.Kind]remotetest.Limits{
 		Refuses:      func(name string) bool { return !utf8.ValidString(name) },
 	},
 }
+
+// changedBySITE tells the names of which ProFTPD's SITE CHMOD would hit another file: it
+// drops blanks at the end and makes a blank of a tab.
+func changedBySITE(name string) bool { return endsBlank(name) || strings.Contains(name, "\t") }
 
 func endsBlank(name string) bool { return strings.TrimRight(name, " \t") != name }
 

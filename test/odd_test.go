@@ -25,7 +25,7 @@ var matrixAll = flag.Bool("matrix", false, "all cells of the matrix of servers, 
 // oddLimits are those of the scripted servers as they are found; the rest can do all.
 func oddLimits(name string, o ftpscript.Options) remotetest.Limits {
 	l := remotetest.Limits{NoSums: true, NoLinks: true,
-		RefusesMode: endsBlank, // of a server that is not known to take such a name in SITE
+		RefusesMode: changedBySITE, // a server that is not known for its SITE could do as ProFTPD does
 		TellsNoMode: slices.Contains(o.Refuse, "MLST"),
 	}
 	switch name {
