@@ -19,6 +19,7 @@ type Config struct {
 	Uploads      int           // transfers to the server at once (default: what the store proposes)
 	PublishDelay time.Duration // from the last release to the upload (default 400 ms; negative: none)
 	MaxDirtyAge  time.Duration // a file that stays open or is reopened for so long is published as it stands (default 5 min; negative: never)
+	Quota        int64         // what Statfs gives as the total where the server tells none; 0: unknown
 	SyncClose    bool          // Flush waits until the file is on the server
 	FsyncServer  bool          // Fsync waits until the file is on the server
 	ReadOnly     bool

@@ -11,6 +11,7 @@
 //	listing.go   one directory's listing, and the LRU over all of them
 //	refresh.go   asking the server: one fetch for everybody, changes during it kept
 //	lookup.go    lookup, getattr, readlink
+//	statfs.go    the server's space
 //	readdir.go   a directory as of one opendir
 //	setattr.go   truncate, utimens, chmod; overlaid.go what of it the server cannot keep
 //	names.go     mkdir, rmdir; unlink.go

@@ -139,24 +139,3 @@ func (t *Tree) Readlink(ctx context.Context, n *Node) (string, error) {
 	}
 	return *target, nil
 }
-
-// Statfs returns the server's space; unknown parts are -1.
-func (t *Tree) Statfs(ctx context.Context) (remote.Space, error) {
-	t.mu.Lock()
-	s, at := t.spaceKnown, t.spaceAt
-	t.mu.Unlock()
-	if t.fresh(at) > 0 {
-		return s, nil
-	}
-	s, err := t.store.Statfs(ctx)
-	if err != nil {
-		if remote.Is(err, remote.Canceled) {
-			return s, err
-		}
-		s = remote.Space{Total: -1, Free: -1}
-	}
-	t.mu.Lock()
-	t.spaceKnown, t.spaceAt = s, time.Now()
-	t.mu.Unlock()
-	return s, nil
-}

@@ -35,6 +35,9 @@ func (ss *session) space() (remote.Space, error) {
 		if n, ok := sizeIn(r); ok {
 			return remote.Space{Total: -1, Free: n}, nil
 		}
+		if r.Class() == 4 { // of this moment
+			return remote.Space{}, as(remote.Temporary, r)
+		}
 	}
 	s.server.learn(func(f *facts) { f.noAvbl = true })
 	if !k.noQuota {
@@ -44,6 +47,9 @@ func (ss *session) space() (remote.Space, error) {
 		}
 		if sp, ok := quotaIn(r); ok {
 			return sp, nil
+		}
+		if r.Class() == 4 {
+			return remote.Space{}, as(remote.Temporary, r)
 		}
 		s.server.learn(func(f *facts) { f.noQuota = true })
 	}

@@ -24,7 +24,7 @@ func (d *Daemon) openTree(ctx context.Context) (*cache.Tree, error) {
 	cacheSize, spoolSize := sizes(o.CacheSize, o.SpoolSize, d.dirs)
 	cc := cache.Config{
 		CacheDir: d.dirs.Cache, StateDir: d.dirs.State, Identity: place.Identity(d.cfg.Target),
-		DirCacheTime: o.DirCacheTime, CacheSize: cacheSize, SpoolSize: spoolSize,
+		DirCacheTime: o.DirCacheTime, CacheSize: cacheSize, SpoolSize: spoolSize, Quota: o.Quota,
 		MaxDirtyAge: o.MaxDirtyAge, SyncClose: o.SyncClose, FsyncServer: o.FsyncServer, ReadOnly: o.ReadOnly,
 		Timeout: o.Timeout, Log: d.log,
 	}

@@ -27,6 +27,7 @@ type Options struct {
 	CacheDir     string        `json:"cache_dir,omitempty"`
 	CacheSize    int64         `json:"cache_size,omitempty"`
 	SpoolSize    int64         `json:"spool_size,omitempty"`
+	Quota        int64         `json:"quota,omitempty"` // of the server, for statfs
 	DirCacheTime time.Duration `json:"dir_cache_time"`
 	SyncClose    bool          `json:"sync_close,omitempty"`
 	FsyncServer  bool          `json:"fsync_server,omitempty"`

@@ -45,6 +45,7 @@ func TestParse(t *testing.T) {
 		}},
 		{"uid=root,gid=root", func(o *Options) { o.UID, o.GID = id(0), id(0) }},
 		{"cache_size=10G,spool_size=512M", func(o *Options) { o.CacheSize, o.SpoolSize = 10<<30, 512<<20 }},
+		{"quota=1.5T", func(o *Options) { o.Quota = 3 << 39 }},
 		{"cache_size=2097152,vfs-cache-max-size=1GiB", func(o *Options) { o.CacheSize = 1 << 30 }},
 		{"timeout=2.5", func(o *Options) { o.Timeout = 2500 * time.Millisecond }},
 		{"log_level=WARN,trace_ftp", func(o *Options) { o.LogLevel, o.TraceFTP = slog.LevelWarn, true }},
@@ -265,7 +266,7 @@ func FuzzParse(f *testing.F) {
 		if err := o.Parse(s); err != nil {
 			return
 		}
-		if o.Timeout < minTimeout || o.Timeout > maxTimeout || o.DirCacheTime < 0 || o.CacheSize < 0 || o.SpoolSize < 0 || o.MaxConns < 0 {
+		if o.Timeout < minTimeout || o.Timeout > maxTimeout || o.DirCacheTime < 0 || o.CacheSize < 0 || o.SpoolSize < 0 || o.Quota < 0 || o.MaxConns < 0 {
 			t.Fatalf("Parse(%q) let %+v through", s, o)
 		}
 		if strings.ContainsAny(o.User+o.Password+o.CacheDir, "\r\n\x00") {

@@ -118,6 +118,7 @@ var table = []def{
 	{name: "vfs_cache_max_size", arg: "SIZE", // rclone, where a bare number is in KiB
 		set: func(o *Options, v string, _ bool) error { return size(v, true, &o.CacheSize) }},
 	{name: "spool_size", arg: "SIZE", set: func(o *Options, v string, _ bool) error { return size(v, false, &o.SpoolSize) }},
+	{name: "quota", arg: "SIZE", set: func(o *Options, v string, _ bool) error { return size(v, false, &o.Quota) }},
 	{name: "max_dirty_age", arg: "SECONDS|never", set: func(o *Options, v string, _ bool) error {
 		if v == "never" {
 			v = "0"
