@@ -116,6 +116,8 @@ func timeCommand(way setTime, full string, t time.Time) string {
 		return "MDTM " + u + " " + full
 	case setTimeUTIME:
 		return "SITE UTIME " + full + " " + u + " " + u + " " + u + " UTC"
+	case setTimeStamp:
+		return "SITE UTIME " + u + " " + full
 	}
 	return "MFMT " + u + " " + full
 }
@@ -123,10 +125,13 @@ func timeCommand(way setTime, full string, t time.Time) string {
 // wayToSetTime returns how this server sets times. The first time it is asked
 // it finds out, on the file that is to be set anyway: what FEAT says first,
 // then the ways of servers that say nothing, each believed only when the time
-// reads back. (vsftpd is known, and reads back no times of directories.)
+// reads back. The second shape of SITE UTIME, of old ProFTPDs, is tried on temporary files
+// of ours alone, as servers might take its time for one of their own zone, and somebody's
+// file would be left with a wrong one. Minutes alone, which they take too, are of no use. (vsftpd is known, and reads back no times of directories.)
 func (ss *session) wayToSetTime(full string, t time.Time) (setTime, error) {
 	k := ss.store.server.known()
-	if k.setTime == setTimeUTIME && strings.Contains(full, " ") {
+	words := strings.ContainsAny(full, " \t\v\f")
+	if (k.setTime == setTimeUTIME || k.setTime == setTimeStamp) && words {
 		return setTimeNone, nil // words of SITE end at blanks: it would set the time of another file
 	}
 	if k.setTime != setTimeUntried {
@@ -136,17 +141,29 @@ func (ss *session) wayToSetTime(full string, t time.Time) (setTime, error) {
 		ss.store.server.learn(func(f *facts) { f.setTime = setTimeMDTM })
 		return setTimeMDTM, nil
 	}
-	ways := []setTime{setTimeMDTM, setTimeUTIME, setTimeMFMT}
+	ways := []setTime{setTimeMDTM, setTimeUTIME, setTimeStamp, setTimeMFMT}
 	if k.has("MFMT") {
-		ways = []setTime{setTimeMFMT, setTimeMDTM, setTimeUTIME}
+		ways = []setTime{setTimeMFMT, setTimeMDTM, setTimeUTIME, setTimeStamp}
 	}
+	ours, all := ss.store.temporary(ss.mountPath(full)), true
+	var utime wire.Reply // to its first shape
 	for _, way := range ways {
-		if way == setTimeUTIME && strings.Contains(full, " ") {
+		switch {
+		case (way == setTimeUTIME || way == setTimeStamp) && words:
+			all = false
 			continue // words of SITE are not safe with blanks
+		case way == setTimeStamp && utime.OK():
+			continue // it took the first one, and did something else
+		case way == setTimeStamp && !ours:
+			all = kindOf("set attributes", utime) == remote.Unsupported // there is no SITE UTIME
+			continue
 		}
 		r, err := ss.wire.Cmd(timeCommand(way, full, t))
 		if err != nil {
 			return 0, err
+		}
+		if way == setTimeUTIME {
+			utime = r
 		}
 		if !r.OK() {
 			if kind := kindOf("set attributes", r); way == setTimeMFMT && k.has("MFMT") && kind != remote.Unsupported {
@@ -155,14 +172,18 @@ func (ss *session) wayToSetTime(full string, t time.Time) (setTime, error) {
 			continue
 		}
 		said := way == setTimeMFMT && (k.has("MFMT") || r.Code == 213) // also of a directory, whose time MDTM may not tell
-		if r, err = ss.wire.Cmd("MDTM " + full); err != nil {
+		got, ok, err := ss.timeOf(full)
+		if err != nil {
 			return 0, err
 		}
-		if got, ok := timeIn(r); ok && got.Unix() != t.Unix() || !ok && !said {
+		if ok && got.Unix() != t.Unix() || !ok && !said {
 			continue
 		}
 		ss.store.server.learn(func(f *facts) { f.setTime = way })
 		return way, nil
+	}
+	if !all {
+		return setTimeNone, nil // not for this path
 	}
 	// Not for this path; only a plain file proves that there is no way.
 	if e, err := ss.look(ss.mountPath(full)); err == nil && e.Type == remote.File {
@@ -171,4 +192,24 @@ func (ss *session) wayToSetTime(full string, t time.Time) (setTime, error) {
 		return 0, err
 	}
 	return setTimeNone, nil
+}
+
+// timeOf reads back the time of a path; ok when it is told to the second. It is what the
+// mount would show: of MLST where there is that, else of MDTM.
+func (ss *session) timeOf(full string) (at time.Time, ok bool, err error) {
+	if ss.mlst() {
+		e, r, err := ss.mlstOf(ss.mountPath(full))
+		switch {
+		case wire.FaultOf(err) != nil:
+			return at, false, err
+		case err == nil && r.OK() && !e.MTime.IsZero() && e.MGrain <= time.Second:
+			return e.MTime, true, nil
+		}
+	}
+	r, err := ss.wire.Cmd("MDTM " + full)
+	if err != nil {
+		return at, false, err
+	}
+	at, ok = timeIn(r)
+	return at, ok, nil
 }

@@ -57,10 +57,11 @@ const (
 	setTimeMFMT
 	setTimeMDTM  // MDTM YYYYMMDDhhmmss path
 	setTimeUTIME // SITE UTIME path atime mtime ctime UTC
+	setTimeStamp // SITE UTIME YYYYMMDDhhmmss path
 	setTimeNone
 )
 
-var setTimeNames = map[setTime]string{setTimeMFMT: "MFMT", setTimeMDTM: "MDTM", setTimeUTIME: "SITE UTIME", setTimeNone: "none"}
+var setTimeNames = map[setTime]string{setTimeMFMT: "MFMT", setTimeMDTM: "MDTM", setTimeUTIME: "SITE UTIME", setTimeStamp: "SITE UTIME TIME PATH", setTimeNone: "none"}
 
 func (v *server) known() facts {
 	v.mu.Lock()
