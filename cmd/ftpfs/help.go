@@ -42,6 +42,7 @@ credentials=FILE, $FTPFS_PASSWORD, systemd's credentials, ~/.netrc, or a prompt.
     cache_dir=DIR           keep cache and spool there
     cache_size=SIZE         of files read, on disk: 10G or half of what is free
     spool_size=SIZE         of files owed, on disk: 10G or 3/4 of what is free
+    quota=SIZE              of the server, for df, where it tells none
     max_dirty_age=SECONDS   of an open file, until sent as it stands: 5m; never
     sync_close              close waits until the file is on the server
     fsync=local|server      where fsync makes durable: local
