@@ -178,9 +178,12 @@ func (t *Tree) lookAt(ctx context.Context, dir *Node) {
 		return
 	}
 	removed := dir.removed
-	t.mu.Unlock()
 	if !removed {
-		_ = t.listSince(ctx, dir, time.Now()) // the next listing will do
+		t.doubtLocked(dir)
+	}
+	t.mu.Unlock()
+	if !removed && t.list(ctx, dir) == nil { // which may have been under way already
+		_ = t.list(ctx, dir) // else, and if this fails, the next listing will do
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
