@@ -91,6 +91,7 @@ func (a *ahead) askedLocked(dir *Node, name string, what remote.EntryType) *row 
 		r.listNames()
 		r.at, _ = slices.BinarySearch(r.names, r.first)
 	}
+	r.next = max(r.next, r.at+1) // never what was asked for already
 	i, ok := slices.BinarySearch(r.names, name)
 	switch {
 	case eager:
@@ -177,7 +178,7 @@ func (a *ahead) pumpLocked() {
 
 // moreLocked says whether r's next name is to be fetched now.
 func (a *ahead) moreLocked(r *row) bool {
-	if r.next >= len(r.names) || r.next > r.at+r.window() || !a.seesLocked(r.dir) || time.Since(r.used) > aheadIdle {
+	if r.hits == 0 || r.next >= len(r.names) || r.next > r.at+r.window() || !a.seesLocked(r.dir) || time.Since(r.used) > aheadIdle {
 		return false
 	}
 	if r.what == remote.Dir {

@@ -181,6 +181,28 @@ func TestWhoAsksForWhatIsAheadGetsItsTurn(t *testing.T) {
 	}
 }
 
+// A name that is not among those listed comes second, and then somebody reads on elsewhere:
+// the row that knows nothing yet asks for nothing.
+func TestARowOfWhichNothingIsKnownAsksForNothing(t *testing.T) {
+	store, m := rowOf(t, 6, func(c *Config) { c.PublishDelay = time.Hour })
+	m.must(store.Disk().Mkdir("/e"))
+	for i := range 6 {
+		m.must(store.Disk().WriteFile(fmt.Sprintf("/e/f%02d", i), []byte("x")))
+	}
+	m.mu.Lock()
+	m.doubtLocked(m.root)
+	m.mu.Unlock()
+	m.names("/")
+	m.names("/e")
+	m.must(m.write("/d/born", []byte("here")))
+	m.wantRead("/d/f00", "file 0")
+	m.wantRead("/d/born", "here")
+	for i := range 6 {
+		m.wantRead(fmt.Sprintf("/e/f%02d", i), "x")
+	}
+	m.ahead.wait(m)
+}
+
 // A failure ahead is nobody's error, and ends the fetching.
 func TestAFailureAheadIsNobodysError(t *testing.T) {
 	store, m := rowOf(t, 12, nil)
