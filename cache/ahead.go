@@ -159,12 +159,19 @@ func (r *row) window() int {
 	return min(2<<min(r.hits, 8), mostAhead)
 }
 
-// pumpLocked starts as much as may run.
+// pumpLocked starts as much as may run. It asks the Store how much that is only if there is
+// something to start: most opens are of nobody who works through a tree.
 func (a *ahead) pumpLocked() {
-	limit := a.tree.store.Caps().Ahead
-	for i := len(a.rows) - 1; i >= 0 && a.running < limit; i-- {
+	limit := -1
+	for i := len(a.rows) - 1; i >= 0; i-- {
 		r := a.rows[i]
-		for a.running < limit && a.moreLocked(r) {
+		for a.moreLocked(r) {
+			if limit < 0 {
+				limit = a.tree.store.Caps().Ahead
+			}
+			if a.running >= limit {
+				return
+			}
 			name := r.names[r.next]
 			r.next++
 			if r.what == remote.Dir {
