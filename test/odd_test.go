@@ -61,8 +61,8 @@ func TestContractOdd(t *testing.T) {
 			srv := ftpscript.Start(t, p.Options)
 			var count int
 			remotetest.Run(t, func(t *testing.T) remotetest.Subject {
-				if p.Options.Windows && strings.Contains(t.Name(), "/Names") && !strings.HasSuffix(t.Name(), "TooLong") {
-					t.Skip("by design: not yet; names of Windows")
+				if p.Options.Windows && strings.HasSuffix(t.Name(), "/NamesNeighbours") {
+					t.Skip("by design: X and x are one name there; that nobody makes one beside the other is the caller's, see Caps.FoldsCase")
 				}
 				count++
 				top := fmt.Sprintf("/part %d", count)
