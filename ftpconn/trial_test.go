@@ -37,6 +37,9 @@ var noPassive = map[string]func(t *testing.T, srv *ftpscript.Server) (end func()
 	"filtered":    func(t *testing.T, srv *ftpscript.Server) func() { return passivePort(srv, ftpscript.Filtered(t)) },
 	"425":         func(_ *testing.T, srv *ftpscript.Server) func() { return passiveReply(srv, "425 No.", "425 No.") },
 	"500 and 502": func(_ *testing.T, srv *ftpscript.Server) func() { return passiveReply(srv, "500 What?", "502 No.") },
+	"550": func(_ *testing.T, srv *ftpscript.Server) func() {
+		return passiveReply(srv, "550 Permission denied.", "550 Permission denied.")
+	}, // vsftpd, pasv_enable=NO
 	"refused, 502": func(t *testing.T, srv *ftpscript.Server) func() {
 		return passiveReply(srv, epsvReply(ftpscript.Closed(t)), "502 No.")
 	},

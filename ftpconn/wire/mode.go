@@ -233,10 +233,11 @@ func (c *Conn) notMade(sent, living bool, err error) error {
 	return &Error{Fault: Unreached, Step: "data connection", Sent: sent, living: living, Err: err}
 }
 
-// noWay is a refusal to open a data connection at all, nil if r is about something else.
+// noWay is a refusal to open a data connection at all, nil if r is about something else:
+// a login or an encryption that is wanted. vsftpd says "550 Permission denied." to a
+// mode that its configuration turns off.
 func (c *Conn) noWay(r Reply) error {
-	switch r.Code {
-	case 425, 500, 501, 502, 503, 504, 521, 522:
+	if r.Code == 425 || r.Class() == 5 && r.Code/10 != 53 {
 		return &Error{Fault: Unreached, Step: "data connection", Reply: r, living: true, Err: errors.New("the server does not open one")}
 	}
 	return nil

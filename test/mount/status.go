@@ -13,8 +13,10 @@ type Status struct {
 	PID         int    `json:"pid"`
 	Error       string `json:"error"`
 	Connections struct {
-		Commands int64 `json:"commands"`
-		Logins   int64 `json:"logins"`
+		Commands int64  `json:"commands"`
+		Logins   int64  `json:"logins"`
+		Passive  string `json:"passive"`
+		Because  string `json:"active_because"`
 		TLS      struct {
 			Version    string `json:"version"`
 			Data       string `json:"data"`
