@@ -13,6 +13,13 @@ import (
 type listing struct {
 	ents    map[string]entry
 	fetched time.Time
+	folds   *folds // of the names in ents and of live nodes; nil until it is asked for
+}
+
+// put enters a name, or what is known of it now.
+func (l *listing) put(name string, e entry) {
+	l.ents[name] = e
+	l.folds.add(name)
 }
 
 // amongLocked is how many names n's directory is known to have; 0 if that is not known.

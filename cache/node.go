@@ -188,6 +188,9 @@ func (t *Tree) attachLocked(n *Node) {
 		n.parent.kids = map[string]*Node{}
 	}
 	n.parent.kids[n.name] = n
+	if l := n.parent.list; l != nil {
+		l.folds.add(n.name)
+	}
 }
 
 // inoLocked is the number that name has or would get, without making a node.

@@ -47,7 +47,7 @@ func (t *Tree) noteLocked(dir *Node, name string, e entry) {
 	t.overtakenLocked(dir, name)
 	t.keepLocked(dir, name, &e)
 	if dir.list != nil {
-		dir.list.ents[name] = e
+		dir.list.put(name, e)
 		t.lists.touchLocked(dir)
 	}
 	if dir.fetch != nil {
@@ -398,7 +398,7 @@ func (t *Tree) askOne(ctx context.Context, dir *Node, name, path string) (*Node,
 			if old, ok := dir.list.ents[name]; ok {
 				e.inherit(&old)
 			}
-			dir.list.ents[name] = e
+			dir.list.put(name, e)
 			t.lists.touchLocked(dir)
 		}
 		n := t.nodeLocked(dir, name, e, began)

@@ -228,7 +228,7 @@ func (t *Tree) lookBeforeTime(ctx context.Context, n *Node) error {
 	t.overlaidLocked(n.parent.pathLocked(), n.name, &told, &e)
 	t.learnLocked(n, e, began)
 	if l := n.parent.list; l != nil && n.typ == e.typ {
-		l.ents[n.name] = e
+		l.put(n.name, e)
 	}
 	return nil
 }

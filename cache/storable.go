@@ -2,9 +2,7 @@ package cache
 
 import (
 	"context"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"ftpfs/cache/remote"
 )
@@ -35,29 +33,6 @@ func errTwin(op, path, twin string) error {
 
 // foldsCase says that names which differ by case only are known to be one to the server.
 func (t *Tree) foldsCase() bool { return t.caseless.Load() || t.store.Caps().FoldsCase }
-
-// twinLocked is a name in dir, of something else than mover, that differs from name by case
-// only; "" if none is known.
-func (t *Tree) twinLocked(dir *Node, name string, mover *Node) string {
-	for other, k := range dir.kids {
-		if k != mover && twins(other, name) {
-			return other
-		}
-	}
-	if dir.list == nil || t.fresh(dir.list.fetched) <= 0 {
-		return ""
-	}
-	for other := range dir.list.ents {
-		if dir.kids[other] == nil && twins(other, name) {
-			return other
-		}
-	}
-	return ""
-}
-
-func twins(a, b string) bool {
-	return a != b && strings.EqualFold(a, b) && utf8.ValidString(a) && utf8.ValidString(b)
-}
 
 // alias is for a rename to a name that was not listed, and that the server has something
 // under: it may take the name for another one. It is the very thing to be renamed (nil: go
