@@ -82,3 +82,39 @@ func TestSecondShapeOfSITEUTIMEIsLearnedOnOurOwnFiles(t *testing.T) {
 		}
 	}
 }
+
+// Nor is it found out on such a name: neither shape is sent for it, and that the way was not
+// found there says nothing of other names.
+func TestSITEUTIMEIsNotTriedOnANameOfSeveralWords(t *testing.T) {
+	at := time.Date(2011, 12, 13, 14, 15, 16, 0, time.UTC)
+	for _, blank := range []string{" ", "\t"} {
+		srv, s := stamped(t, 0)
+		words := "/.ftpfs-tag7u1" + blank + "f" // ours, so that both shapes might be tried
+		srv.Tree.Put(words, content)
+		srv.Tree.Put("/.ftpfs-tag7u1", content)
+		kind(t, "find out on a name of two words", s.SetAttr(t.Context(), words, remote.Attr{MTime: &at}), remote.Unsupported)
+		if n := srv.Since(0).Verbs("SITE UTIME"); len(n) > 0 {
+			t.Errorf("sent for %q: %v", words, n)
+		}
+		ok(t, "on another name", s.SetAttr(t.Context(), "/.ftpfs-tag7u1", remote.Attr{MTime: &at}))
+		mark := srv.Mark()
+		kind(t, "once it is known", s.SetAttr(t.Context(), words, remote.Attr{MTime: &at}), remote.Unsupported)
+		if n := srv.Since(mark).Verbs("SITE UTIME"); len(n) > 0 {
+			t.Errorf("sent for %q: %v", words, n)
+		}
+	}
+}
+
+// A server that takes the first shape, and does something else, would do something else with
+// the second, too.
+func TestTheSecondShapeIsNotTriedWhereTheFirstWasTaken(t *testing.T) {
+	at := time.Date(2011, 12, 13, 14, 15, 16, 0, time.UTC)
+	srv, s := start(t, ftpscript.Options{Refuse: []string{"MFMT", "MFF"}, NoSetTime: true}, nil)
+	srv.Add(ftpscript.Rule{Verb: "SITE UTIME", Instead: "200 Done."})
+	srv.Tree.Put("/.tag7", content)
+	p, err := s.Publish(t.Context(), "/.tag7", remote.Publish{Path: "/f", Size: int64(len(content)), MTime: &at})
+	ok(t, "publish", err)
+	if n := srv.Since(0).Verbs("SITE UTIME"); len(n) != 1 || p.TimeSet {
+		t.Errorf("time set: %v, sent: %v", p.TimeSet, n)
+	}
+}
