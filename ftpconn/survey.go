@@ -26,17 +26,18 @@ var samples = []struct {
 }{
 	{blankEnd, "a "}, {blankEnd, "b\t"}, {dotEnd, "c."}, {blankStart, " d"}, {control, "e\x01f"}, {control, "e\tg"}, {backslash, `h\i`}, {colon, "j:k"},
 	{star, "l*"}, {question, "m?"}, {bracket, "n[o]"}, {brace, "p{q}"}, {composed, "r\u00e9"}, {decomposed, "se\u0301"}, {notUTF8, "t\xe9u"},
-	{telnet, "v\xff\xffw"}, {trail, "x\x95\\"}, {capitals, "Ya"}, {smalls, "yB"},
+	{telnet, "v\xff\xffw"}, {trail, "x\x95\\"}, {capitals, "YA"}, {smalls, "yb"},
 	{lengthy, strings.Repeat("z", 80)}, {lengthy, strings.Repeat("z", 128)}, {lengthy, strings.Repeat("z", 250)},
 }
 
-// What must be kept by any server, and patterns that must not be taken for it.
-const sound = "sound"
+// What must be kept by any server, also by one that makes all letters capitals, and patterns
+// that must not be taken for it.
+const sound = "0123"
 
 var soundAlike = []struct {
 	odd  oddity
 	name string
-}{{star, "soun*"}, {question, "soun?"}, {bracket, "soun[d]"}, {brace, "soun{d}"}}
+}{{star, "012*"}, {question, "012?"}, {bracket, "012[3]"}, {brace, "012{3}"}}
 
 // survey is what was found out about names.
 type survey struct {
@@ -166,8 +167,11 @@ func (ss *session) survey(p string) error {
 				return err
 			}
 		}
-		if kind := kindOf("mkdir", r); kind == remote.Temporary || kind == remote.NoSpace || kind == remote.NotExist {
+		switch kind := kindOf("mkdir", r); {
+		case kind == remote.Temporary, kind == remote.NoSpace, kind == remote.NotExist:
 			return as(kind, r)
+		case kind == remote.Unknown && r.Class() == 4:
+			return as(remote.Temporary, r)
 		}
 		s.noSurvey(as(remote.Permission, r))
 		return nil
@@ -183,7 +187,7 @@ func (ss *session) survey(p string) error {
 		}
 		return nil
 	}
-	if wire.FaultOf(err) == nil && !remote.KindOf(err).Offline() {
+	if kind := remote.KindOf(err); wire.FaultOf(err) == nil && !kind.Offline() && kind != remote.Temporary {
 		s.noSurvey(err)
 		return nil
 	}
