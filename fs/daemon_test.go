@@ -12,8 +12,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -45,6 +47,7 @@ type order struct {
 	Config Config
 	Given  bool          // let someone else mount, and serve the descriptor
 	Fresh  time.Duration // dir_cache_time; 0 is a minute, less than 0 none
+	Mute   bool          // the log takes nothing that is said of a panic
 }
 
 // sample is what the server holds. It does not answer for what is below /slow.
@@ -60,8 +63,19 @@ func sample(d *mem.Disk) error {
 	)
 }
 
-// sizeless does not tell the size of files named unsized.
-type sizeless struct{ *mem.Store }
+// sizeless does not tell the size of files named unsized. Once it is broken it panics when
+// it is asked whether a listing hides dots, which is under the tree's lock.
+type sizeless struct {
+	*mem.Store
+	broken *atomic.Bool
+}
+
+func (s sizeless) Caps() remote.Caps {
+	if s.broken.Load() && bytes.Contains(debug.Stack(), []byte("mayHide")) {
+		panic("a bug, for the test")
+	}
+	return s.Store.Caps()
+}
 
 func (s sizeless) List(ctx context.Context, dir string) ([]remote.Entry, error) {
 	ents, err := s.Store.List(ctx, dir)
@@ -87,7 +101,8 @@ type daemon struct {
 	mnt string
 	cmd *exec.Cmd
 	in  io.WriteCloser
-	out chan string // its lines
+	out chan string     // its lines
+	log strings.Builder // what it wrote to standard error; to be read when the test has ended
 
 	failed bool // it is meant to
 }
@@ -118,7 +133,9 @@ func daemonMain() int {
 		fmt.Println("error:", err)
 		return 1
 	}
-	slow := store.Hold(func(op, path string) bool { return strings.HasPrefix(path, "/slow/") && op != mem.OpRead })
+	slow := store.Hold(func(op, path string) bool {
+		return strings.HasPrefix(path, "/slow/") && op != mem.OpRead || path == "/owed" && op == mem.OpPublish
+	})
 	asked := make(chan struct{})
 	defer close(asked)
 	go func() {
@@ -139,17 +156,24 @@ func daemonMain() int {
 		}
 		return nil
 	})
+	var broken atomic.Bool
 	tree, err := cache.New(cache.Config{
 		CacheDir: filepath.Join(o.Dir, "cache"), StateDir: filepath.Join(o.Dir, "state"),
 		DirCacheTime: max(o.Fresh, 0), CacheSize: 64 << 20, SpoolSize: 256 << 20, MaxEntries: 100_000,
 		Timeout: 30 * time.Second, Log: log,
-	}, sizeless{store})
+	}, sizeless{store, &broken})
 	if err != nil {
 		fmt.Println("error:", err)
 		return 1
 	}
 	cfg := o.Config
 	cfg.Log = log
+	cfg.Panicked = func(v any) {
+		if o.Mute {
+			select {}
+		}
+		log.Error("told of a panic", "panic", v)
+	}
 	mnt := filepath.Join(o.Dir, "mnt")
 	if o.Given {
 		d, err := attach(cfg.withDefaults(), mnt)
@@ -176,6 +200,9 @@ func daemonMain() int {
 				puts++
 				fmt.Println("put:", errors.Join(store.Disk().WriteFile(name, []byte(content)),
 					store.Disk().Chtimes(name, time.Unix(1_600_000_000+puts, 0))))
+			case "break":
+				broken.Store(true)
+				fmt.Println("broken")
 			case "release":
 				release()
 				fmt.Println("released")
@@ -246,8 +273,8 @@ func tryStart(t *testing.T, o order) (*daemon, string) {
 	// The race detector makes a process sleep a second at its end.
 	cmd.Env = append(os.Environ(), roleEnv+"=daemon", "FTPFS_FS_TEST_ORDER="+string(text), "GORACE=atexit_sleep_ms=0")
 	cmd.Dir = "/"
-	var errs strings.Builder
-	cmd.Stderr = &errs
+	d := &daemon{t: t, mnt: mnt, cmd: cmd, out: make(chan string, 100)}
+	cmd.Stderr = &d.log
 	if o.Uid != 0 {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(o.Uid), Gid: uint32(o.Uid)}}
 	}
@@ -262,7 +289,7 @@ func tryStart(t *testing.T, o order) (*daemon, string) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	d := &daemon{t: t, mnt: mnt, cmd: cmd, in: in, out: make(chan string, 100)}
+	d.in = in
 	read := make(chan struct{})
 	go func() {
 		defer close(read)
@@ -290,8 +317,8 @@ func tryStart(t *testing.T, o order) (*daemon, string) {
 			t.Errorf("left mounted: %+v", e)
 			unix.Unmount(mnt, unix.MNT_DETACH)
 		}
-		if t.Failed() || strings.Contains(errs.String(), "DATA RACE") {
-			t.Errorf("daemon's log:\n%s", errs.String())
+		if t.Failed() || strings.Contains(d.log.String(), "DATA RACE") {
+			t.Errorf("daemon's log:\n%s", d.log.String())
 		}
 	})
 	return d, d.line()

@@ -62,4 +62,5 @@
 //	names.go      create, mkdir, unlink, rename and what is refused
 //	dir.go        opendir, readdir; file.go open, read, write, close
 //	interrupt.go  for whom Ctrl-C counts; errno.go errors to errnos; log.go the rest
+//	panic.go      how a bug in a request ends
 package fs

@@ -2,15 +2,11 @@ package fs
 
 import (
 	"bytes"
-	"fmt"
 	"log"
 	"log/slog"
-	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
-
-	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
 // quiet is how long an errno is silent after it was logged: a dead server fails
@@ -75,11 +71,4 @@ func (l lines) Write(p []byte) (int, error) {
 		l.log.Warn(text)
 	}
 	return len(p), nil
-}
-
-// panicked keeps the mount alive when one request hits a bug: that request fails
-// with EIO and the stack is in the log.
-func (j *journal) panicked(v any) fuse.Status {
-	j.log.Error("panic while serving a request", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
-	return fuse.EIO
 }

@@ -113,7 +113,7 @@ func (m *mount) options() *gofs.Options {
 				fuse.CAP_DIRECT_IO_ALLOW_MMAP | fuse.CAP_HANDLE_KILLPRIV_V2,
 			Debug:        m.cfg.Debug,
 			Logger:       m.log.logger(),
-			PanicHandler: m.log.panicked,
+			PanicHandler: m.panicked,
 		},
 	}
 }
