@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -273,7 +272,7 @@ func runDaemon(c child, code int) int {
 	}
 	syscall.Umask(0o077)
 	_, err := daemon.Serve(c.cfg, func(d *daemon.Daemon) {
-		c.bg.Ready(d.Note(), filepath.Join(d.StateDir(), daemon.LogName))
+		c.bg.Ready(d.Note(), d.CatchStderr)
 	})
 	if err != nil {
 		code = exitCode(err)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -108,6 +109,17 @@ func (r *mountReport) fromSpool(s spoolLeft) {
 	c := &r.Cache
 	c.SpoolDir, c.OwedFiles, c.OwedBytes, c.Parked = s.note.Spool, s.owed-s.parked, s.bytes, s.parked
 	r.Since = s.note.Started
+	if c.SpoolDir == "" {
+		return
+	}
+	if log := filepath.Join(filepath.Dir(c.SpoolDir), daemon.LogName); exists(log) { // of a daemon in the foreground there is none
+		r.Log = log
+	}
+}
+
+func exists(file string) bool {
+	_, err := os.Stat(file)
+	return err == nil
 }
 
 // unmounted lists the spools that owe something and are not among the mounts.
@@ -183,6 +195,9 @@ func showMount(out io.Writer, m mountReport, now time.Time) {
 		}
 		if m.Cache.SpoolDir != "" {
 			line(out, "spool", plain(m.Cache.SpoolDir))
+		}
+		if m.Log != "" {
+			line(out, "log", plain(m.Log)+" says why, unless it was killed, or ran with -f")
 		}
 		return
 	}

@@ -1,14 +1,18 @@
 package main
 
 import (
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"ftpfs/cache"
 	"ftpfs/cmd/internal/control"
+	"ftpfs/cmd/internal/daemon"
 	"ftpfs/cmd/internal/option"
+	"ftpfs/cmd/internal/place"
 )
 
 func TestShellQuotesWhatAShellReadsBack(t *testing.T) {
@@ -120,13 +124,18 @@ func TestWaitFor(t *testing.T) {
 
 func TestStatusOfADeadDaemonTellsWhatItsSpoolOwes(t *testing.T) {
 	r := mountReport{Status: control.Status{URL: "ftp://h", Mountpoint: "/m"}, Error: errDead.Error()}
-	r.fromSpool(spoolLeft{owed: 3, bytes: 2048, parked: 1})
+	state := t.TempDir()
+	log := filepath.Join(state, daemon.LogName)
+	if err := os.WriteFile(log, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.fromSpool(spoolLeft{note: place.Note{Spool: filepath.Join(state, "spool")}, owed: 3, bytes: 2048, parked: 1})
 	if c := r.Cache; c.OwedFiles != 2 || c.OwedBytes != 2048 || c.Parked != 1 {
 		t.Errorf("%+v, want 2 files of 2048 bytes owed and 1 parked", c)
 	}
 	var b strings.Builder
 	show(&b, report{Mounts: []mountReport{r}}, time.Now())
-	for _, want := range []string{"daemon is dead", "2 files, 2 KiB; sent after the next mount", "1 file; kept until you decide"} {
+	for _, want := range []string{"daemon is dead", "2 files, 2 KiB; sent after the next mount", "1 file; kept until you decide", log + " says why"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in\n%s", want, b.String())
 		}

@@ -12,7 +12,8 @@ import (
 )
 
 // mount -t ftpfs and a line in fstab, by mount(8) itself. It looks for mount.ftpfs
-// in /sbin, which here is another directory in a mount namespace of its own.
+// in /sbin, which here is another directory in a mount namespace of its own. The line in
+// fstab is enough also to mount again after the daemon died.
 func TestMountCommand(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("SKIPPED mount -t ftpfs: it needs root")
@@ -36,6 +37,9 @@ func TestMountCommand(t *testing.T) {
 		cat "$4"/f; echo mine >"$4"/new; "$5" sync "$4" >/dev/null
 		grep " $4 fuse.ftpfs " /proc/mounts
 		umount "$4"
+		mount -T "$6" "$4"
+		kill -ABRT $("$5" status --json "$4" | sed -n 's/.*"pid": *\([0-9]*\).*/\1/p')
+		while ls "$4" >/dev/null 2>&1; do sleep 0.1; done
 		mount -T "$6" "$4"
 		cat "$4"/new; "$5" unmount "$4" >/dev/null
 		ls -A "$4"`

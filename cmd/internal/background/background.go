@@ -147,24 +147,20 @@ func Started(payload any) (*Daemon, bool, error) {
 func (d *Daemon) Fail(code int, text string) { d.send(Report{Code: code, Text: text}) }
 
 // Ready reports that the mount is usable and lets go of the starter: its session,
-// its directory, and its standard streams. Standard error goes to the file named
-// crash (panics end up there), to nowhere if it cannot be opened. Not earlier:
-// autofs knows its own mounts by their process group.
-func (d *Daemon) Ready(text, crash string) {
+// its directory, and its standard streams, which lead nowhere then; catch may give
+// standard error, where panics are told, another place. Not earlier: autofs knows its
+// own mounts by their process group.
+func (d *Daemon) Ready(text string, catch func()) {
 	_, _ = unix.Setsid()
 	_ = os.Chdir("/")
 	null, err := os.OpenFile("/dev/null", os.O_RDWR, 0)
 	if err == nil {
-		stderr := null
-		if f, err := os.OpenFile(crash, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600); err == nil {
-			defer f.Close()
-			stderr = f
+		for fd := range 3 {
+			_ = unix.Dup2(int(null.Fd()), fd)
 		}
-		_ = unix.Dup2(int(null.Fd()), 0)
-		_ = unix.Dup2(int(null.Fd()), 1)
-		_ = unix.Dup2(int(stderr.Fd()), 2)
 		null.Close()
 	}
+	catch()
 	d.send(Report{Text: text})
 }
 

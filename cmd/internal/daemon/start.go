@@ -108,6 +108,7 @@ func Start(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 		return nil, err
 	}
 	d.tree = tree
+	d.tellOfADeath(place.ReadNote(d.dirs.State))
 	undo = append(undo, func() { tree.Close(expired()) })
 	if !first {
 		owed, _ := spool.Count(tree.Status().SpoolDir) // a spool that cannot be read is not a reason to mount
@@ -288,6 +289,3 @@ func (d *Daemon) writeNote(pid int) {
 
 // Note is one line about a start that was not quite normal; "" is none.
 func (d *Daemon) Note() string { return d.note }
-
-// StateDir holds the spool and the log.
-func (d *Daemon) StateDir() string { return d.dirs.State }

@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"sync"
+
+	"golang.org/x/sys/unix"
 )
 
 // File is a log file that begins anew when it has grown to its limit. Writes are
@@ -14,9 +16,10 @@ type File struct {
 	path  string // immutable
 	limit int64  // bytes
 
-	mu   sync.Mutex
-	f    *os.File // nil when it is not open
-	size int64
+	mu     sync.Mutex
+	f      *os.File // nil when it is not open
+	size   int64
+	stderr bool // standard error follows f
 }
 
 var _ io.WriteCloser = (*File)(nil)
@@ -36,7 +39,23 @@ func (l *File) openLocked() error {
 		return err
 	}
 	l.f, l.size = f, fi.Size()
+	if l.stderr {
+		_ = unix.Dup2(int(f.Fd()), unix.Stderr)
+	}
 	return nil
+}
+
+// CatchStderr has what this process writes to standard error end up in the log, from now
+// on and also after it began anew: above all what the runtime says of a panic, which would
+// be in a file that is gone by then. That does not count for the limit.
+func (l *File) CatchStderr() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stderr = true
+	if l.f == nil {
+		return l.openLocked()
+	}
+	return unix.Dup2(int(l.f.Fd()), unix.Stderr)
 }
 
 // Write appends p. It always succeeds: there is nobody to tell.
