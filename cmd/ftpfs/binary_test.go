@@ -9,10 +9,17 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"ftpfs/cmd/internal/argv"
 )
 
-// The test binary plays ftpfs, under the name it is called by.
+// The test binary plays ftpfs, under the name it is called by; or one with a bug.
 func TestMain(m *testing.M) {
+	if line := os.Getenv("FTPFS_TEST_PANICS_AT"); line != "" {
+		args, secrets := argv.Take()
+		passwordFromEnv = argv.TakeEnv("FTPFS_PASSWORD")
+		os.Exit(run(args, secrets, os.Stdout, tripwire(line)))
+	}
 	if os.Getenv("FTPFS_TEST_PLAYS") != "" {
 		main()
 	}

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"fmt"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -16,6 +17,18 @@ func (d *Daemon) CatchStderr() {
 	}
 	if err := d.file.CatchStderr(); err != nil {
 		d.log.Warn("the stack of a panic will not be in the log", "error", err)
+	}
+}
+
+// panicked makes what says, when a request hit a bug, what became of the mount and what
+// to do. The runtime puts the stack behind it. What it says is known beforehand: the tree
+// cannot be asked any more.
+func (d *Daemon) panicked() func(v any) {
+	spool := d.tree.Status().SpoolDir
+	return func(v any) {
+		d.log.Error("a bug in ftpfs: the daemon ends. All that was written and closed is kept in the spool, and is sent after the next mount: "+
+			"mount again with the same options. Please report this line and the stack that follows",
+			"panic", fmt.Sprint(v), "version", d.cfg.Version, "url", d.cfg.Target.String(), "mountpoint", d.cfg.Mountpoint, "spool", spool)
 	}
 }
 

@@ -251,7 +251,7 @@ func (d *Daemon) mountConfig() fs.Config {
 	c := fs.Config{
 		FsName: d.cfg.Target.String(), Subtype: "ftpfs", AllowOther: o.AllowOther, ReadOnly: o.ReadOnly,
 		UID: uint32(os.Geteuid()), GID: uint32(os.Getegid()), Umask: o.Umask, Flags: o.Flags,
-		Control: d.ctl.Path(), Log: d.log,
+		Control: d.ctl.Path(), Log: d.log, Panicked: d.panicked(),
 	}
 	if o.FsName != "" {
 		c.FsName = o.FsName
