@@ -74,7 +74,11 @@ func TestContractOdd(t *testing.T) {
 				if err := store.Connect(ctx); err != nil {
 					t.Fatalf("connect: %v", err)
 				}
-				return remotetest.Subject{Store: store, Behind: inTree{srv.Tree, top}, Limits: oddLimits(p.Name, p.Options)}
+				var still *ftpscript.Applied
+				frozen := make(chan struct{})
+				return remotetest.Subject{Store: store, Behind: inTree{srv.Tree, top}, Limits: oddLimits(p.Name, p.Options),
+					Freeze: func() { still = srv.Add(ftpscript.Rule{Hold: frozen}) },
+					Thaw:   func() { still.Remove(); close(frozen) }}
 			}, oddParts(p.Name)...)
 		})
 	}
