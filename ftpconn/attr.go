@@ -141,7 +141,7 @@ func (ss *session) wayToSetTime(full string, t time.Time) (setTime, error) {
 		ss.store.server.learn(func(f *facts) { f.setTime = setTimeMDTM })
 		return setTimeMDTM, nil
 	}
-	ways := []setTime{setTimeMDTM, setTimeUTIME, setTimeStamp, setTimeMFMT}
+	ways := []setTime{setTimeMDTM, setTimeMFMT, setTimeUTIME, setTimeStamp} // SITE last: it cannot name all paths
 	if k.has("MFMT") {
 		ways = []setTime{setTimeMFMT, setTimeMDTM, setTimeUTIME, setTimeStamp}
 	}
@@ -166,8 +166,11 @@ func (ss *session) wayToSetTime(full string, t time.Time) (setTime, error) {
 			utime = r
 		}
 		if !r.OK() {
-			if kind := kindOf("set attributes", r); way == setTimeMFMT && k.has("MFMT") && kind != remote.Unsupported {
-				return setTimeMFMT, nil // it knows the command; not for this path
+			if way == setTimeMFMT && kindOf("set attributes", r) != remote.Unsupported { // it knows the command; not for this path
+				if k.has("MFMT") {
+					return setTimeMFMT, nil
+				}
+				all = all && ours
 			}
 			continue
 		}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"ftpfs/cache/remote"
 	"ftpfs/ftpconn"
 	"ftpfs/test/servers"
 )
@@ -48,5 +49,33 @@ func TestExactTimesOfManyFiles(t *testing.T) {
 			}
 		}
 		t.Logf("%d files with exact times in %v", len(entries), time.Since(began).Round(time.Millisecond))
+	}
+}
+
+// TestAllPathsGetTheirTimes: neither a file that is not ours, nor a path that SITE UTIME can
+// name, settles how times are set, if that is what is met first. MFMT is not in FEAT here.
+func TestAllPathsGetTheirTimes(t *testing.T) {
+	srv := servers.Start(t, servers.ProFTPD, servers.Options{NoMLSD: true})
+	s := ftpconn.New(ftpconn.Config{Host: srv.Host, Port: srv.Port, User: srv.User, Password: srv.Password, Timeout: 60 * time.Second})
+	defer s.Close()
+	at := time.Date(2011, 12, 13, 14, 15, 16, 0, time.UTC)
+	for _, name := range []string{"roots", "plain", "with blanks in it"} {
+		p := filepath.Join(srv.Root, name)
+		if err := os.WriteFile(p, nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if name == "roots" {
+			if err := s.SetAttr(t.Context(), "/"+name, remote.Attr{MTime: &at}); err == nil && os.Geteuid() == 0 {
+				t.Errorf("set the time of %q, of root", name)
+			}
+			continue
+		}
+		srv.Own(p)
+		if err := s.SetAttr(t.Context(), "/"+name, remote.Attr{MTime: &at}); err != nil {
+			t.Errorf("set the time of %q: %v", name, err)
+		}
+		if st, err := os.Stat(p); err != nil || !st.ModTime().Equal(at) {
+			t.Errorf("%q has the time %v, want %v (%v)", name, st.ModTime(), at, err)
+		}
 	}
 }
