@@ -155,7 +155,7 @@ func (ss *session) wayToSetTime(full string, t time.Time) (setTime, error) {
 		case way == setTimeStamp && utime.OK():
 			continue // it took the first one, and did something else
 		case way == setTimeStamp && !ours:
-			all = kindOf("set attributes", utime) == remote.Unsupported // there is no SITE UTIME
+			all = all && kindOf("set attributes", utime) == remote.Unsupported // there is no SITE UTIME
 			continue
 		}
 		r, err := ss.wire.Cmd(timeCommand(way, full, t))

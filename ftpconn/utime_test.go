@@ -118,3 +118,17 @@ func TestTheSecondShapeIsNotTriedWhereTheFirstWasTaken(t *testing.T) {
 		t.Errorf("time set: %v, sent: %v", p.TimeSet, n)
 	}
 }
+
+// A file of somebody else's, met first, does not say that the server has no MFMT, where
+// FEAT does not name it.
+func TestAnothersFileDoesNotSettleHowTimesAreSet(t *testing.T) {
+	srv, s := start(t, ftpscript.Options{Feat: []string{"SIZE", "MDTM", "REST STREAM"}, Refuse: []string{"SITE UTIME", "MLST", "MLSD"}, NoSetTime: true}, nil)
+	srv.Tree.Put("/theirs", content)
+	srv.Tree.Put("/f", content)
+	srv.Add(ftpscript.Rule{Verb: "MFMT", Path: "/theirs", Instead: "550 /theirs: Operation not permitted"})
+	at := time.Date(2011, 12, 13, 14, 15, 16, 0, time.UTC)
+	if err := s.SetAttr(t.Context(), "/theirs", remote.Attr{MTime: &at}); err == nil {
+		t.Error("the time of /theirs was set")
+	}
+	ok(t, "set the time of /f", s.SetAttr(t.Context(), "/f", remote.Attr{MTime: &at}))
+}
