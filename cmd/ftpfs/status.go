@@ -326,8 +326,11 @@ func encryption(t ftpconn.TLSStats) string {
 func connections(m mountReport) string {
 	c := m.Connections
 	s := fmt.Sprintf("%d open, %d busy, at most %d", c.Open, c.Busy, c.Max)
-	if c.Because != "" {
-		s += ", in active mode (passive fails: " + plain(c.Because) + ")"
+	if c.Passive == "active" {
+		s += ", in active mode"
+		if c.Because != "" {
+			s += " (passive fails: " + plain(c.Because) + ")"
+		}
 	}
 	if c.Proxy != "" {
 		s += ", through " + plain(c.Proxy)

@@ -13,6 +13,7 @@ import (
 	"ftpfs/cmd/internal/daemon"
 	"ftpfs/cmd/internal/option"
 	"ftpfs/cmd/internal/place"
+	"ftpfs/ftpconn"
 )
 
 func TestShellQuotesWhatAShellReadsBack(t *testing.T) {
@@ -76,6 +77,20 @@ func TestStatusShowsWhatToDo(t *testing.T) {
 	}
 	if strings.Contains(got, "\x1b") {
 		t.Errorf("an escape sequence of a file's name reaches the terminal:\n%q", got)
+	}
+}
+
+// How the server is reached is one line, with what limits it and why it is not the usual way.
+func TestStatusOfConnections(t *testing.T) {
+	for want, c := range map[string]ftpconn.Stats{
+		"1 open, 0 busy, at most 8": {Open: 1, Max: 8, Passive: "EPSV"},
+		`2 open, 1 busy, at most 3, in active mode (passive fails: no way\x1b to it), through socks5://p:1080 (the server allows 3), 4 waiting for one`: {
+			Open: 2, Busy: 1, Max: 3, Passive: "active", Because: "no way\x1b to it", Proxy: "socks5://p:1080", LearnedCap: 3, Waiting: 4},
+		"1 open, 0 busy, at most 8, in active mode": {Open: 1, Max: 8, Passive: "active"}, // -o active
+	} {
+		if got := connections(mountReport{Status: control.Status{Connections: c}}); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }
 
