@@ -79,7 +79,7 @@ func (p *pool) doubtfulLocked(ss *session, now time.Time) bool {
 			return true
 		}
 	}
-	return now.Sub(ss.heardAt()) > p.times.staleAfter || (slept()-ss.slept) > p.times.watchAfter || !ss.wire.Quiet()
+	return now.Sub(ss.heardAt()) > p.times.staleAfter || p.slept()-ss.slept > p.times.watchAfter || !ss.wire.Quiet()
 }
 
 // ended notes that the server closed an idle session, or did not answer on it any more.

@@ -2,6 +2,8 @@ package ftpconn
 
 import (
 	"context"
+	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -9,7 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"ftpfs/ftpconn/proxy"
+	"ftpfs/test/certs"
 	"ftpfs/test/ftpscript"
+	testproxy "ftpfs/test/proxy"
 )
 
 // hurried is the rhythm of idle sessions, some fifty times as fast.
@@ -32,18 +37,48 @@ func hurriedStore(t *testing.T, srv *ftpscript.Server, change func(*Config)) *St
 
 // A server that ends idle connections after (hurried) half a minute: who uses the mount
 // never notices. The first time the connection is replaced before anybody comes, and
-// from then on it is kept.
+// from then on it is kept; also where what is watched is a connection to a proxy, or what
+// comes on it is encrypted, tickets of TLS 1.3 being among it.
 func TestIdleTimeoutOfTheServerIsNotSeen(t *testing.T) {
-	srv := ftpscript.Start(t, ftpscript.Options{Idle: 600 * time.Millisecond})
+	for _, through := range []testproxy.Kind{"", testproxy.SOCKS5, testproxy.HTTP} {
+		for _, version := range []uint16{0, tls.VersionTLS12, tls.VersionTLS13} {
+			t.Run(fmt.Sprintf("proxy %q TLS %x", through, version), func(t *testing.T) {
+				t.Parallel() // it mostly waits
+				o := ftpscript.Options{Idle: 600 * time.Millisecond}
+				var c Config
+				if version != 0 {
+					pair := certs.Issue(t, certs.Options{})
+					o.TLS = &tls.Config{Certificates: []tls.Certificate{pair.TLS}}
+					c.TLS = TLS{Security: Explicit, Max: version, Roots: certs.Pool(pair)}
+				}
+				if through != "" {
+					var err error
+					if c.Proxy, err = proxy.Parse(testproxy.Start(t, through, testproxy.Options{User: "me", Password: "geheim"}).URL(), ""); err != nil {
+						t.Fatal(err)
+					}
+				}
+				idleTimeoutIsNotSeen(t, ftpscript.Start(t, o), c)
+			})
+		}
+	}
+}
+
+func idleTimeoutIsNotSeen(t *testing.T, srv *ftpscript.Server, how Config) {
 	srv.Tree.Put("/f", nil)
 	var m Memory
-	s := hurriedStore(t, srv, func(c *Config) { c.Remember = func(got Memory) { m = got } })
+	s := hurriedStore(t, srv, func(c *Config) {
+		c.TLS, c.Proxy = how.TLS, how.Proxy
+		c.Remember = func(got Memory) { m = got }
+	})
+	s.pool.times.noopEvery = time.Hour // who does not hear of the end learns of it too late
 	if _, err := s.Stat(t.Context(), "/f"); err != nil {
 		t.Fatal(err)
 	}
 	await := func(what string, mark int, verb string, n int) {
 		t.Helper()
-		if got, err := srv.Await(t.Context(), mark, func(c ftpscript.Commands) bool { return len(c.Verbs(verb)) >= n }); err != nil {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		if got, err := srv.Await(ctx, mark, func(c ftpscript.Commands) bool { return len(c.Verbs(verb)) >= n }); err != nil {
 			t.Fatalf("%s: %v\n%s", what, err, got)
 		}
 	}
@@ -57,7 +92,7 @@ func TestIdleTimeoutOfTheServerIsNotSeen(t *testing.T) {
 	s.pool.mu.Lock()
 	every := s.pool.noopEveryLocked()
 	s.pool.mu.Unlock()
-	if every > 450*time.Millisecond {
+	if every > 600*time.Millisecond {
 		t.Errorf("a NOOP every %v", every)
 	}
 	s.Close()
@@ -70,9 +105,22 @@ func TestIdleTimeoutOfTheServerIsNotSeen(t *testing.T) {
 	}
 }
 
-// A connection that a NAT, or the sleep of this machine, has silently cut: its next user
-// gets a new one soon, instead of waiting for the timeout.
+// A connection that a NAT has silently cut while it was idle, or while this machine slept,
+// which the clock leaves out: its next user gets a new one soon, instead of waiting for the
+// timeout.
 func TestSilentlyCutConnectionsAreNoticedSoon(t *testing.T) {
+	t.Run("idle", func(t *testing.T) {
+		const stale = 30 * time.Millisecond
+		silentlyCut(t, stale, func(*atomic.Int64) { time.Sleep(2 * stale) }) // only makes it older
+	})
+	t.Run("slept", func(t *testing.T) {
+		silentlyCut(t, time.Hour, func(slept *atomic.Int64) { slept.Add(int64(time.Hour)) })
+	})
+}
+
+// silentlyCut has time pass for an idle connection that is cut; slept is how long the
+// machine has slept.
+func silentlyCut(t *testing.T, stale time.Duration, pass func(slept *atomic.Int64)) {
 	srv := ftpscript.Start(t, ftpscript.Options{})
 	srv.Tree.Put("/f", nil)
 	var cut atomic.Bool
@@ -90,12 +138,14 @@ func TestSilentlyCutConnectionsAreNoticedSoon(t *testing.T) {
 			return &silenced{nc.(*net.TCPConn), &cut}, nil
 		}
 	})
-	s.pool.times.noopEvery, s.pool.times.staleAfter = time.Hour, 30*time.Millisecond
+	s.pool.times.noopEvery, s.pool.times.staleAfter = time.Hour, stale
+	var asleep atomic.Int64
+	s.pool.slept = func() time.Duration { return slept() + time.Duration(asleep.Load()) }
 	if _, err := s.Stat(t.Context(), "/f"); err != nil {
 		t.Fatal(err)
 	}
 	cut.Store(true)
-	time.Sleep(2 * s.pool.times.staleAfter) // only makes it older
+	pass(&asleep)
 	ctx, cancel := context.WithTimeout(t.Context(), s.cfg.Timeout/2)
 	defer cancel()
 	if err := s.Mkdir(ctx, "/d"); err != nil {

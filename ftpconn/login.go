@@ -55,7 +55,7 @@ func (s *Store) loginOnce(ctx context.Context) (_ *session, err error) {
 			w.Close()
 		}
 	}()
-	ss := &session{store: s, id: id, wire: w, last: time.Now(), slept: slept()}
+	ss := &session{store: s, id: id, wire: w, last: time.Now(), slept: s.pool.slept()}
 	ss.lib, err = ftp.Dial(s.cfg.addr(), ftp.DialWithDialFunc(w.Library()), ftp.DialWithDisabledUTF8(s.cfg.Codepage != nil))
 	if err != nil {
 		return nil, err

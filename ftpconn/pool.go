@@ -25,6 +25,7 @@ const (
 // which wakes whoever may go on.
 type pool struct {
 	store *Store
+	slept func() time.Duration // how long this machine has slept, which the clock leaves out
 
 	mu       sync.Mutex
 	idle     []*session // the last used is last
@@ -66,6 +67,7 @@ type grant struct {
 
 func (p *pool) init(s *Store) {
 	p.store = s
+	p.slept = slept
 	p.cap.most = s.cfg.MaxConns
 	p.times = unhurried
 	p.logins = rate.NewLimiter(loginRate, loginBurst)

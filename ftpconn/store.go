@@ -216,7 +216,7 @@ func (s *Store) finish(ss *session, c class, err error) {
 		s.pool.crowdedOut()
 	}
 	ss.used++
-	ss.last, ss.slept, ss.vetted = time.Now(), slept(), false
+	ss.last, ss.slept, ss.vetted = time.Now(), s.pool.slept(), false
 	s.pool.release(ss, c)
 }
 

@@ -192,7 +192,7 @@ func (p *pool) keep(ss *session) {
 	if dead := ss.wire.Dead(); dead != nil {
 		p.ended(ss, quiet, dead)
 	} else if ss.wire.Sent() > sent {
-		ss.noop, ss.slept, ss.vetted = time.Now(), slept(), true
+		ss.noop, ss.slept, ss.vetted = time.Now(), p.slept(), true
 	}
 	p.store.count.commands.Add(ss.counted())
 	p.mu.Lock()
