@@ -192,7 +192,8 @@ func (s *Store) loginFailed(w *wire.Conn, err error) error {
 	return err
 }
 
-// features are FEAT's lines by command.
+// features are FEAT's lines by command. What has several lines, as AUTH TLS and AUTH SSL
+// are on some servers, is put together as others put it in one, with semicolons.
 func features(r wire.Reply) map[string]string {
 	m := make(map[string]string)
 	if !r.OK() || len(r.Lines) < 2 {
@@ -200,8 +201,12 @@ func features(r wire.Reply) map[string]string {
 	}
 	for _, l := range r.Lines[1 : len(r.Lines)-1] {
 		name, arg, _ := strings.Cut(strings.TrimSpace(l), " ")
+		name = strings.ToUpper(name)
+		if before := m[name]; before != "" {
+			arg = before + ";" + arg
+		}
 		if name != "" {
-			m[strings.ToUpper(name)] = arg
+			m[name] = arg
 		}
 	}
 	return m

@@ -380,6 +380,7 @@ func TestAPasswordInClearIsWarnedOf(t *testing.T) {
 		want   string // "" is no warning
 	}{
 		{"far, TLS offered", ftpscript.Options{TLS: serving(pair)}, abroad, "ftpes://u@h"},
+		{"far, on a line of its own", ftpscript.Options{TLS: serving(pair), Feat: []string{"AUTH TLS", "AUTH SSL", "SIZE"}}, abroad, "ftpes://u@h"},
 		{"far", ftpscript.Options{}, abroad, "in clear"},
 		{"far, try", ftpscript.Options{}, func(c *ftpconn.Config) { abroad(c); c.TLS.Security = ftpconn.Try }, "refuses encryption"},
 		{"this machine", ftpscript.Options{TLS: serving(pair)}, func(*ftpconn.Config) {}, ""},
