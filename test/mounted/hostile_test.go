@@ -108,6 +108,39 @@ func TestHostileServerIsBounded(t *testing.T) {
 	good("an endless listing")
 }
 
+// A line of a listing that nobody understands may be a file: the directory cannot be
+// listed, so that nothing is deleted for it, and the log has the line. A line that is
+// known to be none does no harm.
+func TestALineThatIsNotUnderstood(t *testing.T) {
+	const line = "?rw-what 17 Smarch name=lost; f\x01le"
+	srv := ftpscript.Start(t, ftpscript.Options{Refuse: []string{"MLSD", "MLST"}, Listing: func(_, dir string, lines []string) []string {
+		switch dir {
+		case "/d":
+			return append(lines, line)
+		case "/e":
+			return append([]string{"total 4"}, lines...)
+		}
+		return lines
+	}})
+	srv.Tree.Put("/d/real", []byte("real"))
+	srv.Tree.Put("/e/real", []byte("real"))
+	m := mountScript(t, srv)
+	_, err := os.ReadDir(m.Path("d"))
+	wantErrno(t, "list", err, syscall.EIO)
+	copied := mount.TempDir(t)
+	put(t, filepath.Join(copied, "lost"), []byte("kept"))
+	if r := (mount.Command{}).Do(t, "rsync", "-a", "--delete", m.Path("d")+"/", copied+"/"); r.Code == 0 {
+		t.Errorf("rsync says nothing of it: %+v", r)
+	}
+	holds(t, filepath.Join(copied, "lost"), []byte("kept"))
+	if n := strings.Count(m.Log(), "a line of a listing was not understood"); n != 1 || !strings.Contains(m.Log(), `?rw-what 17 Smarch name=lost; f\x01le`) {
+		t.Errorf("the log has %d lines about it:\n%s", n, firstLines(m.Log(), 40))
+	}
+	if got := names(t, m.Path("e")); len(got) != 1 {
+		t.Errorf("in the other directory are %q", got)
+	}
+}
+
 // Names that lead out of their directory are an error, and nothing is written but in
 // the directory given for cache and spool. A symlink's target is only text.
 func TestHostileNamesLeadNowhere(t *testing.T) {
