@@ -1,11 +1,14 @@
 package ftpconn_test
 
 import (
+	"bytes"
+	"log/slog"
 	"path"
 	"strings"
 	"testing"
 
 	"ftpfs/cache/remote"
+	"ftpfs/ftpconn"
 	"ftpfs/test/ftpscript"
 )
 
@@ -86,18 +89,58 @@ func TestPatternsInRMD(t *testing.T) {
 
 // A listing that does not show what was just made says nothing of names.
 func TestASurveyOfWhichNothingIsListed(t *testing.T) {
+	var log bytes.Buffer
 	_, s := start(t, ftpscript.Options{Listing: func(_, dir string, lines []string) []string {
 		if strings.Contains(dir, ".ftpfs-") {
 			return nil
 		}
 		return lines
-	}}, nil)
+	}}, func(c *ftpconn.Config) { c.Log = slog.New(slog.NewTextHandler(&log, nil)) })
 	ok(t, "a name that hits no other", s.Storable(t.Context(), "/x*"))
 	err := s.Storable(t.Context(), "/x.")
 	kind(t, "one that may", err, remote.BadName)
 	if !strings.Contains(err.Error(), "is not listed") {
 		t.Errorf("%v: does not say why", err)
 	}
+	ok(t, "close", s.Close())
+	if !strings.Contains(log.String(), "left on the server") { // what is not listed cannot be removed
+		t.Errorf("the log does not say what is left: %s", log.String())
+	}
+}
+
+// The survey is made in a directory with a plain path: the server may take another one
+// for that of an odd name.
+func TestASurveyIsMadeBelowPlainNamesOnly(t *testing.T) {
+	srv, s := start(t, ftpscript.Options{}, nil)
+	srv.Tree.MkdirAll("/plain/odd./in it")
+	ok(t, "ask", s.Storable(t.Context(), "/plain/odd./in it/x."))
+	made := srv.Since(0).Verbs("MKD")
+	for _, c := range made {
+		if !strings.HasPrefix(c.Path, "/plain/.ftpfs-") {
+			t.Errorf("made %s", c.Path)
+		}
+	}
+	if len(made) == 0 {
+		t.Error("nothing was made")
+	}
+	nothingLeft(t, "below an odd name", srv)
+}
+
+// Before the survey, what is said of an odd name by name may be said of a neighbour.
+func TestANeighborIsNotShownUnderAnOddName(t *testing.T) {
+	srv, s := start(t, ftpscript.Options{Takes: func(n string) string { return strings.TrimRight(n, " ") }}, nil)
+	srv.Tree.Put("/x", content)
+	_, err := s.Stat(t.Context(), "/x ")
+	kind(t, "stat", err, remote.NotExist)
+}
+
+// The directory of the survey is removed also where the byte 255 is written twice.
+func TestASurveyByProFTPDsRules(t *testing.T) {
+	srv, s := start(t, ftpscript.Options{Greeting: "ProFTPD Server ready.", Takes: func(n string) string {
+		return strings.ReplaceAll(strings.ReplaceAll(strings.ReplaceAll(n, "\xff\xff", "\x00"), "\xff", ""), "\x00", "\xff")
+	}}, nil)
+	ok(t, "ask", s.Storable(t.Context(), "/x\xff"))
+	nothingLeft(t, "a byte 255 alone is dropped", srv)
 }
 
 // What the server cannot do now it may do in a moment: no conclusion is drawn, and the next
