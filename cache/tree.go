@@ -73,6 +73,7 @@ type Tree struct {
 	outage     map[remote.Kind]bool // why uploads fail, as logged since the last one that did not
 	overlay    *overlay.Table       // what was set here and the server cannot keep
 	unlooked   map[*Node]bool       // in lookQueue, each with a reference
+	foldSteps  int                  // names folded or looked at to find twins: what that costs
 	spaceThere serverSpace          // of the server; see statfs.go
 }
 

@@ -26,7 +26,7 @@ func (t *Tree) twinLocked(dir *Node, name string, mover *Node) string {
 		return ""
 	}
 	if l.folds == nil || l.folds.names > 2*(len(l.ents)+len(dir.kids))+leastFolds {
-		l.folds = newFolds(l, dir)
+		l.folds = newFolds(l, dir, &t.foldSteps)
 	}
 	fresh := t.fresh(l.fetched) > 0
 	for _, other := range l.folds.like(name) {
@@ -46,17 +46,14 @@ func (t *Tree) twinLocked(dir *Node, name string, mover *Node) string {
 type folds struct {
 	by    map[string][]string // names by folded name
 	names int
-	steps int // names folded or looked at, ever: what it costs
+	steps *int // the tree's; see foldSteps
 }
 
 // leastFolds is a size that need not be made smaller.
 const leastFolds = 64
 
-func newFolds(l *listing, dir *Node) *folds {
-	f := &folds{by: make(map[string][]string, len(l.ents))}
-	if l.folds != nil {
-		f.steps = l.folds.steps
-	}
+func newFolds(l *listing, dir *Node, steps *int) *folds {
+	f := &folds{by: make(map[string][]string, len(l.ents)), steps: steps}
 	for name := range l.ents {
 		f.add(name)
 	}
@@ -71,7 +68,7 @@ func (f *folds) add(name string) {
 	if f == nil || !utf8.ValidString(name) {
 		return
 	}
-	f.steps++
+	*f.steps++
 	key := fold(name)
 	if same := f.by[key]; !slices.Contains(same, name) {
 		f.by[key] = append(same, name)
@@ -82,7 +79,7 @@ func (f *folds) add(name string) {
 // like are the names that may be twins of name, and itself.
 func (f *folds) like(name string) []string {
 	same := f.by[fold(name)]
-	f.steps += 1 + len(same)
+	*f.steps += 1 + len(same)
 	return same
 }
 
