@@ -164,3 +164,68 @@ func TestStatfsDoesNotWaitForAServerThatDoesNotAnswer(t *testing.T) {
 		m.stop()
 	})
 }
+
+// The first answer is waited for, however long it takes: there is nothing to show instead. A
+// failure counts for as long as an answer, or each df would ask.
+func TestTheFirstFiguresAreWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := mem.New(mem.Options{Quota: gib})
+		m := mountMem(t, store, nil)
+		hold := store.HoldOp(mem.OpStatfs, "/")
+		time.AfterFunc(3*spacePatience, hold.Release)
+		m.wantSpace("a slow answer", gib, gib)
+		m.stop()
+	})
+}
+
+func TestAFailureToTellTheSpaceIsNotAskedForAgainAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &failing{Store: mem.New(mem.Options{}), err: &remote.Error{Kind: remote.Temporary}}
+		tree, err := New(testConfig(t), store)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ask := func(want remote.Space) {
+			t.Helper()
+			if got, err := tree.Statfs(t.Context()); err != nil || got != want {
+				t.Errorf("got %+v, %v, want %+v", got, err, want)
+			}
+		}
+		for range 3 {
+			ask(remote.Space{Total: -1, Free: -1})
+		}
+		if store.asked != 1 {
+			t.Errorf("asked %d times", store.asked)
+		}
+		store.err, store.told = nil, remote.Space{Total: 5, Free: 4}
+		time.Sleep(spaceTime)
+		ask(store.told)
+		store.err = &remote.Error{Kind: remote.Temporary}
+		time.Sleep(spaceTime)
+		ask(store.told) // a failure says nothing
+		store.err = &remote.Error{Kind: remote.Unsupported}
+		time.Sleep(spaceTime)
+		ask(remote.Space{Total: -1, Free: -1}) // this does
+		if store.asked != 4 {
+			t.Errorf("asked %d times", store.asked)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		if err := tree.Close(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// failing counts who asks for its space, and fails while err is set.
+type failing struct {
+	*mem.Store
+	told  remote.Space
+	err   error
+	asked int
+}
+
+func (s *failing) Statfs(context.Context) (remote.Space, error) {
+	s.asked++
+	return s.told, s.err
+}
