@@ -2,6 +2,7 @@ package ftpconn_test
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 	"time"
 
@@ -66,6 +67,7 @@ func TestChecksumsOfNoUseAreGivenUp(t *testing.T) {
 		"silence":    {Verb: "XMD5", Swallow: true, Times: 1},
 		"hangs up":   {Verb: "XMD5", Drop: true},
 		"no such of": {Verb: "XMD5", Instead: "504 not for you"},
+		"no syntax":  {Verb: "XMD5", Instead: "501 Syntax error."},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -106,7 +108,7 @@ func TestASlowChecksumIsNotWaitedForTwice(t *testing.T) {
 	}
 	slow.Remove()
 	// At that rate a larger file would take longer than a third of the timeout.
-	big := make([]byte, 4*len(content))
+	big := make([]byte, 2*len(content))
 	ok(t, "upload", s.Write(t.Context(), "/.tag7", bytes.NewReader(big), 0, int64(len(big))))
 	sum := remote.Checksum{Algorithm: "MD5"}
 	sum.Sum = bytes.Repeat([]byte{1}, 16) // never compared
@@ -116,4 +118,67 @@ func TestASlowChecksumIsNotWaitedForTwice(t *testing.T) {
 	if n := len(srv.Since(mark).Verbs("XMD5")); n != 0 {
 		t.Errorf("asked %d times", n)
 	}
+}
+
+// What is asked is what was computed here, in the server's first way to do that; of an empty
+// file nothing is. A name with a blank is quoted, as a range may follow it.
+func TestTheChecksumThatWasComputedIsAskedFor(t *testing.T) {
+	srv, s := start(t, ftpscript.Options{Sums: []string{"XSHA256", "XMD5"}}, nil)
+	srv.Tree.MkdirAll("/a dir")
+	ok(t, "connect", s.Connect(t.Context()))
+	for _, c := range []struct {
+		data []byte
+		want string
+	}{{content, `XMD5 "/a dir/.tag7"`}, {nil, ""}} {
+		sum := remote.Checksum{Algorithm: "MD5"}
+		h := sum.Hash()
+		h.Write(c.data)
+		sum.Sum = h.Sum(nil)
+		ok(t, "upload", s.Write(t.Context(), "/a dir/.tag7", bytes.NewReader(c.data), 0, int64(len(c.data))))
+		mark := srv.Mark()
+		_, err := s.Publish(t.Context(), "/a dir/.tag7", remote.Publish{Path: "/a dir/f", Size: int64(len(c.data)), Force: true, Sum: &sum})
+		ok(t, "publish", err)
+		asked := ""
+		for _, cmd := range srv.Since(mark) {
+			if strings.HasPrefix(cmd.Verb, "X") {
+				asked += cmd.Verb + " " + cmd.Arg
+			}
+		}
+		if asked != c.want {
+			t.Errorf("of %d bytes asked %q, want %q", len(c.data), asked, c.want)
+		}
+	}
+}
+
+// The algorithm of HASH is chosen once for a connection. Where it cannot be chosen, the sum
+// that comes is another one, and says nothing.
+func TestTheAlgorithmOfHASH(t *testing.T) {
+	srv, s := start(t, ftpscript.Options{Sums: []string{"HASH"}}, func(c *ftpconn.Config) { c.MaxConns = 1 })
+	ok(t, "connect", s.Connect(t.Context()))
+	ok(t, "publish", checked(t, s, "SHA-256"))
+	mark := srv.Mark()
+	ok(t, "again", checked(t, s, "SHA-256"))
+	if n := srv.Since(mark).Verbs("OPTS"); len(n) > 0 {
+		t.Errorf("chosen again: %v", n)
+	}
+
+	srv, s = start(t, ftpscript.Options{Sums: []string{"HASH", "XMD5"}}, nil)
+	srv.Add(ftpscript.Rule{Verb: "OPTS", Match: func(c ftpscript.Command) bool { return strings.Contains(c.Arg, "SHA-256") }, Instead: "501 Unknown algorithm."})
+	ok(t, "connect", s.Connect(t.Context()))
+	ok(t, "publish", checked(t, s, "SHA-256"))
+	if got := s.Caps().Sum; got == "SHA-256" || got == "" {
+		t.Errorf("now by %q, want another algorithm", got)
+	}
+	if n := srv.Since(0).Verbs("RETR"); len(n) > 0 {
+		t.Errorf("what was sent was read back, as if the sum were wrong: %v", n)
+	}
+}
+
+// What the server will not compute of one file it may of the next.
+func TestAChecksumRefusedForOneUpload(t *testing.T) {
+	srv, s := start(t, ftpscript.Options{Sums: []string{"XMD5"}}, nil)
+	ok(t, "connect", s.Connect(t.Context()))
+	srv.Add(ftpscript.Rule{Verb: "XMD5", Times: 1, Instead: "550 Too large."})
+	ok(t, "publish", checked(t, s, "MD5"))
+	ok(t, "again", checked(t, s, "MD5"))
 }
