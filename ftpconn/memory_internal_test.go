@@ -2,8 +2,11 @@ package ftpconn
 
 import (
 	"reflect"
+	"strings"
 	"testing"
 	"time"
+
+	"ftpfs/ftpconn/wire"
 )
 
 // What is believed for a time is believed for that time, and not before it was learned.
@@ -98,5 +101,97 @@ func TestRememberedCapGrows(t *testing.T) {
 		if l.learned() != 0 || l.now(at) != 8 {
 			t.Errorf("a cap of %d is left", l.learned())
 		}
+	}
+}
+
+// Each fact that one life learned, the next knows, and tells it on as its own. What names are
+// kept is proven anew.
+func TestEachFactIsRememberedAndRecalled(t *testing.T) {
+	now := time.Now().UTC().Truncate(time.Second)
+	of := Memory{Form: memoryForm, Greeting: "hello", Features: "MDTM"}
+	of.facts(func(_ int, fact reflect.Value, _ reflect.StructField) {
+		fact.FieldByName("At").Set(reflect.ValueOf(now))
+		if v := fact.FieldByName("Value"); v.Kind() == reflect.Bool {
+			v.SetBool(true)
+		}
+	})
+	of.Cap.Value, of.Idle.Value = Cap{2, 1}, Idle{Limit: 30}
+	of.SetTime.Value, of.BadNames.Value, of.Longest.Value, of.NoSums.Value = "SITE UTIME", "a colon", 128, "HASHMD5,XCRCCRC32"
+	of.facts(func(_ int, fact reflect.Value, field reflect.StructField) {
+		if fact.FieldByName("Value").IsZero() {
+			t.Errorf("%s has no value in this test", field.Name)
+		}
+	})
+
+	s := New(Config{Host: "h", Memory: of})
+	defer s.Close()
+	s.recallWire("hello")
+	s.server.learn(func(f *facts) {
+		of.recall(f)
+		f.seen, f.greeting, f.features = true, "hello", map[string]string{"MDTM": ""}
+	})
+	if k := s.server.known(); k.names.done || k.names.bad != colon || k.names.longest != 128 {
+		t.Errorf("of names it knows %+v", k.names)
+	}
+	s.server.learn(func(f *facts) { f.names.done = true })
+	got := s.remembered(Memory{}, now)
+	of.facts(func(i int, fact reflect.Value, field reflect.StructField) {
+		have := reflect.ValueOf(got).Field(i).FieldByName("Value").Interface()
+		if field.Name == "Cap" || field.Name == "Active" {
+			return // has to be met again; until then what was known before stands
+		}
+		if want := fact.FieldByName("Value").Interface(); have != want {
+			t.Errorf("%s: told on is %v, want %v", field.Name, have, want)
+		}
+	})
+	if got.Greeting != of.Greeting || got.Features != of.Features {
+		t.Errorf("of %q with %q", got.Greeting, got.Features)
+	}
+
+	// What is known keeps its date; what another server is like is not known.
+	later := s.remembered(of, now.Add(time.Hour))
+	if later.Cap != of.Cap {
+		t.Errorf("of the cap it tells %+v", later.Cap)
+	}
+	if later.NoChmod.At != now {
+		t.Errorf("known since %v, want %v", later.NoChmod.At, now)
+	}
+	older := of
+	older.Features, older.NoMLSD = "MLST", Fact[bool]{true, now.Add(time.Minute)}
+	s.server.learn(func(f *facts) { f.mlsdBad = false })
+	if m := s.remembered(older, now); m.NoMLSD.Value || m.Cap.Value.Conns != 2 {
+		t.Errorf("with other features it believes %+v", m)
+	}
+
+	other := New(Config{Host: "h", Memory: of})
+	defer other.Close()
+	other.recallWire("another")
+	if k := other.traits.Known(); k.Segments == wire.Off || k.Active {
+		t.Errorf("of another server it believes %+v", k)
+	}
+}
+
+// Who has tried all there is to try believes nothing of what it did not meet, but for what is
+// the host's, and knows the cap.
+func TestWhatWasTriedAnewIsBelievedAlone(t *testing.T) {
+	day := time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
+	older := Memory{Form: memoryForm, NoChmod: Fact[bool]{true, day}, Cap: Fact[Cap]{Cap{5, 3}, day}, Slow: Fact[bool]{true, day}}
+	now := day.Add(time.Hour)
+	for what, c := range map[string]struct {
+		conns  int
+		capped bool
+		want   Cap
+	}{"a cap": {2, true, Cap{2, 1}}, "no cap": {8, false, Cap{}}, "not tried": {0, false, Cap{5, 3}}} {
+		m := Memory{Form: memoryForm}.Anew(c.conns, c.capped, now).Merge(older)
+		if m.NoChmod.Value || !m.Slow.Value || m.Cap.Value != c.want {
+			t.Errorf("%s: %+v", what, m)
+		}
+	}
+}
+
+// A greeting may be as long as it likes; what is written down of it is not.
+func TestALongGreetingIsCutShort(t *testing.T) {
+	if n := len(lasting(strings.Repeat("welcome ", 10_000))); n > longestID {
+		t.Errorf("%d bytes of it are kept", n)
 	}
 }
