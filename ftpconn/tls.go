@@ -107,7 +107,7 @@ func insecure(f *wire.Error) *Insecure {
 		return &Insecure{fmt.Sprintf("%v: %s. Nothing was sent in clear", f.Err, f.Reply)}
 	case errors.As(f.Err, &header) && f.Step == "TLS":
 		return &Insecure{"what answers there does not speak TLS from the first byte on; ftpes:// (tls=explicit) may be right"}
-	case errors.As(f.Err, &op) && strings.HasSuffix(op.Err.Error(), "certificate required"):
+	case errors.Is(f.Err, wire.ErrNoCertificate), errors.As(f.Err, &op) && strings.HasSuffix(op.Err.Error(), "certificate required"):
 		return &Insecure{"the server wants a certificate of ours: cert=FILE,key=FILE"}
 	}
 	return &Insecure{f.Error()}

@@ -316,7 +316,7 @@ func TestClientCertificate(t *testing.T) {
 		srv, s := start(t, ftpscript.Options{TLS: cfg}, func(c *ftpconn.Config) { believing(authority)(c); c.TLS.Max = version })
 		if err := s.Connect(t.Context()); !errors.As(err, new(*ftpconn.Insecure)) {
 			t.Errorf("%s: without a certificate: %v", tls.VersionName(version), err)
-		} else if version == tls.VersionTLS13 && !strings.Contains(err.Error(), "cert=FILE") {
+		} else if !strings.Contains(err.Error(), "cert=FILE") {
 			t.Errorf("%v names no remedy", err)
 		}
 		secret(t, srv)

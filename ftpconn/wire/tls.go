@@ -75,15 +75,29 @@ func (c *Conn) protect() error {
 	return c.handshake()
 }
 
+// ErrNoCertificate is a handshake that the server refused after it had asked for a
+// certificate of ours. TLS 1.2 has no alert that says so: OpenSSL calls it a failure.
+var ErrNoCertificate = errors.New("no certificate was sent")
+
 // handshake encrypts the control connection.
 func (c *Conn) handshake() error {
 	t := &c.cfg.TLS
 	s := &secured{under: &under{Conn: c.raw}, tickets: t.Shared.tickets()}
 	cfg := t.Config.Clone()
 	cfg.ClientSessionCache = s.tickets
+	asked := false // for a certificate of ours, which there is none
+	if len(cfg.Certificates) == 0 {
+		cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			asked = true
+			return new(tls.Certificate), nil
+		}
+	}
 	s.conn = tls.Client(s.under, cfg)
 	c.arm(c.raw, c.cfg.Timeout)
 	if err := s.conn.Handshake(); err != nil {
+		if op := (*net.OpError)(nil); asked && errors.As(err, &op) && op.Op == "remote error" {
+			err = fmt.Errorf("%w: %w", ErrNoCertificate, err)
+		}
 		return c.unprotected("TLS", err)
 	}
 	state := s.conn.ConnectionState()

@@ -26,7 +26,7 @@
 //	wire_test.go      what goes over the wire
 //	matrix_test.go    each server in each way to speak with it; odd_test.go scripted ones
 //	active_test.go    active mode, asked for and found
-//	tls_test.go       certificates, and what encryption changes
+//	tls_test.go, clientcert_test.go   certificates, and what encryption changes
 //	trace_test.go     the dialogue in the log
 //	overlay_test.go   times that the server cannot keep
 //	checksum_test.go  uploads compared with ProFTPD's checksums
