@@ -201,8 +201,13 @@ func TestTraceHidesPassword(t *testing.T) {
 		}
 	})
 	library(t, c)
+	for _, cmd := range []string{"ACCT secret", "acct secret 2", "Pass my secret"} {
+		c.Cmd(cmd) // whatever the answer
+	}
+	mu.Lock()
+	defer mu.Unlock()
 	all := strings.Join(lines, "\n")
-	if strings.Contains(all, "secret") || !strings.Contains(all, "7 > PASS ****") || !strings.Contains(all, "7 < 230 in") {
+	if strings.Contains(all, "secret") || !strings.Contains(all, "7 > ACCT ****") || !strings.Contains(all, "7 > PASS ****") || !strings.Contains(all, "7 < 230 in") {
 		t.Errorf("trace:\n%s", all)
 	}
 }

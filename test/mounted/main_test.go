@@ -23,7 +23,7 @@
 //	badinput_test.go  one clear line and the right exit code
 //	background_test.go  mounting in the background, as mount(8) does
 //	panic_test.go     what is left of a daemon that died of itself
-//	wire_test.go      what goes over the wire
+//	wire_test.go      what goes over the wire; bwlimit_test.go how fast
 //	matrix_test.go    each server in each way to speak with it; odd_test.go scripted ones
 //	active_test.go    active mode, asked for and found
 //	tls_test.go, clientcert_test.go   certificates, and what encryption changes
