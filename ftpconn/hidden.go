@@ -112,21 +112,14 @@ func (ss *session) withHidden(dir string, entries []remote.Entry) ([]remote.Entr
 // unlisted asks for a name that listings may hide: for it as a file, as a directory, and at
 // last whether it could be renamed, which is refused of what is not there.
 func (ss *session) unlisted(p string) (remote.Entry, error) {
-	full := ss.path(p)
-	rs, err := ss.wire.Batch("SIZE "+full, "MDTM "+full, "CWD "+full)
-	if err != nil {
-		return remote.Entry{}, err
+	a, err := ss.byName(p)
+	switch {
+	case err != nil || a.found:
+		return a.Entry, err
+	case a.absent:
+		return remote.Entry{}, as(remote.NotExist, a.reply)
 	}
-	if e, ok := fileOf(p, rs[0], rs[1]); ok {
-		return e, nil
-	}
-	if rs[2].OK() {
-		return remote.Entry{Name: path.Base(p), Type: remote.Dir, Size: -1}, nil
-	}
-	if sure(rs[0]) && sure(rs[2]) {
-		return remote.Entry{}, as(remote.NotExist, rs[0])
-	}
-	r, err := ss.wire.Cmd("RNFR " + full)
+	r, err := ss.wire.Cmd("RNFR " + ss.path(p))
 	switch kind := kindOf("look", r); {
 	case err != nil:
 		return remote.Entry{}, err

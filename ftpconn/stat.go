@@ -33,21 +33,29 @@ func (ss *session) stat(p string) (remote.Entry, error) {
 	if ss.mlst() || p == "/" || ss.doubtful(p) {
 		return ss.look(p)
 	}
+	a, err := ss.byName(p)
+	switch {
+	case err != nil || a.found:
+		return a.Entry, err
+	case a.absent:
+		return remote.Entry{}, as(remote.NotExist, a.reply)
+	}
+	return ss.look(p)
+}
+
+// byName asks for p as a file and as a directory, in one go.
+func (ss *session) byName(p string) (a answer, err error) {
 	full := ss.path(p)
 	rs, err := ss.wire.Batch("SIZE "+full, "MDTM "+full, "CWD "+full)
 	if err != nil {
-		return remote.Entry{}, err
+		return a, err
 	}
-	if e, ok := fileOf(p, rs[0], rs[1]); ok {
-		return e, nil
+	a.reply = rs[0]
+	if a.Entry, a.found = fileOf(p, rs[0], rs[1]); !a.found && rs[2].OK() {
+		a.Entry, a.found = remote.Entry{Name: path.Base(p), Type: remote.Dir, Size: -1}, true
 	}
-	if rs[2].OK() {
-		return remote.Entry{Name: path.Base(p), Type: remote.Dir, Size: -1}, nil
-	}
-	if sure(rs[0]) && sure(rs[2]) {
-		return remote.Entry{}, as(remote.NotExist, rs[0])
-	}
-	return ss.look(p)
+	a.absent = !a.found && sure(rs[0]) && sure(rs[2])
+	return a, nil
 }
 
 // fileOf makes an entry of the replies to SIZE and MDTM; ok when SIZE was
@@ -103,8 +111,7 @@ func (q inquiry) size(rs []wire.Reply) wire.Reply {
 	return rs[0]
 }
 
-// answer is what the replies to an inquiry say: an entry, certainly nothing, or
-// neither.
+// answer is what the server says of a name: an entry, certainly nothing, or neither.
 type answer struct {
 	remote.Entry
 	found, absent bool
