@@ -3,7 +3,6 @@ package doctor
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
 
@@ -48,17 +47,13 @@ func (r *run) zone(f *Finding, entries []remote.Entry, sample string, fresh time
 	return nil
 }
 
-// form names the kind of a line of LIST.
+// form names the format of a line of LIST, as the mount reads it.
 func form(l string) string {
-	switch {
-	case regexp.MustCompile(`^[-dlbcpsD][-rwxsStTlL]{3,}`).MatchString(l):
-		return "Unix"
-	case regexp.MustCompile(`^\d\d-\d\d-\d\d`).MatchString(l):
-		return "DOS"
-	case strings.HasPrefix(l, "+"):
-		return "EPLF"
+	p := listing.NewParser(time.Now(), time.UTC)
+	if _, _, err := p.Line(l); err != nil || p.Format() == "" {
+		return "its own form"
 	}
-	return "its own form"
+	return p.Format()
 }
 
 // guess finds the zone of a line that tells of a file just written.

@@ -48,6 +48,7 @@ const (
 
 // simple is a format whose every line is an entry and stands for itself.
 type simple struct {
+	name     string
 	parse    func(line string, c clock) (e remote.Entry, ok bool)
 	absolute bool // times are in no zone
 	hides    bool // names that begin with a dot may be left out
@@ -65,9 +66,9 @@ func (f simple) halfway() bool { return false }
 
 // formats of listings; none of them has read a line yet.
 func formats() []format {
-	return []format{simple{parse: unixLine, hides: true}, new(dos), simple{parse: eplfLine, absolute: true}, new(vms),
-		simple{parse: netwareLine}, new(as400), new(mvs), simple{parse: os2Line}, new(vxworks),
-		simple{parse: numericLine, absolute: true}}
+	return []format{simple{name: "Unix", parse: unixLine, hides: true}, new(dos), simple{name: "EPLF", parse: eplfLine, absolute: true}, new(vms),
+		simple{name: "NetWare", parse: netwareLine}, new(as400), new(mvs), simple{name: "OS/2", parse: os2Line}, new(vxworks),
+		simple{name: "numeric", parse: numericLine, absolute: true}}
 }
 
 // NewParser returns a parser of LIST lines. Times in them are wall time in zone
@@ -148,6 +149,25 @@ func (p *Parser) End() error {
 		return fmt.Errorf("%w: the listing ends in the middle of an entry", ErrSyntax)
 	}
 	return nil
+}
+
+// Format names the format, for people; "" while it is not known.
+func (p *Parser) Format() string {
+	switch f := p.chosen.(type) {
+	case simple:
+		return f.name
+	case *dos:
+		return "DOS"
+	case *vms:
+		return "VMS"
+	case *as400:
+		return "IBM i"
+	case *mvs:
+		return "MVS"
+	case *vxworks:
+		return "VxWorks"
+	}
+	return ""
 }
 
 // Absolute says that the times in this listing are in no zone, and exact.

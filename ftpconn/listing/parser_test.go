@@ -174,3 +174,20 @@ func TestParserZone(t *testing.T) {
 		}
 	}
 }
+
+func TestFormatOfAListing(t *testing.T) {
+	for line, want := range map[string]string{
+		"-rw-r--r-- 1 a b 5 Jan  1  2024 x":                            "Unix",
+		"01-29-24  11:32PM                  589 x":                     "DOS",
+		"+m824255902,r,\tx":                                            "EPLF",
+		"X.TXT;1   1/3    2-JUN-2023 07:32:04  [ANN]  (RWED,RWED,RE,)": "VMS",
+		"total 12": "",
+		"what?":    "",
+	} {
+		p := NewParser(utc(2026, 1, 1, 0, 0, 0), time.UTC)
+		_, _, _ = p.Line(line)
+		if got := p.Format(); got != want {
+			t.Errorf("%q is of %q, want %q", line, got, want)
+		}
+	}
+}
