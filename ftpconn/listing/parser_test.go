@@ -191,3 +191,12 @@ func TestFormatOfAListing(t *testing.T) {
 		}
 	}
 }
+
+// A server east of us may be in the next year already, also by what it may be ahead.
+func TestTheYearIsThatOfTheServersZone(t *testing.T) {
+	now := utc(2026, 12, 30, 11, 0, 0) // and 36 hours later there it is 2027, and here 2026
+	e, _, err := NewParser(now, time.FixedZone("", 5*3600)).Line("-rw-r--r-- 1 a b 5 Jan  1 03:00 x")
+	if want := utc(2026, 12, 31, 22, 0, 0); err != nil || !e.MTime.Equal(want) {
+		t.Errorf("%v, %v; want %v", e.MTime, err, want)
+	}
+}

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"ftpfs/ftpconn"
 )
 
@@ -95,5 +97,66 @@ func TestTwoDaemonsShareAFile(t *testing.T) {
 	wg.Wait()
 	if got := Open(path, slog.Default()).Read(); got.Cap.Value.Conns != 20 {
 		t.Errorf("a cap of %d is kept, want the last that was learned, 20", got.Cap.Value.Conns)
+	}
+}
+
+// Who writes reads first what others have written, and keeps them waiting until it is done.
+func TestAWriterWaitsForAnother(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "h.json")
+	at := time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
+	d, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if err := unix.Flock(int(d.Fd()), unix.LOCK_EX); err != nil { // another daemon is at it
+		t.Fatal(err)
+	}
+	f := Open(path, slog.Default())
+	f.Keep()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f.Write(learned(2, at))
+	}()
+	select {
+	case <-done:
+		t.Error("it did not wait")
+	case <-time.After(100 * time.Millisecond):
+	}
+	if err := os.WriteFile(path, []byte(`{"form":1,"greeting":"hello","cap":{"value":{"conns":7,"stood":1},"at":"2026-05-02T00:00:00Z"}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Flock(int(d.Fd()), unix.LOCK_UN); err != nil {
+		t.Fatal(err)
+	}
+	<-done
+	if got := f.Read(); got.Cap.Value.Conns != 7 {
+		t.Errorf("a cap of %d is kept, want the other's, 7", got.Cap.Value.Conns)
+	}
+}
+
+// The file is replaced, so that nobody reads half of it; and what is too long to be read
+// again is not written over what can be.
+func TestTheFileIsWholeAtAnyTime(t *testing.T) {
+	var log bytes.Buffer
+	path := filepath.Join(t.TempDir(), "h.json")
+	f := Open(path, slog.New(slog.NewTextHandler(&log, nil)))
+	f.Keep()
+	at := time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
+	f.Write(learned(2, at))
+	if err := os.Link(path, path+".old"); err != nil {
+		t.Fatal(err)
+	}
+	want := learned(3, at.Add(time.Hour))
+	f.Write(want)
+	if got := Open(path+".old", slog.Default()).Read(); got.Cap.Value.Conns != 2 {
+		t.Errorf("the file was written in place: %+v", got)
+	}
+	long := learned(4, at.Add(2*time.Hour))
+	long.Greeting = strings.Repeat("x", most)
+	f.Write(long)
+	if got := f.Read(); got != want || strings.Count(log.String(), "\n") != 1 {
+		t.Errorf("read %+v, logged %q", got.Cap, log.String())
 	}
 }
