@@ -32,6 +32,7 @@ var c0 struct {
 	encrypted string
 	cap       int
 	only      string
+	options   string
 }
 
 func init() {
@@ -43,6 +44,7 @@ func init() {
 	flag.BoolVar(&c0.loopback, "bench.loopback", false, "no line: the server is beside the daemon")
 	flag.StringVar(&c0.encrypted, "bench.tls", "", "explicit or implicit")
 	flag.IntVar(&c0.cap, "bench.cap", 0, "connections that the server allows; 0: many")
+	flag.StringVar(&c0.options, "bench.o", "", "more options of our mount; with trace_ftp among them its log is printed")
 	flag.StringVar(&c0.only, "bench.only", "", "regexp: only workloads whose name it matches")
 }
 
@@ -182,6 +184,9 @@ func newCourse(t *testing.T) *course {
 		o.TLS = &servers.TLS{Cert: pair.PEM, Key: pair.Key, Implicit: c0.encrypted == "implicit"}
 		must(t, os.WriteFile(c.local("ca.pem"), pair.PEM, 0o644))
 		c.options = []string{"cacert=" + c.local("ca.pem")}
+	}
+	if c0.options != "" {
+		c.options = append(c.options, strings.Split(c0.options, ",")...)
 	}
 	kind := servers.Kind(c0.server)
 	if !slices.Contains(servers.All, kind) {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -33,6 +34,9 @@ var ours = program{"ftpfs", func(t *testing.T, c *course) mounted {
 		o.In = c.line.Near.Do
 	}
 	m := mount.New(t, o)
+	if slices.Contains(c.options, "trace_ftp") {
+		t.Cleanup(func() { t.Log(m.Log()) })
+	}
 	return mounted{dir: m.Dir, pid: m.PID(), wire: func() (commands, logins int64) {
 		k := m.Status().Connections
 		return k.Commands, k.Logins
