@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -374,21 +375,46 @@ func TestCancel(t *testing.T) {
 	}
 }
 
+// A download that is given up while its data comes, or does not come, costs no login.
 func TestReadEndsWithContext(t *testing.T) {
-	srv, s := start(t, ftpscript.Options{}, nil)
-	srv.Tree.Put("/f", content)
-	hold := make(chan struct{})
-	defer close(hold)
-	srv.Add(ftpscript.Rule{Verb: "RETR", Data: &ftpscript.DataFault{After: 100, Hold: hold}})
-	ctx, cancel := context.WithCancel(t.Context())
-	r, err := s.Open(ctx, "/f", 0, nil)
-	ok(t, "open", err)
-	defer r.Close()
-	_, err = io.ReadFull(r, make([]byte, 100))
-	ok(t, "read", err)
-	time.AfterFunc(10*time.Millisecond, cancel)
-	_, err = io.ReadAll(r)
-	kind(t, "read", err, remote.Canceled)
+	for _, c := range []struct {
+		name  string
+		after int64
+		mute  bool // the server does not end the transfer
+	}{{"in the middle", 100, false}, {"before the first byte", 0, false}, {"not answered", 100, true}} {
+		t.Run(c.name, func(t *testing.T) {
+			srv, s := start(t, ftpscript.Options{}, nil)
+			srv.Tree.Put("/f", content)
+			hold := make(chan struct{})
+			end := sync.OnceFunc(func() { close(hold) })
+			defer end()
+			rule := srv.Add(ftpscript.Rule{Verb: "RETR", Data: &ftpscript.DataFault{After: c.after, Hold: hold}})
+			ctx, cancel := context.WithCancel(t.Context())
+			r, err := s.Open(ctx, "/f", 0, nil)
+			ok(t, "open", err)
+			defer r.Close()
+			_, err = io.ReadFull(r, make([]byte, c.after))
+			ok(t, "read", err)
+			time.AfterFunc(10*time.Millisecond, func() {
+				cancel()
+				if !c.mute {
+					time.AfterFunc(50*time.Millisecond, end)
+				}
+			})
+			began := time.Now()
+			_, err = io.ReadAll(r)
+			kind(t, "read", err, remote.Canceled)
+			if took := time.Since(began); took > 8*time.Second { // of a timeout of ten
+				t.Errorf("the read ended after %v", took)
+			}
+			rule.Remove()
+			_, err = s.Stat(t.Context(), "/f")
+			ok(t, "stat", err)
+			if n, want := srv.Opened(), map[bool]int{false: 1, true: 2}[c.mute]; n != want {
+				t.Errorf("%d connections, want %d", n, want)
+			}
+		})
+	}
 }
 
 // vsftpd says 553 where it may not create a file. Of a name that the user chose it may be

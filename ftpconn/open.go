@@ -227,9 +227,9 @@ func (r *reader) Read(p []byte) (int, error) {
 	if err == nil {
 		return n, nil
 	}
-	if f := wire.FaultOf(err); f != nil && f.Fault == wire.Stalled {
+	if f := wire.FaultOf(err); f != nil && (f.Fault == wire.Stalled || f.Fault == wire.Stopped) {
 		r.resp.Close()
-		if r.ss.wire.Dead() == nil {
+		if f.Fault == wire.Stalled && r.ss.wire.Dead() == nil {
 			err = stuck(f)
 		}
 	}

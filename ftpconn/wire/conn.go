@@ -64,9 +64,11 @@ type Conn struct {
 	mu      sync.Mutex
 	dead    error    // set once: the connection is condemned
 	data    net.Conn // the data socket that an interrupt must reach
+	flowing bool     // it is a download's, of which nothing but data is awaited
 	bound   int      // which binding an interrupt belongs to
 	ctx     context.Context
-	stopped bool
+	stopped bool // all steps
+	halted  bool // the data of a download
 }
 
 // Dial connects, reads the greeting and encrypts the connection as cfg.TLS demands. A greeting that turns us away (421, 530)
@@ -151,71 +153,6 @@ func (c *Conn) alive() { c.heard.Store(int64(time.Since(c.born))) }
 // Sent counts the commands sent so far.
 func (c *Conn) Sent() int64 { return c.sent }
 
-// Bind makes every step end with ctx until the returned function is called.
-// An interrupt in the middle of a dialogue condemns the connection; one that
-// comes after it leaves no trace.
-func (c *Conn) Bind(ctx context.Context) (unbind func()) {
-	c.mu.Lock()
-	c.bound++
-	n := c.bound
-	c.ctx = ctx
-	c.stopped = false
-	c.mu.Unlock()
-	stop := context.AfterFunc(ctx, func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if c.bound != n {
-			return
-		}
-		c.stopped = true
-		past := time.Unix(1, 0)
-		c.raw.SetDeadline(past)
-		if c.data != nil {
-			c.data.SetDeadline(past)
-		}
-	})
-	return func() {
-		stop()
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if c.bound == n {
-			c.bound++
-			c.ctx, c.stopped = nil, false
-		}
-	}
-}
-
-// arm gives nc the timeout from now on, or none at all once stopped.
-func (c *Conn) arm(nc net.Conn, d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.stopped {
-		nc.SetDeadline(time.Unix(1, 0))
-		return
-	}
-	nc.SetDeadline(time.Now().Add(d))
-}
-
-// attach makes nc the data socket that interrupts reach.
-func (c *Conn) attach(nc net.Conn) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.data = nc
-	if c.stopped && nc != nil {
-		nc.SetDeadline(time.Unix(1, 0))
-	}
-}
-
-// context of the present binding.
-func (c *Conn) context() context.Context {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.ctx == nil {
-		return context.Background()
-	}
-	return c.ctx
-}
-
 // Dead returns why the connection takes no more commands, or nil.
 func (c *Conn) Dead() error {
 	c.mu.Lock()
@@ -252,14 +189,6 @@ func (c *Conn) broken(step string, sent bool, err error) error {
 		err = errors.New("closed by the server")
 	}
 	return c.condemn(&Error{Fault: f, Step: step, Sent: sent, Err: err})
-}
-
-// cause of an interrupt: the context's end, or Interrupt.
-func cause(ctx context.Context) error {
-	if ctx != nil && ctx.Err() != nil {
-		return ctx.Err()
-	}
-	return context.Canceled
 }
 
 // check fails when the connection is dead or holds bytes nobody asked for,
@@ -350,18 +279,4 @@ func (c *Conn) Quit() {
 		}
 	}
 	c.Close()
-}
-
-// Interrupt ends whatever step is under way, as a cancelled context would, and
-// condemns the connection. Any goroutine may call it.
-func (c *Conn) Interrupt() {
-	c.condemn(&Error{Fault: Stopped, Step: "interrupt", Err: context.Canceled})
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.stopped = true
-	past := time.Unix(1, 0)
-	c.raw.SetDeadline(past)
-	if c.data != nil {
-		c.data.SetDeadline(past)
-	}
 }

@@ -35,7 +35,7 @@ func (d *Data) Read(p []byte) (int, error) {
 	if d.broken != nil {
 		return 0, d.broken
 	}
-	d.c.arm(d.nc, d.c.cfg.Timeout)
+	d.c.armFlow(d.nc, d.c.cfg.Timeout)
 	n, err := d.nc.Read(p)
 	d.n += int64(n)
 	if n > 0 {
@@ -45,8 +45,8 @@ func (d *Data) Read(p []byte) (int, error) {
 	case err == io.EOF:
 		d.eof = true
 	case err != nil && timedOut(err) && !d.c.interrupted():
-		// The server may be well and only this transfer stuck: Finish asks the
-		// control connection.
+		// The server may be well and only this transfer stuck, or given up: Finish
+		// asks the control connection.
 		d.broken = d.dataError(err)
 		err = d.broken
 	case err != nil:
@@ -79,7 +79,7 @@ func (d *Data) Write(p []byte) (int, error) {
 func (d *Data) dataError(err error) error {
 	f := Lost
 	switch {
-	case d.c.interrupted():
+	case d.c.interrupted(), d.c.halting():
 		f, err = Stopped, cause(d.c.context())
 	case timedOut(err):
 		f = Stalled
@@ -115,12 +115,6 @@ func (d *Data) ReadFrom(r io.Reader) (total int64, err error) {
 	}
 }
 
-func (c *Conn) interrupted() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.stopped
-}
-
 // Shut closes the data connection as its state demands: an upload that is whole
 // says so and waits until the server has seen it, a download read to its end is
 // closed, everything else is reset.
@@ -138,7 +132,7 @@ func (d *Data) Shut() error {
 			}
 			return d.raw.Close()
 		}
-		if d.n == 0 && d.broken == nil {
+		if d.n == 0 && (d.broken == nil || d.c.halting()) {
 			d.taste()
 		}
 		reset(d.raw)
@@ -250,7 +244,7 @@ func (d *Data) taste() {
 		return
 	}
 	var b [1]byte
-	d.paced.wait = min(abortWait, d.c.cfg.Timeout)
+	d.paced.wait = d.c.abortWait()
 	d.nc.Read(b[:])
 }
 
@@ -259,20 +253,31 @@ func (d *Data) taste() {
 // pyftpdlib waits for another.
 func (c *Conn) taste(nc net.Conn) {
 	var b [1]byte
-	c.arm(nc, min(abortWait, c.cfg.Timeout))
+	c.arm(nc, c.abortWait())
 	nc.Read(b[:])
 }
 
-// abortWait is how long a server may take to notice a reset data connection.
-const abortWait = 5 * time.Second
+// abortWait is how long a server may take to notice a reset data connection, and haltWait
+// if somebody has lost patience already.
+const (
+	abortWait = 5 * time.Second
+	haltWait  = 2 * time.Second
+)
+
+func (c *Conn) abortWait() time.Duration {
+	wait := abortWait
+	if c.halting() {
+		wait = haltWait
+	}
+	return min(wait, c.cfg.Timeout)
+}
 
 // finishAborted consumes the reply to a transfer whose data connection was reset.
 func (c *Conn) finishAborted(verb string) error {
 	if err := c.Dead(); err != nil {
 		return err
 	}
-	wait := min(abortWait, c.cfg.Timeout)
-	c.arm(c.raw, wait)
+	c.arm(c.raw, c.abortWait())
 	r, err := readReply(c.br)
 	if err != nil {
 		err = c.broken(verb, true, err)

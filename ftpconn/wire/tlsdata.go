@@ -135,7 +135,11 @@ func (p *paced) arm() {
 	if !p.by.IsZero() {
 		wait = min(wait, time.Until(p.by))
 	}
-	p.c.arm(p.Conn, wait)
+	if p.wait > 0 { // it is wanted though the download is given up
+		p.c.arm(p.Conn, wait)
+	} else {
+		p.c.armFlow(p.Conn, wait)
+	}
 }
 
 func (p *paced) Read(b []byte) (int, error) {
