@@ -49,6 +49,15 @@ func (l *limit) wait() time.Duration {
 	return min(capMemory, capSoon<<min(max(l.stood-1, 0), 20))
 }
 
+// lent notes that there are n connections, as one was left to another program. That says
+// nothing of the server.
+func (l *limit) lent(n int, at time.Time) {
+	if n > 0 {
+		l.conns, l.stood = n, 1
+		l.next = at.Add(l.wait())
+	}
+}
+
 // grew notes that there are n connections.
 func (l *limit) grew(n int, at time.Time) {
 	if l.conns == 0 || n < l.conns {

@@ -10,6 +10,7 @@ import (
 
 	"ftpfs/ftpconn/codepage"
 	"ftpfs/ftpconn/proxy"
+	"ftpfs/ftpconn/ticket"
 )
 
 // Config says which server, as whom, and how.
@@ -57,6 +58,10 @@ type Config struct {
 	// was learned and before Close returns; one call at a time.
 	Memory   Memory
 	Remember func(Memory)
+
+	// Queue is where programs wait for a connection that another of them holds; nil: there
+	// are no others.
+	Queue *ticket.Queue
 
 	// MountTag is part of every temporary name of this mount. A name that
 	// bears it belongs to us, so that an upload to it may be risked.

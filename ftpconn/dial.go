@@ -25,6 +25,9 @@ func (p *pool) dial() {
 		return
 	}
 	pause := 200 * time.Millisecond
+	place := queued{pool: p, since: time.Now()}
+	defer place.leave()
+	place.afterOthers()
 	deadline := time.Now().Add(p.store.cfg.Timeout)
 	for {
 		ss, err := p.store.login(p.store.ctx)
@@ -45,10 +48,13 @@ func (p *pool) dial() {
 		}
 		// Not one connection is ours: somebody else's, or what a former process
 		// left behind, fills the server. Such places become free in a moment.
-		select {
-		case <-time.After(pause):
+		place.refused(f)
+		if place.wait(pause) {
+			pause = 100 * time.Millisecond // the server may need a moment to notice
+		} else {
 			pause = min(2*pause, 3*time.Second)
-		case <-p.store.ctx.Done():
+		}
+		if p.store.ctx.Err() != nil {
 			deadline = time.Now()
 		}
 	}

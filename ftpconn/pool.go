@@ -49,6 +49,7 @@ type pool struct {
 	tick     *time.Timer
 	uploads  map[*source]bool // under way, and such as may be cut
 	restarts restarts
+	sharing  sharing
 
 	readers readers
 }
@@ -184,9 +185,12 @@ func (p *pool) release(ss *session, c class) {
 	p.mu.Lock()
 	p.busy[c]--
 	p.used, p.reopened = time.Now(), false
-	if dead || p.closed {
+	switch {
+	case dead || p.closed:
 		delete(p.all, ss)
-	} else {
+	case p.sharing.due:
+		p.giveUpLocked(ss)
+	default:
 		p.idle = append(p.idle, ss)
 	}
 	p.dispatchLocked()
@@ -425,6 +429,9 @@ func (p *pool) add(ss *session) {
 		return
 	}
 	p.all[ss] = true
+	if len(p.all) == 1 {
+		p.firstLocked()
+	}
 	if was := p.cap.conns; was > 0 {
 		if p.cap.grew(len(p.all), time.Now()); p.cap.conns != was {
 			p.store.remember()

@@ -16,6 +16,8 @@ type Stats struct {
 	Max        int       `json:"max"`
 	LearnedCap int       `json:"learned_cap,omitempty"` // 0: the server set none so far
 	Waiting    int       `json:"waiting"`
+	Full       string    `json:"full,omitempty"`   // the server's words to who has no connection and waits for one
+	Queued     bool      `json:"queued,omitempty"` // other mounts of this machine are asked for one
 	Commands   int64     `json:"commands"`
 	Logins     int64     `json:"logins"`
 	Up         bool      `json:"up"`
@@ -90,6 +92,7 @@ func (s *Store) Stats() Stats {
 	for _, q := range p.waiting {
 		st.Waiting += len(q)
 	}
+	st.Full, st.Queued = p.sharing.full, p.sharing.waits
 	if err := p.refusesLocked(); err != nil && !p.closed {
 		st.Refused = wordsOf(err)
 	}

@@ -63,6 +63,9 @@ func New(cfg Config) *Store {
 	s.server.zone = zone{at: cfg.Zone, given: cfg.Zone != nil}
 	s.memory.init(s)
 	s.up, s.down = newThrottle(cfg.Rates.Up), newThrottle(cfg.Rates.Down)
+	if q := cfg.Queue; q != nil {
+		s.spawn(func() { q.Watch(s.ctx, s.pool.queueChanged) })
+	}
 	return s
 }
 

@@ -270,7 +270,22 @@ func (c *Conn) Close() error {
 
 // Quit says QUIT and closes, without waiting for an answer.
 func (c *Conn) Quit() {
-	if c.Dead() == nil {
+	c.sayQuit()
+	c.Close()
+}
+
+// Leave is Quit for who needs the server's place for somebody else: it waits until the
+// server has ended the connection, for no longer than a second.
+func (c *Conn) Leave() {
+	if c.sayQuit() {
+		io.Copy(io.Discard, c.raw)
+	}
+	c.Close()
+}
+
+func (c *Conn) sayQuit() bool {
+	live := c.Dead() == nil
+	if live {
 		c.trace("> QUIT")
 		c.arm(c.raw, time.Second)
 		io.WriteString(c.ctl, "QUIT\r\n")
@@ -278,5 +293,5 @@ func (c *Conn) Quit() {
 			c.sec.conn.CloseWrite()
 		}
 	}
-	c.Close()
+	return live
 }
