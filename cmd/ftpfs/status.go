@@ -341,6 +341,12 @@ func connections(m mountReport) string {
 	if c.Waiting > 0 {
 		s += fmt.Sprintf(", %d waiting for one", c.Waiting)
 	}
+	switch {
+	case c.Full != "":
+		s += ": the server has none left for this mount, others have them (" + plain(c.Full) + ")"
+	case c.Queued:
+		s += ": another mount of this server has its turn"
+	}
 	return s
 }
 

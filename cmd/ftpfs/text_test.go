@@ -156,3 +156,16 @@ func TestStatusOfADeadDaemonTellsWhatItsSpoolOwes(t *testing.T) {
 		}
 	}
 }
+
+func TestConnectionsSayWhatTheyWaitFor(t *testing.T) {
+	for want, c := range map[string]ftpconn.Stats{
+		"1 open, 1 busy, at most 8 (the server allows 1)": {Open: 1, Busy: 1, Max: 8, LearnedCap: 1},
+		"0 open, 0 busy, at most 8, 1 waiting for one: the server has none left for this mount, others have them (421 Too many)": {
+			Max: 8, Waiting: 1, Full: "421 Too many", Queued: true},
+		"0 open, 0 busy, at most 8, 2 waiting for one: another mount of this server has its turn": {Max: 8, Waiting: 2, Queued: true},
+	} {
+		if got := connections(mountReport{Status: control.Status{Connections: c}}); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
+}

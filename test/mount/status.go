@@ -15,6 +15,7 @@ type Status struct {
 	Connections struct {
 		Commands int64  `json:"commands"`
 		Logins   int64  `json:"logins"`
+		Open     int    `json:"open"`
 		Passive  string `json:"passive"`
 		Because  string `json:"active_because"`
 		TLS      struct {

@@ -1,9 +1,12 @@
 package mounted
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
+	"time"
 
 	"ftpfs/test/certs"
 	"ftpfs/test/mount"
@@ -62,6 +65,71 @@ func TestOneConnectionIsEnough(t *testing.T) {
 				if listed == 0 {
 					t.Error("nothing was listed meanwhile")
 				}
+			})
+		}
+	}
+}
+
+// Two mounts of a server that allows one or two connections in all: what one does not
+// need at the moment the other has within seconds, and when both have much to do they
+// take turns.
+func TestTwoMountsOfACappedServer(t *testing.T) {
+	for _, kind := range servers.All {
+		for _, most := range []int{1, 2} {
+			if kind == servers.Pyftpdlib && most > 1 {
+				continue // it counts data connections, too: two sessions leave it none
+			}
+			t.Run(fmt.Sprintf("%s %d", kind, most), func(t *testing.T) {
+				t.Parallel() // it mostly waits
+				srv := servers.Start(t, kind, servers.Options{MaxClients: most})
+				for _, dir := range []string{"a", "b"} {
+					must(t, os.Mkdir(filepath.Join(srv.Root, dir), 0o755))
+					must(t, os.Chmod(filepath.Join(srv.Root, dir), 0o777)) // the server is somebody else
+					put(t, filepath.Join(srv.Root, dir, "f"), noise(1, 1<<20))
+				}
+				a := mount.New(t, mount.Options{URL: srv.URL("/a"), Password: srv.Password, O: []string{"dir_cache_time=0"}})
+				for i := range 8 {
+					must(t, os.Mkdir(filepath.Join(srv.Root, "a", fmt.Sprint("dir", i)), 0o755))
+				}
+				eventually(t, "have all connections", func() bool {
+					var wg sync.WaitGroup
+					for i := range 8 {
+						wg.Go(func() {
+							if _, err := os.ReadDir(a.Path(fmt.Sprint("dir", i))); err != nil {
+								t.Error(err)
+							}
+						})
+					}
+					wg.Wait()
+					return a.Status().Connections.Open == most
+				})
+				b := mount.New(t, mount.Options{URL: srv.URL("/b"), Password: srv.Password, O: []string{"dir_cache_time=0"}})
+				for i, m := range []*mount.Mount{a, b, a, b} {
+					begun := time.Now()
+					names(t, m.Dir)
+					put(t, m.Path("new"), noise(uint64(i), 1<<20))
+					holds(t, m.Path("f"), noise(1, 1<<20))
+					syncNow(t, m)
+					if took := time.Since(begun); took > 10*time.Second { // a second or less, and what other tests need
+						t.Errorf("step %d took %v", i, took)
+					}
+				}
+				done := make(chan error, 2)
+				for _, m := range []*mount.Mount{a, b} {
+					go func() {
+						var err error
+						for begun := time.Now(); err == nil && time.Since(begun) < 10*time.Second; {
+							from := time.Now()
+							_, err = os.ReadDir(m.Dir)
+							if took := time.Since(from); took > 15*time.Second {
+								t.Errorf("ls waited for %v", took)
+							}
+						}
+						done <- err
+					}()
+				}
+				must(t, <-done)
+				must(t, <-done)
 			})
 		}
 	}

@@ -24,6 +24,7 @@ import (
 	"ftpfs/ftpconn"
 	"ftpfs/ftpconn/codepage"
 	"ftpfs/ftpconn/proxy"
+	"ftpfs/ftpconn/ticket"
 )
 
 // Daemon is one mounted server.
@@ -87,6 +88,11 @@ func Start(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 		return nil, failf(ExitUsage, "%v", err)
 	}
 	sc.Memory, sc.Remember = d.known.Read(), d.known.Write
+	if dir, err := place.WaitingDir(); err != nil {
+		d.log.Info("connections are not shared with other mounts of this server", "error", err)
+	} else {
+		sc.Queue = ticket.Open(dir, place.Host(cfg.Target))
+	}
 	d.store = ftpconn.New(sc)
 	undo = append(undo, func() { d.store.Close() })
 

@@ -138,6 +138,11 @@ func (r Roots) Server(t target.Target) string {
 	return filepath.Join(r.State, serversName, Key(t)+".json")
 }
 
+// Host names a host and port, whoever logs in there, for a file.
+func Host(t target.Target) string {
+	return Key(target.Target{Host: t.Host, Port: t.Port})
+}
+
 // Keys lists the mounts that have a state directory here.
 func (r Roots) Keys() ([]string, error) {
 	entries, err := os.ReadDir(r.State)

@@ -44,6 +44,17 @@ func runtimeDirs(uid int, xdg string) []string {
 	return append(dirs, "/tmp/ftpfs-"+strconv.Itoa(uid))
 }
 
+// WaitingDir is the directory in which the mounts of this user tell each other that they
+// wait for a connection, beside their control sockets: where it lies depends neither on
+// cache_dir nor on the path on the server.
+func WaitingDir() (string, error) {
+	dir, err := RuntimeDir()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, "waiting"), nil
+}
+
 // SocketPath names a control socket; sockets of one mountpoint share a prefix, so
 // that they are found when the mountpoint itself cannot be asked.
 func SocketPath(dir, mountpoint string, pid int) string {
