@@ -417,6 +417,35 @@ func TestReadEndsWithContext(t *testing.T) {
 	}
 }
 
+// Nor does one whose context ends while its last reply is awaited.
+func TestContextThatEndsWithTheDownload(t *testing.T) {
+	srv, s := start(t, ftpscript.Options{}, nil)
+	srv.Tree.Put("/f", content)
+	hold := make(chan struct{})
+	rule := srv.Add(ftpscript.Rule{Verb: "RETR", Data: &ftpscript.DataFault{After: 100, Hold: hold}})
+	ctx, cancel := context.WithCancel(t.Context())
+	r, err := s.Open(ctx, "/f", 0, nil)
+	ok(t, "open", err)
+	_, err = io.ReadFull(r, make([]byte, 100))
+	ok(t, "read", err)
+	closed := make(chan error)
+	go func() { closed <- r.Close() }()
+	select {
+	case <-closed:
+		t.Fatal("closed before the server has ended the transfer")
+	case <-time.After(50 * time.Millisecond):
+	}
+	cancel()
+	time.AfterFunc(50*time.Millisecond, func() { close(hold) })
+	<-closed
+	rule.Remove()
+	_, err = s.Stat(t.Context(), "/f")
+	ok(t, "stat", err)
+	if n := srv.Opened(); n != 1 {
+		t.Errorf("%d connections, want 1", n)
+	}
+}
+
 // vsftpd says 553 where it may not create a file. Of a name that the user chose it may be
 // the name; of a temporary one of ours it is the right to write there.
 func TestTemporaryNameIsNeverBad(t *testing.T) {

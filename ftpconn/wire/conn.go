@@ -64,11 +64,11 @@ type Conn struct {
 	mu      sync.Mutex
 	dead    error    // set once: the connection is condemned
 	data    net.Conn // the data socket that an interrupt must reach
-	flowing bool     // it is a download's, of which nothing but data is awaited
+	flowing bool     // a download has begun, and not ended
 	bound   int      // which binding an interrupt belongs to
 	ctx     context.Context
 	stopped bool // all steps
-	halted  bool // the data of a download
+	halted  bool // the download
 }
 
 // Dial connects, reads the greeting and encrypts the connection as cfg.TLS demands. A greeting that turns us away (421, 530)

@@ -177,6 +177,7 @@ func (d *Data) Shut() error {
 // encrypted download that ended without TLS's word for it is ErrTorn, and leaves the
 // connection in use.
 func (d *Data) Finish() (Reply, error) {
+	defer d.c.flow(false)
 	clean := d.upload && d.broken == nil || d.eof
 	if err := d.Shut(); err != nil && FaultOf(err) != nil {
 		return Reply{}, d.c.condemn(err)
@@ -214,6 +215,7 @@ func (d *Data) Abort() error {
 	if d.ended {
 		return nil
 	}
+	defer d.c.flow(false)
 	d.eof = false
 	d.Shut()
 	if d.paced != nil && lists(d.verb) {
@@ -244,7 +246,7 @@ func (d *Data) taste() {
 		return
 	}
 	var b [1]byte
-	d.paced.wait = d.c.abortWait()
+	d.paced.wait = min(abortWait, d.c.cfg.Timeout)
 	d.nc.Read(b[:])
 }
 
@@ -253,31 +255,19 @@ func (d *Data) taste() {
 // pyftpdlib waits for another.
 func (c *Conn) taste(nc net.Conn) {
 	var b [1]byte
-	c.arm(nc, c.abortWait())
+	c.arm(nc, min(abortWait, c.cfg.Timeout))
 	nc.Read(b[:])
 }
 
-// abortWait is how long a server may take to notice a reset data connection, and haltWait
-// if somebody has lost patience already.
-const (
-	abortWait = 5 * time.Second
-	haltWait  = 2 * time.Second
-)
-
-func (c *Conn) abortWait() time.Duration {
-	wait := abortWait
-	if c.halting() {
-		wait = haltWait
-	}
-	return min(wait, c.cfg.Timeout)
-}
+// abortWait is how long a server may take to notice a reset data connection.
+const abortWait = 5 * time.Second
 
 // finishAborted consumes the reply to a transfer whose data connection was reset.
 func (c *Conn) finishAborted(verb string) error {
 	if err := c.Dead(); err != nil {
 		return err
 	}
-	c.arm(c.raw, c.abortWait())
+	c.arm(c.raw, min(abortWait, c.cfg.Timeout))
 	r, err := readReply(c.br)
 	if err != nil {
 		err = c.broken(verb, true, err)

@@ -8,8 +8,8 @@ import (
 
 // Bind makes every step end with ctx until the returned function is called.
 // An interrupt in the middle of a dialogue condemns the connection; one that
-// comes after it leaves no trace. While the data of a download comes it ends only that: who
-// reads is to Finish the transfer, which takes haltWait at most, and the connection lives.
+// comes after it leaves no trace. While a download goes on it ends only its data: who reads
+// is to Finish the transfer, which takes haltWait at most, and the connection lives.
 func (c *Conn) Bind(ctx context.Context) (unbind func()) {
 	c.mu.Lock()
 	c.bound++
@@ -23,12 +23,16 @@ func (c *Conn) Bind(ctx context.Context) (unbind func()) {
 		if c.bound != n {
 			return
 		}
-		if c.flowing {
+		switch {
+		case !c.flowing:
+			c.stopLocked()
+		case c.data != nil:
 			c.halted = true
 			c.data.SetDeadline(past)
-			return
+		default: // its reply is awaited already
+			c.halted = true
+			c.raw.SetDeadline(time.Now().Add(haltWait))
 		}
-		c.stopLocked()
 	})
 	return func() {
 		stop()
@@ -52,6 +56,9 @@ func (c *Conn) stopLocked() {
 	}
 }
 
+// haltWait is how long what ends a download may take once somebody has lost patience.
+const haltWait = 2 * time.Second
+
 // arm gives nc the timeout from now on, or none at all once stopped.
 func (c *Conn) arm(nc net.Conn, d time.Duration) {
 	c.mu.Lock()
@@ -59,6 +66,9 @@ func (c *Conn) arm(nc net.Conn, d time.Duration) {
 	if c.stopped {
 		nc.SetDeadline(past)
 		return
+	}
+	if c.halted {
+		d = min(d, haltWait)
 	}
 	nc.SetDeadline(time.Now().Add(d))
 }
@@ -78,17 +88,18 @@ func (c *Conn) armFlow(nc net.Conn, d time.Duration) {
 func (c *Conn) attach(nc net.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.data, c.flowing = nc, false
+	c.data = nc
 	if c.stopped && nc != nil {
 		nc.SetDeadline(past)
 	}
 }
 
-// flows says that from now on nothing but the download's data is awaited.
-func (c *Conn) flows() {
+// flow says that from now on nothing is awaited but the data of a download and the reply
+// that ends it; or nothing of that any more.
+func (c *Conn) flow(on bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.flowing = !c.stopped
+	c.flowing = on && !c.stopped
 }
 
 // context of the present binding.

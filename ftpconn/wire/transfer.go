@@ -295,9 +295,7 @@ func (d *dialogue) answers(from int) (Outcome, error) {
 	}
 	out.Data = &Data{c: c, raw: d.data, nc: nc, paced: under, upload: d.t.Upload, verb: verbOf(d.t.Verb), began: time.Now()}
 	d.door, d.data = nil, nil
-	if !d.t.Upload {
-		c.flows()
-	}
+	c.flow(!d.t.Upload)
 	c.reached(d.mode)
 	if d.joined {
 		c.cfg.Traits.Segments(Proven)
