@@ -30,18 +30,6 @@ type ahead struct {
 	lastAt  time.Time
 }
 
-// row is how somebody works through the files, or the directories, of one directory.
-type row struct {
-	dir   *Node
-	what  remote.EntryType // File: they are read; Dir: they are listed
-	used  time.Time
-	first string   // the one asked for while names is nil
-	names []string // of that type, sorted
-	at    int      // the one asked for last; -1: none yet
-	next  int      // the next to be fetched
-	hits  int      // how often in a row it was the next one
-}
-
 // rowLocked is the row of dir, made if there is none.
 func (a *ahead) rowLocked(dir *Node, what remote.EntryType) *row {
 	i := slices.IndexFunc(a.rows, func(r *row) bool { return r.dir == dir && r.what == what })
@@ -65,58 +53,39 @@ func (a *ahead) seesLocked(dir *Node) bool {
 	return dir != nil && dir.list != nil && !dir.removed && a.tree.fresh(dir.list.fetched) > 0
 }
 
-// listNames has the names of r's type in r.names.
-func (r *row) listNames() {
-	r.names = make([]string, 0, len(r.dir.list.ents))
-	for name, e := range r.dir.list.ents {
-		if e.typ == r.what {
-			r.names = append(r.names, name)
-		}
-	}
-	slices.Sort(r.names)
-}
-
 // askedLocked takes in that name in dir was read, or listed.
 func (a *ahead) askedLocked(dir *Node, name string, what remote.EntryType) *row {
 	if !a.seesLocked(dir) {
 		return nil
 	}
 	r := a.rowLocked(dir, what)
-	eager := a.tree.cfg.eager
-	if r.names == nil || eager {
-		if !eager && (r.first == "" || r.first == name) { // the names are sorted for who comes again
-			r.first = name
-			return r
-		}
-		r.listNames()
-		r.at, _ = slices.BinarySearch(r.names, r.first)
-	}
-	r.next = max(r.next, r.at+1) // never what was asked for already
-	i, ok := slices.BinarySearch(r.names, name)
 	switch {
-	case eager:
-		r.hits, r.next = 2, i+1
-	case !ok || i == r.at:
+	case a.tree.cfg.eager:
+		r.ways[byName] = r.inOrder(byName)
+		r.ways[byName].startAt(r, name)
+		r.ways[byName].hits = 2
+	case r.begun():
+		r.asked(name)
+	case r.first == "" || r.first == name: // the names are sorted for who comes again
+		r.first = name
 		return r
-	case i > r.at && i <= r.at+1+aheadSkips:
-		r.hits++
 	default:
-		r.hits, r.next = 0, i+1
+		r.ways[byName], r.last = r.inOrder(byName), r.first
+		r.ways[byName].startAt(r, r.first)
+		r.asked(name)
 	}
-	r.at, r.next = i, max(r.next, i+1)
 	a.pumpLocked()
 	return r
 }
 
 // expectLocked has the names of dir fetched from the first on: somebody who went through
-// the names of another like it goes on here.
-func (a *ahead) expectLocked(dir *Node, what remote.EntryType, hits int) {
+// the names of another as in like goes on here.
+func (a *ahead) expectLocked(dir *Node, what remote.EntryType, like *row, hits int) {
 	if !a.seesLocked(dir) {
 		return
 	}
-	if r := a.rowLocked(dir, what); r.names == nil {
-		r.listNames()
-		r.at, r.next, r.hits = -1, 0, hits
+	if r := a.rowLocked(dir, what); !r.begun() {
+		r.like(like, hits)
 	}
 }
 
@@ -129,34 +98,30 @@ func (a *ahead) listedLocked(dir *Node) {
 	if r == nil {
 		return
 	}
-	if down && r.names == nil { // from a directory into the first one of it: who looks around does that, too
-		r.listNames()
-		r.at, _ = slices.BinarySearch(r.names, dir.name)
-		r.next, r.hits = r.at+1, 1
+	if down && !r.begun() { // from a directory into the first one of it: who looks around does that, too
+		r.ways[byName], r.last = r.inOrder(byName), dir.name
+		r.ways[byName].startAt(r, dir.name)
+		r.ways[byName].hits = 1
 	}
-	if r.hits >= 2 {
-		a.expectLocked(dir, remote.Dir, 1)
-		if a.readsLikeLocked(parent, dir) {
-			a.expectLocked(dir, remote.File, 2)
+	if r.hits() >= 2 {
+		a.expectLocked(dir, remote.Dir, r, 1)
+		if files := a.readLikeLocked(parent, dir); files != nil {
+			a.expectLocked(dir, remote.File, files, 2)
 		}
 	}
 	a.pumpLocked()
 }
 
-// readsLikeLocked says that the files of another directory in parent are being read one after
-// the other.
-func (a *ahead) readsLikeLocked(parent, dir *Node) bool {
-	return slices.ContainsFunc(a.rows, func(r *row) bool {
-		return r.what == remote.File && r.dir != dir && r.dir.parent == parent && r.hits >= 2 && time.Since(r.used) < aheadIdle
+// readLikeLocked is the row of another directory in parent, of which the files are being read
+// one after the other.
+func (a *ahead) readLikeLocked(parent, dir *Node) *row {
+	i := slices.IndexFunc(a.rows, func(r *row) bool {
+		return r.what == remote.File && r.dir != dir && r.dir.parent == parent && r.hits() >= 2 && time.Since(r.used) < aheadIdle
 	})
-}
-
-// window is how many names ahead of the one asked for last are fetched.
-func (r *row) window() int {
-	if r.hits == 0 {
-		return 0
+	if i < 0 {
+		return nil
 	}
-	return min(2<<min(r.hits, 8), mostAhead)
+	return a.rows[i]
 }
 
 // pumpLocked starts as much as may run. It asks the Store how much that is only if there is
@@ -165,15 +130,16 @@ func (a *ahead) pumpLocked() {
 	limit := -1
 	for i := len(a.rows) - 1; i >= 0; i-- {
 		r := a.rows[i]
-		for a.moreLocked(r) {
+		o := r.order()
+		for a.moreLocked(r, o) {
 			if limit < 0 {
 				limit = a.tree.store.Caps().Ahead
 			}
 			if a.running >= limit {
 				return
 			}
-			name := r.names[r.next]
-			r.next++
+			name := o.names[o.next]
+			o.next++
 			if r.what == remote.Dir {
 				a.listLocked(r, name)
 			} else {
@@ -183,16 +149,16 @@ func (a *ahead) pumpLocked() {
 	}
 }
 
-// moreLocked says whether r's next name is to be fetched now.
-func (a *ahead) moreLocked(r *row) bool {
-	if r.hits == 0 || r.next >= len(r.names) || r.next > r.at+r.window() || !a.seesLocked(r.dir) || time.Since(r.used) > aheadIdle {
+// moreLocked says whether the next name of r in the order o is to be fetched now.
+func (a *ahead) moreLocked(r *row, o *order) bool {
+	if o == nil || o.hits == 0 || o.next >= len(o.names) || o.next > o.at+o.window() || !a.seesLocked(r.dir) || time.Since(r.used) > aheadIdle {
 		return false
 	}
 	if r.what == remote.Dir {
 		return true
 	}
 	total := int64(0)
-	for _, name := range r.names[r.at+1 : r.next] {
+	for _, name := range o.names[o.at+1 : o.next] {
 		if e := r.dir.list.ents[name]; e.size > 0 && e.size <= wholeBelow {
 			total += e.size
 		}

@@ -1,8 +1,10 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -70,15 +72,53 @@ func TestFilesAreFetchedAheadOfWhoReadsThemInOrder(t *testing.T) {
 	}
 }
 
+// byNumber are the names of /d in the order of their inode numbers.
+func (m *mount) byNumber() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	d := m.root.kids["d"]
+	var names []string
+	for name := range d.list.ents {
+		names = append(names, name)
+	}
+	slices.SortFunc(names, func(a, b string) int { return cmp.Compare(m.inoLocked(d, a), m.inoLocked(d, b)) })
+	return names
+}
+
+// cp sorts the names of a directory by their inode numbers.
+func TestFilesAreFetchedAheadOfWhoReadsThemByNumber(t *testing.T) {
+	store, m := rowOf(t, 40, nil)
+	names := m.byNumber()
+	for i, name := range names {
+		m.wantRead("/d/"+name, "file "+strings.TrimLeft(name[1:len(name)-1], "f0")+name[len(name)-1:])
+		if i == 3 {
+			m.until("the next ones are there", func() bool { return m.heldWhole("/d/"+names[4]) && m.heldWhole("/d/"+names[6]) })
+		}
+	}
+	if n := store.Count(mem.OpOpen); n != 40 {
+		t.Errorf("%d transfers for 40 files", n)
+	}
+}
+
 // Who reads here and there, or backwards, gets nothing ahead.
 func TestNothingIsFetchedAheadOfWhoJumps(t *testing.T) {
-	store, m := rowOf(t, 12, nil)
-	for _, i := range []int{0, 7, 2, 11, 10, 3} {
+	const n = 90
+	store, m := rowOf(t, n, nil)
+	names := m.byNumber()
+	at, read := 0, 0
+	for i := range n {
+		i = (i * 37) % n
+		place := slices.Index(names, fmt.Sprintf("f%02d", i))
+		if place > at && place <= at+1+aheadSkips { // by chance
+			continue
+		}
+		at = place
 		m.wantRead(fmt.Sprintf("/d/f%02d", i), fmt.Sprintf("file %d", i))
+		read++
 	}
 	m.ahead.wait(m)
-	if n := store.Count(mem.OpOpen); n != 6 {
-		t.Errorf("%d transfers for 6 files", n)
+	if n := store.Count(mem.OpOpen); n != read || read < 50 {
+		t.Errorf("%d transfers for %d files", n, read)
 	}
 }
 

@@ -88,7 +88,7 @@ func (a *ahead) ended(r *row, err error) {
 	defer t.mu.Unlock()
 	a.running--
 	if err != nil {
-		r.hits = 0
+		r.lost()
 	}
 	a.pumpLocked()
 }
