@@ -22,7 +22,7 @@
 //	content.go   what is held of it: a sparse file and the ranges that count; bytes.go
 //	             writing and reading them
 //	stream.go    fetching them, in streams that are joined and not restarted
-//	ahead.go     who works through a tree, and what comes next; fetchahead.go getting it
+//	ahead.go     who works through a tree; row.go what comes next; fetchahead.go getting it
 //	confirm.go   whether what was fetched was of one version
 //	handle.go    open, create, flush, fsync, release; io.go read and write
 //	owe.go       from clean to owed, and files born here; marks.go what is written
