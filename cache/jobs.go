@@ -23,6 +23,7 @@ func (t *Tree) kick() {
 		u.askLocked()
 	}
 	t.mu.Unlock()
+	t.pour.waited(time.Now())
 	t.queue.Kick()
 }
 
@@ -274,6 +275,7 @@ func (t *Tree) publishNow(ctx context.Context, f *File, changes uint64) error {
 // hurryLocked has f published as it stands, now, until so many changes are on the server.
 func (t *Tree) hurryLocked(f *File, changes uint64) {
 	f.want = max(f.want, changes)
+	t.pour.waited(time.Now())
 	if s := f.ship; s != nil && s.feed != nil && (!f.throughLocked() || f.unflushed == 0) {
 		s.decideLocked(!f.throughLocked())
 		t.changedLocked() // it may wait for a rename

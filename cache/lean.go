@@ -61,7 +61,7 @@ func (f *File) touchBase(ctx context.Context, c *content, off int64) error {
 	if !touched {
 		return nil
 	}
-	if err := t.space.reserve(ctx, missing); err != nil {
+	if err := t.reserve(ctx, missing); err != nil {
 		return err
 	}
 	t.mu.Lock()

@@ -34,7 +34,7 @@ func (f *File) owe(ctx context.Context, c *content, empty, lean bool) error {
 	if empty || lean {
 		room = 0
 	}
-	if err := t.space.reserve(ctx, room); err != nil {
+	if err := t.reserve(ctx, room); err != nil {
 		return err
 	}
 	f.rec.Lock()
@@ -216,6 +216,7 @@ func (t *Tree) bear(dir *Node, name string, mode uint32, now entry) (*Node, erro
 	f.id, f.mtime, f.base = id, now.time(), nil
 	f.mode, f.modeKept = &mode, false
 	f.gen, f.changes = 1, 1
+	t.pour.born(time.Now())
 	f.cur = newContent(f, remote.Version{})
 	f.cur.f, f.cur.spooled, f.cur.ours = data, true, true
 	t.mu.Unlock()

@@ -69,6 +69,7 @@ func (t *Tree) roomFor(ctx context.Context, f *File, c *content, n, off int64) e
 	if n <= 0 || t.space.try(n) {
 		return nil
 	}
+	t.pour.waited(time.Now())
 	if !t.mayPass(f, c, off) {
 		return t.space.reserve(ctx, n)
 	}

@@ -26,6 +26,7 @@ type Tree struct {
 	space     *space
 	disk      *disk
 	queue     *queue.Queue[*File] // publications
+	pour      pour                // what they make way for
 	dirQueue  *queue.Queue[*Node] // directories' times
 	lookQueue *queue.Queue[*Node] // directories to list; see overlaid.go
 	gate      *semaphore.Weighted // order: see doc.go
@@ -113,6 +114,9 @@ func New(cfg Config, store remote.Store) (*Tree, error) {
 	t.nodes[1] = t.root
 	t.overlay, t.unlooked = newOverlay(cfg), map[*Node]bool{}
 	t.queue = queue.New(t.uploads, t.job)
+	t.queue.HoldBack(func(late time.Duration) time.Duration {
+		return t.pour.wait(time.Now(), late, pourHold*cfg.PublishDelay)
+	})
 	t.lookQueue = queue.New(func() int { return 1 }, t.lookAt)
 	t.dirQueue = queue.New(func() int { return 2 }, t.setDirTime)
 	if h, ok := store.(health); ok {

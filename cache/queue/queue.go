@@ -21,6 +21,7 @@ type Queue[K comparable] struct {
 	wg      sync.WaitGroup
 
 	mu      sync.Mutex // guards what follows
+	hold    func(late time.Duration) time.Duration
 	jobs    map[K]*job[K]
 	due     byTime[K]
 	running int
@@ -44,6 +45,15 @@ func New[K comparable](workers func() int, run func(context.Context, K)) *Queue[
 	q.wg.Add(1)
 	go q.loop()
 	return q
+}
+
+// HoldBack sets whom to ask, before a job is started that has been due for a time (late),
+// for how long it is to wait on; not at all is 0. It is asked again then at the latest, and
+// must neither wait nor call the queue.
+func (q *Queue[K]) HoldBack(hold func(late time.Duration) time.Duration) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.hold = hold
 }
 
 // Schedule makes key due at at, instead of at whatever time it was. A job that is
@@ -138,7 +148,11 @@ func (q *Queue[K]) startDue() time.Duration {
 	defer q.mu.Unlock()
 	for len(q.due) > 0 && q.running < workers {
 		j := q.due[0]
-		if wait := time.Until(j.at); wait > 0 {
+		wait := time.Until(j.at)
+		if wait <= 0 && q.hold != nil {
+			wait = q.hold(-wait)
+		}
+		if wait > 0 {
 			return wait
 		}
 		heap.Pop(&q.due)

@@ -102,3 +102,28 @@ func TestCloseCancelsAndWaits(t *testing.T) {
 		q.Schedule(2, time.Now()) // must not run, nor panic
 	})
 }
+
+func TestHeldBackUntilToldOtherwise(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		var mu sync.Mutex
+		var ran, asked []time.Duration
+		q := New(one, func(context.Context, int) { mu.Lock(); ran = append(ran, time.Since(began)); mu.Unlock() })
+		defer q.Close()
+		q.HoldBack(func(late time.Duration) time.Duration {
+			mu.Lock()
+			defer mu.Unlock()
+			asked = append(asked, late)
+			return min(2*time.Second, 3*time.Second-late)
+		})
+		q.Schedule(1, began.Add(time.Second))
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if len(ran) != 1 || ran[0] != 4*time.Second {
+			t.Errorf("ran after %v, want once after 4s", ran)
+		}
+		if len(asked) != 3 || asked[0] != 0 || asked[1] != 2*time.Second || asked[2] != 3*time.Second {
+			t.Errorf("asked at %v of lateness, want 0s, 2s and 3s", asked)
+		}
+	})
+}
