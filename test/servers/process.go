@@ -107,9 +107,19 @@ func greeted(addr string, implicit bool, deadline time.Time) error {
 
 // kill ends the main process and everything it forked, and waits for it.
 func (p *process) kill() {
-	// Freeze the parent first: it can fork no more while its children are listed.
-	_ = syscall.Kill(p.cmd.Process.Pid, syscall.SIGSTOP)
-	family := p.family()
+	// Freeze all first: nobody can fork any more while they are listed. vsftpd's sessions
+	// fork when somebody logs in, and what is missed would serve on, an orphan.
+	var family []int
+	for {
+		more := p.family()
+		if len(more) <= len(family) {
+			break
+		}
+		family = more
+		for _, pid := range family {
+			_ = syscall.Kill(pid, stop)
+		}
+	}
 	for _, pid := range family {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
