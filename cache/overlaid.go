@@ -193,8 +193,9 @@ func (t *Tree) lookAt(ctx context.Context, dir *Node) {
 	}
 }
 
-// lookNow makes the listings that are still to be made, before an end.
-func (t *Tree) lookNow(ctx context.Context) {
+// LookNow makes the listings that are still to be made, so that the times set here of what
+// was published outlive the Tree. While the server is down, or when ctx ends, it leaves them.
+func (t *Tree) LookNow(ctx context.Context) {
 	t.mu.Lock()
 	var dirs []*Node
 	for dir := range t.unlooked {

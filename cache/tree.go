@@ -165,7 +165,7 @@ func (t *Tree) SetHolder(text string) { t.spool.SetHolder(text) }
 func (t *Tree) Close(ctx context.Context) error {
 	if ctx.Err() == nil {
 		t.Drain(ctx, func(Progress) {}) // its outcome is in Status
-		t.lookNow(ctx)
+		t.LookNow(ctx)
 	}
 	t.mu.Lock()
 	t.closing = true

@@ -17,6 +17,7 @@ type Tree interface {
 	Drain(ctx context.Context, report func(cache.Progress)) (cache.Outcome, error)
 	Retry(path string) (int, error)
 	Discard(path string) (int, string, error)
+	LookNow(ctx context.Context)
 	Close(ctx context.Context) error
 }
 

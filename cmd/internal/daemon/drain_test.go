@@ -28,6 +28,7 @@ func (t *slowTree) Status() cache.Status {
 }
 func (t *slowTree) Retry(string) (int, error)           { return 0, nil }
 func (t *slowTree) Discard(string) (int, string, error) { return 0, "", nil }
+func (t *slowTree) LookNow(context.Context)             {}
 func (t *slowTree) Close(context.Context) error         { return nil }
 
 func (t *slowTree) Drain(ctx context.Context, report func(cache.Progress)) (cache.Outcome, error) {

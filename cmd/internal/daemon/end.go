@@ -25,10 +25,13 @@ const (
 	goneStall = 60 * time.Second
 	// leaveTime is what programs that keep a mount busy get for their last words.
 	leaveTime = 3 * time.Second
+	// lookTime is what listings may take by which times that the server cannot keep
+	// outlive the mount.
+	lookTime = 5 * time.Second
 	// replyTime is how long the last requests may take once all is closed.
 	replyTime = 2 * time.Second
 	// stopTime is more than all of a stop takes.
-	stopTime = stopDrain + leaveTime + replyTime + 15*time.Second
+	stopTime = stopDrain + leaveTime + lookTime + replyTime + 15*time.Second
 )
 
 // exitOn ends the process at the second signal. It lives until then.
@@ -142,6 +145,9 @@ func expired() context.Context {
 // the server is left. It returns what is left, in words.
 func (d *Daemon) finish() string {
 	refused := d.refused()
+	ctx, cancel := context.WithTimeout(context.Background(), lookTime)
+	d.tree.LookNow(ctx)
+	cancel()
 	err := d.tree.Close(expired())
 	if err != nil {
 		d.log.Error("closing the spool", "error", err)
