@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"ftpfs/cache"
 	"ftpfs/cache/remote"
@@ -66,6 +67,10 @@ func (d *Daemon) status() control.Status {
 	return s
 }
 
+// busyTime is how long an unmount waits for who holds the mount in passing: a process that
+// is being started has what its parent has open, for a moment.
+const busyTime = time.Second
+
 // unmount drains, unmounts, and answers when the spool is closed, so that whoever
 // waits may mount again. Until the unmount itself a client that goes away leaves
 // everything as it was.
@@ -78,6 +83,10 @@ func (d *Daemon) unmount(ctx context.Context, r control.Request, progress func(a
 	if err == nil { // else somebody else has ended the mount meanwhile
 		d.setAsked(true)
 		err = d.mount.Unmount()
+		for until := time.Now().Add(busyTime); errors.Is(err, syscall.EBUSY) && !r.Lazy && ctx.Err() == nil && time.Now().Before(until); {
+			time.Sleep(busyTime / 20)
+			err = d.mount.Unmount()
+		}
 		if errors.Is(err, syscall.EBUSY) && r.Lazy {
 			err = d.mount.UnmountLazy()
 		}
