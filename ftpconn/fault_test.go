@@ -417,6 +417,44 @@ func TestReadEndsWithContext(t *testing.T) {
 	}
 }
 
+// Nor does a listing, and what it leaves is not taken for an answer to what comes next.
+func TestListEndsWithContext(t *testing.T) {
+	for _, verb := range []string{"MLSD", "LIST"} {
+		t.Run(verb, func(t *testing.T) {
+			o := ftpscript.Options{}
+			if verb == "LIST" {
+				o.Refuse = []string{"MLSD", "MLST"}
+			}
+			srv, s := start(t, o, nil)
+			srv.Tree.MkdirAll("/d")
+			srv.Tree.Put("/d/f", content)
+			_, err := s.List(t.Context(), "/d")
+			ok(t, "list", err)
+			hold := make(chan struct{})
+			rule := srv.Add(ftpscript.Rule{Verb: verb, Data: &ftpscript.DataFault{After: 10, Hold: hold}, Final: "250 That was the list."})
+			ctx, cancel := context.WithCancel(t.Context())
+			go func() {
+				<-rule.Hit()
+				time.Sleep(20 * time.Millisecond)
+				cancel()
+				time.Sleep(50 * time.Millisecond)
+				close(hold)
+			}()
+			before := srv.Opened()
+			_, err = s.List(ctx, "/d")
+			kind(t, "list", err, remote.Canceled)
+			rule.Remove()
+			srv.Add(ftpscript.Rule{Verb: "MKD", Instead: "550 No."})
+			if err := s.Mkdir(t.Context(), "/new"); err == nil {
+				t.Error("a directory that was refused is made")
+			}
+			if n := srv.Opened(); n != before {
+				t.Errorf("%d connections, want %d", n, before)
+			}
+		})
+	}
+}
+
 // Nor does one whose context ends while its last reply is awaited.
 func TestContextThatEndsWithTheDownload(t *testing.T) {
 	srv, s := start(t, ftpscript.Options{}, nil)

@@ -279,8 +279,15 @@ func (ss *session) lines(dir, verb string, f func(line string) error) error {
 			}
 			return &remote.Error{Kind: remote.Protocol, Err: err}
 		}
-		if f := wire.FaultOf(err); f.Fault == wire.Stalled && out.Data.Abort() == nil {
-			return stuck(f)
+		switch f := wire.FaultOf(err); f.Fault {
+		case wire.Stalled:
+			if out.Data.Abort() == nil {
+				return stuck(f)
+			}
+		case wire.Stopped: // the connection may live, and its reply is to come
+			if err2 := out.Data.Abort(); err2 != nil {
+				ss.store.log.Debug("no end of a listing that was given up", "because", err2)
+			}
 		}
 		return err
 	}

@@ -197,6 +197,9 @@ func (c *Conn) check(step string) error {
 	if err := c.Dead(); err != nil {
 		return &Error{Fault: Lost, Step: step, Err: err}
 	}
+	if c.inDownload() { // neither Finish nor Abort: its reply would be taken for another's
+		return c.condemn(&Error{Fault: Lost, Step: step, Err: errors.New("a download was left without an end")})
+	}
 	if c.stray() {
 		c.arm(c.raw, time.Second) // what is there is there
 		r, err := readReply(c.br)

@@ -102,6 +102,13 @@ func (c *Conn) flow(on bool) {
 	c.flowing = on && !c.stopped
 }
 
+// inDownload says that a download has begun, and not ended.
+func (c *Conn) inDownload() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.flowing
+}
+
 // context of the present binding.
 func (c *Conn) context() context.Context {
 	c.mu.Lock()
