@@ -200,8 +200,8 @@ func (p *pool) keep(ss *session) {
 		counted = false
 		p.upkeep--
 	}
-	dead := ss.wire.Dead() != nil
-	if dead || p.closed {
+	gone := ss.wire.Dead() != nil || p.closed || p.store.ctx.Err() != nil // then nobody else closes it
+	if gone {
 		delete(p.all, ss)
 	} else {
 		p.idle = append(p.idle, ss)
@@ -209,7 +209,7 @@ func (p *pool) keep(ss *session) {
 	p.dispatchLocked()
 	p.tendLocked()
 	p.mu.Unlock()
-	if dead || p.store.ctx.Err() != nil {
+	if gone {
 		ss.wire.Close()
 	}
 }
