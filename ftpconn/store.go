@@ -131,7 +131,7 @@ func (s *Store) Caps() remote.Caps {
 		NoAppend:   k.append == wire.Off,
 		Sum:        k.sum(),
 		FoldsCase:  k.caseless == wire.Proven,
-		MaxUploads: max(1, min(limit-2, 4)),
+		MaxUploads: max(1, limit-2),
 		Ahead:      max(0, limit-keptIdle),
 		Software:   k.software,
 	}
