@@ -81,7 +81,8 @@ func Dial(ctx context.Context, cfg Config) (*Conn, error) {
 		f := Lost
 		switch {
 		case ctx.Err() != nil:
-			if f = Stopped; !errors.Is(err, ctx.Err()) { // else it says more
+			// What is wrapped in it says more, as does a timeout that was over a moment before.
+			if f = Stopped; !errors.Is(err, ctx.Err()) && !(timedOut(err) && errors.Is(ctx.Err(), context.DeadlineExceeded)) {
 				err = ctx.Err()
 			}
 		case timedOut(err) || errors.Is(err, context.DeadlineExceeded):

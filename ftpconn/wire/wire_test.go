@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -254,6 +255,22 @@ func TestPrepared(t *testing.T) {
 		fault(t, "prepared connection refused", err, wire.Surprise)
 		if traits.Known().Prepared != wire.Off || c.Dead() == nil {
 			t.Errorf("known %+v, dead %v", traits.Known(), c.Dead())
+		}
+	}
+}
+
+// Whoever dialed in vain knows why, also when the time of all was over at the same moment.
+func TestDialedInVain(t *testing.T) {
+	for _, cause := range []error{os.ErrDeadlineExceeded, context.DeadlineExceeded} {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancel()
+		_, err := wire.Dial(ctx, wire.Config{Host: "host", Port: 21, Timeout: 10 * time.Millisecond, Traits: new(wire.Traits),
+			Dial: func(context.Context, string, string) (net.Conn, error) {
+				<-ctx.Done()
+				return nil, fmt.Errorf("the proxy says nothing: %w", cause)
+			}})
+		if e := fault(t, "dial", err, wire.Stopped); !strings.Contains(e.Error(), "the proxy says nothing") {
+			t.Errorf("got %v", e)
 		}
 	}
 }
