@@ -192,7 +192,12 @@ func (ss *session) notRemoved(p string, r wire.Reply) error {
 	case len(inside) > 0:
 		return as(remote.NotEmpty, r)
 	case kind == remote.Unknown || kind == remote.NotExist:
-		return as(remote.Permission, r)
+		// What was in it may have gone since, as an upload of ours that was given up.
+		err := ss.rmd(ss.path(p))
+		if r, no := refusal(err); no {
+			return as(remote.Permission, r)
+		}
+		return err
 	}
 	return as(kind, r)
 }

@@ -317,3 +317,16 @@ func TestTheCodePageIsHintedAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// A refusal of RMD that says no more than that may be of what was in the directory, and has
+// gone by the time we look: an upload that was given up. It is tried once more.
+func TestADirectoryThatWasEmptiedMeanwhileIsRemoved(t *testing.T) {
+	srv, s := start(t, ftpscript.Options{}, nil)
+	srv.Tree.MkdirAll("/d")
+	rule := srv.Add(ftpscript.Rule{Verb: "RMD", Path: "/d", Times: 1, Instead: "550 Remove directory operation failed."})
+	ok(t, "rmdir", s.Rmdir(t.Context(), "/d"))
+	rule.Remove()
+	srv.Tree.MkdirAll("/e")
+	srv.Add(ftpscript.Rule{Verb: "RMD", Path: "/e", Instead: "550 Remove directory operation failed."})
+	kind(t, "rmdir that is refused", s.Rmdir(t.Context(), "/e"), remote.Permission)
+}
