@@ -107,25 +107,29 @@ func greeted(addr string, implicit bool, deadline time.Time) error {
 
 // kill ends the main process and everything it forked, and waits for it.
 func (p *process) kill() {
-	// Freeze all first: nobody can fork any more while they are listed. vsftpd's sessions
-	// fork when somebody logs in, and what is missed would serve on, an orphan.
-	var family []int
-	for {
-		more := p.family()
-		if len(more) <= len(family) {
-			break
-		}
-		family = more
-		for _, pid := range family {
-			_ = syscall.Kill(pid, stop)
-		}
-	}
+	family := p.freeze()
 	for _, pid := range family {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
 	<-p.done
 	for _, pid := range family {
 		awaitExit(pid)
+	}
+}
+
+// freeze stops the main process and everything it forked, until nobody is left who could
+// fork any more: vsftpd's sessions do when somebody logs in, and what is missed would serve
+// on.
+func (p *process) freeze() (family []int) {
+	for {
+		more := p.family()
+		if len(more) <= len(family) {
+			return family
+		}
+		family = more
+		for _, pid := range family {
+			_ = syscall.Kill(pid, stop)
+		}
 	}
 }
 
@@ -177,6 +181,10 @@ func (s *Server) signal(sig syscall.Signal) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.proc == nil {
+		return
+	}
+	if sig == stop {
+		s.proc.freeze()
 		return
 	}
 	for _, pid := range s.proc.family() {
