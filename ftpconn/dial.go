@@ -26,13 +26,15 @@ func (p *pool) dial() {
 	}
 	pause := 200 * time.Millisecond
 	place := queued{pool: p, since: time.Now()}
-	defer place.leave()
+	got := false
+	defer func() { place.leave(got) }()
 	place.afterOthers()
 	deadline := time.Now().Add(p.store.cfg.Timeout)
 	for {
 		ss, err := p.store.login(p.store.ctx)
 		var f *full
 		if err == nil {
+			got = p.store.ctx.Err() == nil
 			p.mu.Lock()
 			p.dialing--
 			p.mu.Unlock()
@@ -43,6 +45,7 @@ func (p *pool) dial() {
 			p.failed(err)
 			return
 		}
+		place.has = false
 		if p.learn(f, time.Now().After(deadline)) {
 			return
 		}

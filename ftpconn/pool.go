@@ -50,6 +50,7 @@ type pool struct {
 	uploads  map[*source]bool // under way, and such as may be cut
 	restarts restarts
 	sharing  sharing
+	empty    chan struct{} // closed once there is no session any more, after close
 
 	readers readers
 }
@@ -73,6 +74,7 @@ func (p *pool) init(s *Store) {
 	p.times = unhurried
 	p.logins = rate.NewLimiter(loginRate, loginBurst)
 	p.all = make(map[*session]bool)
+	p.empty = make(chan struct{})
 	p.uploads = make(map[*source]bool)
 }
 
@@ -187,7 +189,7 @@ func (p *pool) release(ss *session, c class) {
 	p.used, p.reopened = time.Now(), false
 	switch {
 	case dead || p.closed:
-		delete(p.all, ss)
+		p.goneLocked(ss)
 	case p.sharing.due:
 		p.giveUpLocked(ss)
 	default:
@@ -447,31 +449,4 @@ func (p *pool) add(ss *session) {
 	p.dispatchLocked()
 	p.tendLocked()
 	p.mu.Unlock()
-}
-
-// close ends every session; operations under way see their sockets close.
-func (p *pool) close() {
-	p.mu.Lock()
-	p.closed = true
-	p.failLocked(fault(remote.Canceled, "closed"))
-	idle := p.idle
-	p.idle = nil
-	for _, ss := range idle {
-		delete(p.all, ss)
-	}
-	if p.tick != nil {
-		p.tick.Stop()
-	}
-	var busy []*session
-	for ss := range p.all {
-		busy = append(busy, ss)
-	}
-	p.mu.Unlock()
-	for _, ss := range idle {
-		ss.wire.Quit()
-	}
-	for _, ss := range busy {
-		ss.wire.Interrupt()
-	}
-	p.parkAll(0) // downloads that nobody reads at the moment
 }

@@ -33,6 +33,8 @@ type sharing struct {
 	got     time.Time // when there was a connection again
 	lent    time.Time // when the last one was given up
 	futile  int       // calls in a row after which the server was still full
+	called  time.Time // when somebody last gave up a connection for us
+	held    int       // connections at the moment of closing
 	waits   bool      // in the queue
 	full    string    // what the server said last to who has no connection
 	told    time.Time // when that was logged
@@ -170,6 +172,7 @@ type queued struct {
 	since  time.Time
 	ticket *ticket.Ticket // nil: none
 	called time.Time      // at last; zero: never
+	has    bool           // a connection was given up for us that we have not tried for yet
 }
 
 // afterOthers waits until it is our turn again, if another program has the connection
@@ -182,7 +185,9 @@ func (w *queued) afterOthers() {
 	p.mu.Unlock()
 	if d := time.Until(until); none && d > 0 {
 		w.take()
-		w.wait(d)
+		if w.ticket == nil || !p.store.cfg.Queue.Accept() {
+			w.wait(d)
+		}
 	}
 }
 
@@ -231,10 +236,11 @@ func (w *queued) wait(most time.Duration) bool {
 	defer t.Stop()
 	select {
 	case <-called:
-		w.ticket, w.called = nil, time.Now()
+		w.ticket, w.called, w.has = nil, time.Now(), true
 		p := w.pool
 		p.mu.Lock()
 		p.sharing.futile++
+		p.sharing.called = w.called
 		p.mu.Unlock()
 		return true
 	case <-t.C:
@@ -243,12 +249,20 @@ func (w *queued) wait(most time.Duration) bool {
 	return false
 }
 
-func (w *queued) leave() {
-	if w.ticket != nil {
-		w.ticket.Return()
-	}
+// leave leaves the queue, with a connection or without. What was given up for who does
+// not use it is the next one's.
+func (w *queued) leave(got bool) {
 	p := w.pool
+	if w.ticket != nil && !w.ticket.Return() {
+		w.called, w.has = time.Now(), true
+	}
 	p.mu.Lock()
 	p.sharing.waits, p.sharing.full = false, ""
+	if w.called.After(p.sharing.called) {
+		p.sharing.called = w.called
+	}
 	p.mu.Unlock()
+	if w.has && !got {
+		p.store.cfg.Queue.Call()
+	}
 }

@@ -89,14 +89,16 @@ func (s *Store) Connect(ctx context.Context) error {
 	})
 }
 
-// Close ends every connection and waits until nothing of the Store runs.
+// Close ends every connection and waits until nothing of the Store runs. Where other
+// programs wait for the connections, it takes up to two seconds to see them ended.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
 	s.stop()
-	s.pool.close()
+	handOn := s.pool.close()
 	s.bg.Wait()
+	handOn()
 	return nil
 }
 

@@ -156,7 +156,7 @@ func (p *pool) keepLocked(ss *session) {
 	p.upkeep++
 	if !p.store.spawn(func() { p.keep(ss) }) { // closing, and nobody else knows of it
 		p.upkeep--
-		delete(p.all, ss)
+		p.goneLocked(ss)
 		ss.wire.Close()
 	}
 }
@@ -202,7 +202,7 @@ func (p *pool) keep(ss *session) {
 	}
 	gone := ss.wire.Dead() != nil || p.closed || p.store.ctx.Err() != nil // then nobody else closes it
 	if gone {
-		delete(p.all, ss)
+		p.goneLocked(ss)
 	} else {
 		p.idle = append(p.idle, ss)
 	}

@@ -32,6 +32,8 @@ import (
 const (
 	// unnamed is the beginning of a ticket's name until it is locked.
 	unnamed = ".new-"
+	// offered is the beginning of the name of a word that a place is free.
+	offered = ".free-"
 	// unnamedMost is how old one gets whose owner lives.
 	unnamedMost = time.Minute
 	// lookEvery is how often is looked where inotify is not to be had: a user may have
@@ -100,16 +102,19 @@ func (q *Queue) make() error {
 // used up then. It takes a Watch to notice.
 func (t *Ticket) Called() <-chan struct{} { return t.called }
 
-// Return leaves the queue, if the ticket is not used up.
-func (t *Ticket) Return() {
+// Return leaves the queue. It reports whether the ticket was not used up: else a
+// connection was given up for the owner, whether or not Called was closed yet.
+func (t *Ticket) Return() bool {
 	t.queue.mu.Lock()
 	_, mine := t.queue.own[t.name]
 	delete(t.queue.own, t.name)
 	t.queue.mu.Unlock()
-	if mine {
-		_ = os.Remove(filepath.Join(t.queue.dir, t.name)) // if not, it is as that of somebody killed
-		t.file.Close()
+	if !mine {
+		return false
 	}
+	err := os.Remove(filepath.Join(t.queue.dir, t.name)) // if it stays, it is as that of somebody killed
+	t.file.Close()
+	return !errors.Is(err, fs.ErrNotExist)
 }
 
 // Waiting reports whether another program has a ticket.
@@ -125,6 +130,20 @@ func (q *Queue) Call() bool {
 	}
 	return false
 }
+
+// Offer leaves word that a connection was given up for nobody, by a program that ends.
+func (q *Queue) Offer() {
+	if q.make() == nil {
+		if f, err := os.OpenFile(q.word(), os.O_CREATE|os.O_RDWR, 0o600); err == nil {
+			f.Close()
+		}
+	}
+}
+
+// Accept takes such a word, and reports whether there was one. Only one program does.
+func (q *Queue) Accept() bool { return os.Remove(q.word()) == nil }
+
+func (q *Queue) word() string { return filepath.Join(q.dir, offered+q.server) }
 
 // others are the tickets of other programs that live, the oldest first. What the dead
 // have left is removed.

@@ -18,7 +18,7 @@ func take(t *testing.T, q *Queue, since time.Time) *Ticket {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(got.Return)
+	t.Cleanup(func() { got.Return() })
 	return got
 }
 
@@ -84,10 +84,32 @@ func TestOwnAndReturned(t *testing.T) {
 	if a.Waiting() || !b.Waiting() {
 		t.Errorf("waiting: to itself %v, to others %v", a.Waiting(), b.Waiting())
 	}
-	mine.Return()
-	mine.Return()
+	if !mine.Return() || mine.Return() {
+		t.Error("it is not returned once")
+	}
 	if b.Waiting() {
 		t.Error("a returned one waits")
+	}
+	used := take(t, a, time.Now()) // nobody watches: Called is not closed
+	if !b.Call() || used.Return() {
+		t.Error("one that was called is returned")
+	}
+}
+
+// A word that a place is free is for one, and for that server.
+func TestAWordIsForOne(t *testing.T) {
+	dir := dirOf(t)
+	a, b, other := Open(dir, "host"), Open(dir, "host"), Open(dir, "host2")
+	if a.Accept() {
+		t.Error("there is one at first")
+	}
+	a.Offer()
+	b.Offer()
+	if a.Waiting() || b.Waiting() || b.Call() {
+		t.Error("it is taken for a ticket")
+	}
+	if other.Accept() || !a.Accept() || b.Accept() {
+		t.Error("it is not for one")
 	}
 }
 
