@@ -24,10 +24,6 @@ type rule struct {
 	kind  remote.Kind
 }
 
-// encryptWords are in the refusals of servers that let nobody in without encryption:
-// 421, 530, 534 and 550 are all in use for that.
-var encryptWords = text(`\b(ssl|tls|encrypt|cleartext|secure (connection|control))`)
-
 // crowdWords are in the refusals of servers that have too many connections.
 var crowdWords = text(`too many|maximum|limit|connections?\b.*(reached|exceeded|allowed)|users? .*logged in|\b(full|busy|overloaded)\b`)
 

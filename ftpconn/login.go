@@ -166,8 +166,8 @@ func turnedAway(err error) error {
 // loginFailed sorts what the server said to USER or PASS.
 func (s *Store) loginFailed(w *wire.Conn, err error) error {
 	f := wire.FaultOf(err)
-	if r := w.Last(); !w.Protected() && wantsTLS(r) {
-		return &wire.Error{Fault: wire.Insecure, Step: "login", Sent: true, Reply: r, Err: errors.New("the server wants encryption: use ftpes:// (tls=explicit)")}
+	if r := w.Last(); !w.Protected() && r.WantsTLS() {
+		return &wire.Error{Fault: wire.Insecure, Step: "login", Sent: true, Reply: r, Err: wire.ErrWantsTLS}
 	}
 	if f != nil && f.Reply.Code == 421 && kindOf("login", f.Reply) == remote.Auth {
 		return as(remote.Auth, f.Reply)

@@ -158,9 +158,6 @@ func names(c *x509.Certificate) string {
 	return strings.Join(all, ", ")
 }
 
-// wantsTLS reports whether r refuses a login for its being in clear.
-func wantsTLS(r wire.Reply) bool { return r.Class() >= 4 && encryptWords.MatchString(r.Text()) }
-
 // warnClear says once that the password crossed the network in clear, unless the
 // server is this machine or the user is anonymous.
 func (s *Store) warnClear(w *wire.Conn, feats map[string]string) {

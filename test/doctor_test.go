@@ -120,3 +120,31 @@ func TestDoctorFindsTheCap(t *testing.T) {
 		})
 	}
 }
+
+// TestDataInClearIsRefusedByName: the servers that want data encrypted say so each at another
+// command, and each time what to do about it is said.
+func TestDataInClearIsRefusedByName(t *testing.T) {
+	pair := certs.Issue(t, certs.Options{})
+	for kind, at := range map[servers.Kind]string{servers.VSFTPD: "data", servers.ProFTPD: "tls", servers.Pyftpdlib: "data", servers.PureFTPd: ""} {
+		t.Run(string(kind), func(t *testing.T) {
+			s := servers.Start(t, kind, servers.Options{TLS: &servers.TLS{Cert: pair.PEM, Key: pair.Key, Required: true}})
+			rep := doctor.Run(t.Context(), doctor.Config{Most: 64 << 10, Server: ftpconn.Config{Host: s.Host, Port: s.Port, User: s.User,
+				Password: s.Password, TLS: ftpconn.TLS{Security: ftpconn.Explicit, Roots: certs.Pool(pair), ClearData: true},
+				Timeout: 20 * time.Second, MountTag: "0badcafe", MaxConns: 2}})
+			if at == "" { // it takes either
+				if rep.Verdict != doctor.Good || rep.Facts.TLS.Data != "clear" {
+					t.Errorf("verdict %s, %+v", rep.Verdict, rep.Facts.TLS)
+				}
+				return
+			}
+			for _, f := range rep.Findings {
+				if f.ID == at && (f.Level != doctor.Problem || f.Try != "leave clear_data away" || f.Sent == "" || f.Came == "") {
+					t.Errorf("%+v", f)
+				}
+			}
+			if rep.Verdict != doctor.Impossible {
+				t.Errorf("verdict %s", rep.Verdict)
+			}
+		})
+	}
+}

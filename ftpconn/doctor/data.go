@@ -21,6 +21,13 @@ func (r *run) data(ctx context.Context) (Finding, error) {
 	if fault != nil && fault.Fault == wire.Surprise {
 		return f, err // it is done again in another way
 	}
+	if errors.As(err, new(*ftpconn.Insecure)) {
+		f = Finding{Level: Problem, Text: plain(cause(err))}
+		f.Sent, f.Came = r.watch.failure(mark)
+		f.remedy()
+		r.halt("there is no data connection")
+		return f, nil
+	}
 	if err != nil && ctx.Err() == nil && (fault != nil || r.noData(mark)) {
 		r.hangUp()
 		f = Finding{Level: Problem, Text: "none can be made: " + plain(cause(err)),
@@ -36,6 +43,7 @@ func (r *run) data(ctx context.Context) (Finding, error) {
 	} else if err != nil {
 		if fault == nil { // a refusal, or a listing that is not understood: that is for the next probe
 			r.listErr = err
+			r.listSent, r.listCame = r.watch.failure(mark)
 			return r.how(ctx, f)
 		}
 		return f, err

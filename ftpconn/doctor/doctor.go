@@ -50,7 +50,9 @@ type run struct {
 	closed  string            // why nothing can be written; "" while it can
 	root    []remote.Entry    // of the mounted directory
 	listErr error             // why it could not be listed
-	options []Option
+	// What was sent and what came then, "" where it is the listing itself.
+	listSent, listCame string
+	options            []Option
 
 	mu     sync.Mutex // guards what follows
 	memory ftpconn.Memory

@@ -107,6 +107,16 @@ func TestWhatCannotBeMounted(t *testing.T) {
 			"directory", []string{"/none is not there", "CWD /none", "550 No such directory.", "//path is absolute"}},
 		{"no data", ftpscript.Options{Refuse: []string{"EPRT", "PORT"}}, ftpscript.Rule{Match: func(c ftpscript.Command) bool { return c.Verb == "EPSV" || c.Verb == "PASV" }, Instead: "425 Cannot open."}, nil,
 			"data", []string{"425 Cannot open.", "firewall"}},
+		{"data in clear", ftpscript.Options{TLS: serving}, ftpscript.Rule{Verb: "MLSD", Instead: "522 Data connections must be encrypted; sorry. No."}, func(c *doctor.Config) {
+			c.Server.TLS = ftpconn.TLS{Security: ftpconn.Explicit, NoVerify: true, ClearData: true}
+		}, "data", []string{"MLSD", "522 Data connections", "leave clear_data away"}},
+		{"PROT C", ftpscript.Options{TLS: serving}, ftpscript.Rule{Verb: "PROT", Instead: "534 Policy; no. Bye."}, func(c *doctor.Config) {
+			c.Server.TLS = ftpconn.TLS{Security: ftpconn.Explicit, NoVerify: true, ClearData: true}
+		}, "tls", []string{"PROT C", "534 Policy", "leave clear_data away"}},
+		{"nobody in clear", ftpscript.Options{}, ftpscript.Rule{Verb: "USER", Instead: "530 Use SSL; or go. Bye."}, nil,
+			"tls", []string{"USER tester", "530 Use SSL", "use ftpes://"}},
+		{"no listing", ftpscript.Options{}, ftpscript.Rule{Verb: "MLSD", Instead: "451 Not now."}, nil,
+			"listing", []string{"MLSD", "451 Not now.", "trace_ftp"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			srv := ftpscript.Start(t, c.o)
@@ -119,7 +129,7 @@ func TestWhatCannotBeMounted(t *testing.T) {
 			}
 			rep := doctor.Run(t.Context(), cfg)
 			says(t, rep, c.id, doctor.Problem, c.words...)
-			if f := find(t, rep, c.id); f.Try == "" {
+			if f := find(t, rep, c.id); f.Try == "" || strings.Contains(f.Try, "Bye.") {
 				t.Errorf("nothing to try: %+v", f)
 			}
 			if rep.Verdict != doctor.Impossible {
@@ -127,7 +137,7 @@ func TestWhatCannotBeMounted(t *testing.T) {
 			}
 			says(t, rep, "names", doctor.Unknown)
 			clean(t, srv)
-			if sent := srv.Since(0).Verbs("PASS"); c.id == "tls" && len(sent) > 0 {
+			if sent := srv.Since(0).Verbs("PASS"); c.id == "tls" && c.rule.Verb != "PROT" && len(sent) > 0 {
 				t.Errorf("a server that is not believed was told %v", sent)
 			}
 		})

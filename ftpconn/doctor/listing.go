@@ -21,7 +21,8 @@ const (
 // and finds the zone of its times.
 func (r *run) listing(ctx context.Context) (Finding, error) {
 	if r.listErr != nil {
-		f := Finding{Level: Problem, Text: plain(cause(r.listErr)), Try: "-o trace_ftp shows the whole dialogue of a mount"}
+		f := Finding{Level: Problem, Text: plain(cause(r.listErr)), Try: "-o trace_ftp shows the whole dialogue of a mount",
+			Sent: r.listSent, Came: r.listCame}
 		r.halt("the directory cannot be listed")
 		if remote.Is(r.listErr, remote.Permission) {
 			f.Text, f.Try = "the directory cannot be listed: "+f.Text, "ask who runs the server for the right to list"

@@ -110,10 +110,8 @@ func (r *run) notLoggedIn(ctx context.Context, mark int, err error) {
 		f.ID = "tls"
 		if f.Sent == "AUTH TLS" {
 			f.Text, f.Try = "the server does not take AUTH TLS", "ftps:// where it speaks TLS from the first byte on, or ftp:// for all in clear; so far nothing was sent in clear"
-		} else if what, remedy, ok := strings.Cut(f.Text, ". "); ok {
-			f.Text, f.Try = what, remedy
-		} else if what, remedy, ok := strings.Cut(f.Text, "; "); ok {
-			f.Text, f.Try = what, remedy
+		} else {
+			f.remedy()
 		}
 		if f.Sent == "" { // what was refused is the certificate
 			f.More = r.stranger(ctx)
@@ -149,6 +147,18 @@ func (r *run) notLoggedIn(ctx context.Context, mark int, err error) {
 	r.add(f)
 	if f.Level == Problem {
 		r.halt("there is no login")
+	}
+}
+
+// remedy takes what to do out of the text of an Insecure. The server's own words may have
+// any signs in them.
+func (f *Finding) remedy() {
+	what, try, ok := strings.Cut(f.Text, ". ")
+	if i := strings.LastIndex(f.Text, "; "); i >= 0 && (!ok || f.Came != "") {
+		what, try, ok = f.Text[:i], f.Text[i+len("; "):], true
+	}
+	if ok {
+		f.Text, f.Try = what, try
 	}
 }
 

@@ -237,6 +237,11 @@ func (c *Conn) notMade(sent, living bool, err error) error {
 // a login or an encryption that is wanted. vsftpd says "550 Permission denied." to a
 // mode that its configuration turns off.
 func (c *Conn) noWay(r Reply) error {
+	if r.WantsTLS() {
+		if err := c.tooOpen("data connection", r); err != nil {
+			return err
+		}
+	}
 	if r.Code == 425 || r.Class() == 5 && r.Code/10 != 53 {
 		return &Error{Fault: Unreached, Step: "data connection", Reply: r, living: true, Err: errors.New("the server does not open one")}
 	}

@@ -67,7 +67,7 @@ func (c *Conn) openPassive() (net.Conn, Reply, error) {
 				return nil, Reply{}, c.failed(failed)
 			}
 			unreached = failed
-		case r.Class() < 4:
+		case r.Class() < 4, r.WantsTLS() && c.tooOpen("EPSV", r) != nil:
 			return nil, r, nil
 		case r.Class() == 5:
 			tr.learn(&tr.epsv, Off)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -32,6 +33,14 @@ func (r Reply) Class() int { return r.Code / 100 }
 
 // OK says that the command succeeded.
 func (r Reply) OK() bool { return r.Class() == 2 }
+
+// encryptWords are in the refusals of servers that take nothing in clear: 421, 530, 534,
+// 550 and others are all in use for that.
+var encryptWords = regexp.MustCompile(`(?i)\b(ssl|tls|encrypt|cleartext|secure (connection|control))`)
+
+// WantsTLS says that something is refused for being in clear. It goes by the words, so that
+// it is of use only where the reply names no file.
+func (r Reply) WantsTLS() bool { return r.Class() >= 4 && encryptWords.MatchString(r.Text()) }
 
 // render writes the reply as textproto wants to read it.
 func (r Reply) render(code int) string {

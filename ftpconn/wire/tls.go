@@ -164,7 +164,28 @@ func (c *Conn) ProtectionAgreed(r Reply) error {
 		return nil // clear is what a server does that knows nothing else
 	}
 	verb := c.Protection()[1]
-	return c.condemn(&Error{Fault: Insecure, Step: verb, Sent: true, Reply: r, Err: errors.New("the server does not take " + verb)})
+	why := errors.New("the server does not take " + verb)
+	if c.cfg.TLS.ClearData {
+		why = errWantsPrivate
+	}
+	return c.condemn(&Error{Fault: Insecure, Step: verb, Sent: true, Reply: r, Err: why})
+}
+
+// ErrWantsTLS is a server that takes nothing in clear, and what to do about it.
+var ErrWantsTLS = errors.New("the server wants encryption; use ftpes:// (tls=explicit)")
+
+var errWantsPrivate = errors.New("the server wants data encrypted too; leave clear_data away")
+
+// tooOpen is the fault of data in clear that the server does not take, as r says; nil where
+// data is encrypted, and r is about something else.
+func (c *Conn) tooOpen(step string, r Reply) error {
+	switch {
+	case c.sec == nil:
+		return &Error{Fault: Insecure, Step: step, Sent: true, Reply: r, Err: ErrWantsTLS}
+	case c.sec.data == nil:
+		return &Error{Fault: Insecure, Step: step, Sent: true, Reply: r, Err: errWantsPrivate}
+	}
+	return nil
 }
 
 // under is the control socket beneath TLS. Its deadlines are set by the wire alone,

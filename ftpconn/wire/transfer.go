@@ -112,6 +112,9 @@ func (d *dialogue) run() (Outcome, error) {
 	} else if err != nil {
 		err = d.surprised(err)
 	}
+	if r := out.Refusal; err == nil && out.Data == nil && (r.Code == 521 || r.Code == 522) { // as RFC 4217 has it, and vsftpd
+		err = c.tooOpen(verbOf(d.t.Verb), r)
+	}
 	if err != nil || out.Data == nil {
 		d.drop()
 	}
