@@ -188,6 +188,8 @@ func (s *Store) loginFailed(w *wire.Conn, err error) error {
 		return e
 	case r.Class() == 4:
 		return as(remote.Down, r)
+	case r.Class() == 2: // one that belongs to something else
+		return &wire.Error{Fault: wire.Garbage, Step: "login", Sent: true, Reply: r, Err: errors.New("that does not answer a login")}
 	}
 	return err
 }

@@ -186,6 +186,25 @@ func TestConnectErrors(t *testing.T) {
 	}
 }
 
+// A reply that belongs to something else is no refusal of the login: a greeting that came late,
+// or the end of a transfer.
+func TestALoginAnsweredWithSomethingElse(t *testing.T) {
+	for _, verb := range []string{"USER", "PASS"} {
+		for _, reply := range []string{"220 ftpscript ready.", "226 Transfer complete."} {
+			srv := ftpscript.Start(t, ftpscript.Options{})
+			once := srv.Add(ftpscript.Rule{Verb: verb, Instead: reply})
+			s := open(t, srv, nil)
+			up := make(chan bool, 10)
+			s.OnHealth(func(now bool) { up <- now })
+			kind(t, verb+" answered with "+reply, s.Connect(t.Context()), remote.Protocol)
+			once.Remove()
+			for !<-up { // it counts as down until it is looked at again
+			}
+			ok(t, "then", s.Connect(t.Context()))
+		}
+	}
+}
+
 // A Store made while the server is down works once it is up.
 func TestLazyConnect(t *testing.T) {
 	srv := ftpscript.Start(t, ftpscript.Options{})
