@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"runtime"
@@ -156,6 +157,11 @@ func (h setting) start(t *testing.T) *world {
 	if *overTLS {
 		pair := certs.Issue(t, certs.Options{})
 		h.options.TLS, believe = serving(pair), believing(pair)
+	}
+	if !*overTLS { // certificates are for 127.0.0.1
+		// A port that one cell gave up must not lead its clients into another's.
+		h.options.Host = fmt.Sprintf("127.%d.%d.%d", 1+rand.IntN(254), rand.IntN(256), 1+rand.IntN(254))
+		h.options.DataFrom = h.options.Host
 	}
 	srv, err := ftpscript.New(h.options)
 	if err != nil {
