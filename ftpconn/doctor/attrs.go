@@ -11,6 +11,9 @@ import (
 	"ftpfs/ftpconn/wire"
 )
 
+// kept says what the mount does about what a server cannot keep.
+const kept = "the mount keeps what is set through it and shows it here, so that rsync sends nothing twice; other clients see the server's"
+
 const stamp = "20060102150405"
 
 // settings are the commands that set a time.
@@ -74,8 +77,7 @@ func (r *run) times(ctx context.Context) (Finding, error) {
 	if is, err := r.timeOf(ctx, plainName); err != nil {
 		return Finding{}, err
 	} else if ferr != nil || !is.Equal(at) {
-		return Finding{Level: Note, Text: "none of the ways works", More: ofFile,
-			Try: "times set through a mount last as long as it does; rsync needs --size-only"}, nil
+		return Finding{Level: Note, Text: "none of the ways works", More: ofFile, Try: "nothing: " + kept}, nil
 	}
 	how := r.store.Stats().SetsTimes
 	f := Finding{Level: OK, Text: "of files by " + how}
@@ -84,7 +86,7 @@ func (r *run) times(ctx context.Context) (Finding, error) {
 	} else {
 		f.Level = Note
 		f.Text += ", not of directories"
-		f.More = refusals
+		f.More, f.Try = refusals, "nothing: "+kept
 	}
 	var more []string
 	for _, w := range facts.FileTimes {
@@ -138,7 +140,7 @@ func (r *run) modes(ctx context.Context) (Finding, error) {
 		return Finding{}, err
 	}
 	if err != nil {
-		f := Finding{Level: Note, Text: "cannot be set"}
+		f := Finding{Level: Note, Text: "cannot be set", Try: "nothing: " + kept}
 		f.Sent, f.Came = r.watch.failure(mark)
 		return f, nil
 	}
