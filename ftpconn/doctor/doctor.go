@@ -50,9 +50,10 @@ type run struct {
 	closed  string            // why nothing can be written; "" while it can
 	root    []remote.Entry    // of the mounted directory
 	listErr error             // why it could not be listed
-	// What was sent and what came then, "" where it is the listing itself.
-	listSent, listCame string
-	options            []Option
+	options []Option
+
+	listSent, listCame string // at listErr; "" where the listing itself was the matter
+	uncounted          bool   // how many connections there may be is not known
 
 	mu     sync.Mutex // guards what follows
 	memory ftpconn.Memory
@@ -292,7 +293,11 @@ func (r *run) end(ctx context.Context) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if rep.Memory = r.memory; rep.Memory.Greeting != "" && rep.Verdict != Cut && r.broken == 0 && r.closed == "" && r.halted == "" {
-		rep.Memory = rep.Memory.Anew(rep.Facts.Connections, rep.Facts.Capped, time.Now())
+		conns := rep.Facts.Connections
+		if r.uncounted {
+			conns = 0
+		}
+		rep.Memory = rep.Memory.Anew(conns, rep.Facts.Capped, time.Now())
 	}
 	rep.Seconds = time.Since(rep.Started).Seconds()
 }

@@ -349,6 +349,27 @@ func TestWhatIsLearnedIsKept(t *testing.T) {
 	}
 }
 
+// Connections that are counted do not idle while others log in, and one that only got no
+// answer is no cap, which a mount would keep to.
+func TestConnectionsAreCountedRight(t *testing.T) {
+	t.Run("idle", func(t *testing.T) {
+		cfg := config(ftpscript.Start(t, ftpscript.IdleTimeout(400*time.Millisecond)))
+		cfg.Server.MaxConns = 6
+		says(t, doctor.Run(t.Context(), cfg), "connections", doctor.OK, "6 at once; more were not asked for")
+	})
+	t.Run("no answer", func(t *testing.T) {
+		srv := ftpscript.Start(t, ftpscript.Options{})
+		srv.Add(ftpscript.Rule{Verb: "PASS", Skip: 2, Swallow: true})
+		cfg := config(srv)
+		cfg.Server.Timeout = time.Second
+		rep := doctor.Run(t.Context(), cfg)
+		says(t, rep, "connections", doctor.Note, "2 at once; then no further connection could be made", "PASS ****", "longer timeout=")
+		if rep.Facts.Capped || !rep.Memory.Cap.At.IsZero() {
+			t.Errorf("it counts as a cap: %+v, %+v", rep.Facts, rep.Memory.Cap)
+		}
+	})
+}
+
 // TestSweep breaks the dialogue at its nth command, in several ways: the run ends, says
 // what was not found out, and leaves nothing behind, or names it.
 func TestSweep(t *testing.T) {

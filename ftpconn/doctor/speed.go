@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -147,6 +148,14 @@ func (r *run) connections(ctx context.Context) (Finding, error) {
 			d.Close()
 		}
 	}()
+	answering := func() (n int) { // some servers close another one instead; and none is to idle
+		for _, d := range had {
+			if _, err := d.Cmd(ctx, "NOOP"); err == nil {
+				n++
+			}
+		}
+		return n
+	}
 	mark := r.watch.mark()
 	var err error
 	for len(had) < most {
@@ -161,23 +170,21 @@ func (r *run) connections(ctx context.Context) (Finding, error) {
 			break
 		}
 		had = append(had, d)
+		answering()
 	}
-	alive := 0
-	for _, d := range had { // some servers close another one instead
-		if _, err := d.Cmd(ctx, "NOOP"); err == nil {
-			alive++
-		}
-	}
+	sent, came := r.watch.failure(mark)
+	alive := answering()
+	kind := remote.KindOf(err)
+	refused := err != nil && (kind == remote.Temporary || kind == remote.Auth)
 	facts := &r.rep.Facts
-	facts.Connections, facts.Capped = alive, err != nil
+	facts.Connections, facts.Capped, r.uncounted = alive, refused, err != nil && !refused
 	f := Finding{Level: OK, Text: fmt.Sprintf("%d at once; more were not asked for", alive)}
 	if err == nil {
 		return f, nil
 	}
 	f.Level, f.Text = Note, fmt.Sprintf("%d at once; one more is refused", alive)
-	f.Sent, f.Came = r.watch.failure(mark)
-	if f.Came == "" {
-		f.Sent, f.Came = "(connect)", plain(cause(err))
+	if f.Sent, f.Came = sent, came; came == "" {
+		f.Sent, f.Came = cmp.Or(sent, "(connect)"), plain(cause(err))
 	}
 	switch {
 	case alive == 1:
@@ -186,8 +193,9 @@ func (r *run) connections(ctx context.Context) (Finding, error) {
 	case alive < 3:
 		f.More = []string{"one of them is kept for ls and the like, so that one transfer goes at a time"}
 	}
-	if k := remote.KindOf(err); k != remote.Temporary && k != remote.Auth {
-		f.Text = fmt.Sprintf("%d at once; then no further connection could be made", alive)
+	if !refused {
+		f.Text, f.More = fmt.Sprintf("%d at once; then no further connection could be made", alive), nil
+		f.Try = "try again; if logins are slow, with a longer timeout="
 	}
 	return f, nil
 }
