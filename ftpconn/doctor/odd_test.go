@@ -67,13 +67,13 @@ var odd = map[string]expected{
 	"IIS": {
 		"listing": {"ok", "DOS", "times of zone -08:00", "to the second by MDTM"},
 		"names":   {"note", `"blank " silently becomes "blank"`, `"dot." silently becomes "dot"`, "refused with * and ?, with quotes", "upper and lower case are the same"},
-		"times":   {"note", "none of the ways works", "MFMT: 500 Command not understood."}, "modes": {"note", "cannot be set", "500 Command not understood."},
+		"times":   {"note", "none of the ways works", "MFMT: 500 Command not understood.", "the mount keeps what is set"}, "modes": {"note", "cannot be set", "the mount keeps what is set", "500 Command not understood."},
 		"rename": {"note", "moves the old file aside", "550 Cannot create a file when that file already exists."}},
 	"FileZilla Server": {
 		"listing": {"ok", "MLSD"}, "names": {"note", `"dot." silently becomes "dot"`}, "modes": {"note", "502"},
 		"times": {"ok", "of files and directories by MFMT"}, "rename": {"note", "553 File exists."}},
 	"DOS code page": {
-		"data": {"ok", "PASV"}, "listing": {"ok", "LIST -a (Unix)"}, "times": {"note", "MFMT: 502"}, "modes": {"note", "502"}},
+		"data": {"ok", "PASV"}, "listing": {"ok", "LIST -a (Unix)"}, "times": {"note", "MFMT: 502", "the mount keeps what is set"}, "modes": {"note", "502"}},
 	"no rename over":               {"rename": {"note", "RNTO", "553 File exists."}},
 	"no REST":                      {"restart": {"note", "REST 4", "502 No restart here."}, "patch": {"ok", "refused", "502 No restart here."}},
 	"REST is an error":             {"restart": {"note", "501 No restart here."}, "patch": {"ok", "501 No restart here."}},
