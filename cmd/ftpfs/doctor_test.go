@@ -32,7 +32,7 @@ func TestDoctorCommand(t *testing.T) {
 		code int
 		say  []string
 	}{
-		{"good", ftpscript.Rule{}, nil, nil, 0, []string{"It can be mounted, and nothing stands in the way.", "  mount             ftpfs ", "  /etc/fstab        ftp://tester@", "  round trip        "}},
+		{"good", ftpscript.Rule{}, nil, nil, 0, []string{"It can be mounted, and nothing stands in the way.", "  mount point       mkdir -p /mnt/", "  mount             ftpfs ", "  /etc/fstab        ftp://tester@", "  round trip        "}},
 		{"read-only", ftpscript.Rule{}, nil, []string{"--read-only"}, 0, []string{"not tried: read-only: hidden files, names,"}},
 		{"mounted read-only", ftpscript.Rule{}, nil, []string{"-o", "ro"}, 0, []string{"not tried: read-only:", "ftpfs -o max_conns=2,cache_dir=", ",ro ftp://tester@"}},
 		{"limited", ftpscript.Rule{Verb: "MKD", Instead: "550 Permission denied."}, nil, nil, exitLimited,
@@ -207,6 +207,9 @@ func TestMounting(t *testing.T) {
 		m := mounting(at, c.lists, &doctor.Report{Options: c.found})
 		command := strings.ReplaceAll(m.Command, "anonymous@", "")
 		fstab := strings.ReplaceAll(m.Fstab, "anonymous@", "")
+		if point := c.command[strings.LastIndexByte(c.command, ' ')+1:]; m.Prepare != "mkdir -p "+point {
+			t.Errorf("%s: %q, for %s", c.url, m.Prepare, point)
+		}
 		if command != c.command || fstab != c.fstab {
 			t.Errorf("%s %q:\n%s\n%s\nwant\n%s\n%s", c.url, c.lists, command, fstab, c.command, c.fstab)
 		}

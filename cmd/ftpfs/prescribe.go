@@ -21,6 +21,7 @@ import (
 
 // mountLines are how a server that was examined is mounted. No password is in them.
 type mountLines struct {
+	Prepare     string `json:"prepare"` // makes the mount point; nothing if it is there
 	Command     string `json:"command"`
 	Fstab       string `json:"fstab"`
 	Credentials string `json:"credentials,omitempty"` // the file that the fstab line names, where none was given
@@ -38,6 +39,7 @@ func mounting(t target.Target, lists []string, rep *doctor.Report) mountLines {
 	}
 	name := mountName(t)
 	point := "/mnt/" + name
+	m.Prepare = "mkdir -p " + shell(point)
 	m.Command = "ftpfs "
 	if len(opts) > 0 {
 		m.Command += "-o " + shell(strings.Join(escaped(opts), ",")) + " "
@@ -178,6 +180,7 @@ func showExamined(out io.Writer, url string, rep *doctor.Report, m mountLines) {
 			p.row("", "option", o.Text+", for: "+o.Why)
 		}
 		p.width = 0 // what is to be pasted stays whole
+		p.row("", "mount point", m.Prepare)
 		p.row("", "mount", m.Command)
 		p.row("", "/etc/fstab", m.Fstab)
 		if m.Credentials != "" {
