@@ -42,6 +42,7 @@ func TestRead(t *testing.T) {
 		{"", cert, file("open", 0o640, pair.Key), "can be read by others"},
 		{"", file("both open", 0o644, pair.Key, pair.PEM), "", "can be read by others"},
 		{"", file("no key", 0o600, pair.PEM), "", "key=FILE"},
+		{"", cert, "", "key=FILE"}, // which is for everybody to read
 		{"", cert, file("other", 0o600, other.Key), "does not match"},
 		{"", key, key, "find certificate"},
 		{"", cert, file("locked", 0o600, []byte("-----BEGIN ENCRYPTED PRIVATE KEY-----\nAA==\n-----END ENCRYPTED PRIVATE KEY-----\n")), "passphrase"},
