@@ -90,7 +90,7 @@ func mvsDataset(e *remote.Entry, f []string) bool {
 		return false
 	}
 	switch organization := f[n-2]; organization {
-	case "PS", "PS-L", "PS-B", "PS-E", "PSU", "DA", "DAU":
+	case "PS", "PS-L", "PS-B", "PS-E", "PSU", "DA", "DAU", "NONE": // which was never opened
 	case "PO", "PO-E", "POU":
 		e.Type = remote.Dir
 	default:
