@@ -19,7 +19,7 @@ func (p *pool) goneLocked(ss *session) {
 // close ends every session; operations under way see their sockets close. Once what the
 // Store runs has ended, handOn leaves the places to other programs.
 func (p *pool) close() (handOn func()) {
-	handOn, end := p.parting()
+	call, end := p.parting()
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
@@ -27,7 +27,7 @@ func (p *pool) close() (handOn func()) {
 	}
 	p.closed = true
 	p.failLocked(fault(remote.Canceled, "closed"))
-	p.sharing.held = len(p.all)
+	held := len(p.all)
 	idle := p.idle
 	p.idle = nil
 	for _, ss := range idle {
@@ -53,39 +53,38 @@ func (p *pool) close() (handOn func()) {
 	}
 	wg.Wait()
 	p.parkAll(0) // downloads that nobody reads at the moment
-	return handOn
-}
-
-// parting returns how a pool that closes leaves its places to who waits for them: each
-// connection ends by end, and handOn calls. Who has left its own place to us does not look
-// before our turn would be over, and may take its ticket only then: it finds a word. A
-// program that has the server for itself just ends.
-func (p *pool) parting() (handOn func(), end func(*wire.Conn)) {
-	q, h := p.store.cfg.Queue, &p.sharing
-	p.mu.Lock()
-	owed := time.Since(h.called) < slowTurns*sharedTurn+callGrace
-	p.mu.Unlock()
-	if q == nil || !owed && !q.Waiting() {
-		return func() {}, (*wire.Conn).Quit
+	if call == nil || held == 0 {
+		return func() {}
 	}
 	return func() {
-		p.mu.Lock()
-		held := h.held
-		p.mu.Unlock()
-		if held == 0 {
-			return
-		}
 		select {
 		case <-p.empty:
 		case <-time.After(time.Second):
 		}
+		call(held)
+	}
+}
+
+// parting returns how somebody who ends leaves connections to who waits for them: each
+// ends by end, and handOn calls for so many. Who has left its own place to us does not look
+// before our turn would be over, and may take its ticket only then: it finds a word. handOn
+// is nil where there is nobody: who has the server for itself just ends.
+func (p *pool) parting() (handOn func(places int), end func(*wire.Conn)) {
+	q := p.store.cfg.Queue
+	p.mu.Lock()
+	owed := time.Since(p.sharing.called) < slowTurns*sharedTurn+callGrace
+	p.mu.Unlock()
+	if q == nil || !owed && !q.Waiting() {
+		return nil, (*wire.Conn).Quit
+	}
+	return func(places int) {
 		time.Sleep(placeFree)
 		if owed {
 			q.Offer()
 		}
-		for ; held > 0 && q.Call(); held-- {
+		for ; places > 0 && q.Call(); places-- {
 		}
-		if owed && held == 0 {
+		if owed && places == 0 {
 			q.Accept() // nobody has to
 		}
 	}, (*wire.Conn).Leave

@@ -28,7 +28,7 @@ func (p *pool) dial() {
 	place := queued{pool: p, since: time.Now()}
 	got := false
 	defer func() { place.leave(got) }()
-	place.afterOthers()
+	place.afterOthers(p.store.ctx)
 	deadline := time.Now().Add(p.store.cfg.Timeout)
 	for {
 		ss, err := p.store.login(p.store.ctx)
@@ -51,8 +51,8 @@ func (p *pool) dial() {
 		}
 		// Not one connection is ours: somebody else's, or what a former process
 		// left behind, fills the server. Such places become free in a moment.
-		place.refused(f)
-		if place.wait(pause) {
+		place.refused(f.err)
+		if place.wait(p.store.ctx, pause) {
 			pause = 100 * time.Millisecond // the server may need a moment to notice
 		} else {
 			pause = min(2*pause, 3*time.Second)

@@ -19,16 +19,19 @@ import (
 //
 // It is used by one goroutine at a time, and closed by its owner, before the Store is.
 // Paths are the mount's, as in remote.Store.
-type Dialogue struct{ ss *session }
+type Dialogue struct {
+	ss    *session
+	since time.Time
+}
 
 // Dialogue logs in. The error's kind is that of Connect; Temporary says that the server
-// has no connection left for us.
+// has no connection left for us (see InTurn).
 func (s *Store) Dialogue(ctx context.Context) (*Dialogue, error) {
 	ss, err := s.login(ctx)
 	if err != nil {
 		return nil, s.fail(task{op: "connect"}, err)
 	}
-	return &Dialogue{ss}, nil
+	return &Dialogue{ss, time.Now()}, nil
 }
 
 // Meet connects and encrypts as the Store would, does not log in, and hangs up. It
@@ -46,9 +49,6 @@ func (s *Store) Meet(ctx context.Context) (wire.Reply, wire.Protection, error) {
 
 // Protection is what protects the connections so far, with the server's certificate.
 func (s *Store) Protection() wire.Protection { return s.tls.Known() }
-
-// Close says QUIT and ends the connection.
-func (d *Dialogue) Close() { d.ss.wire.Quit() }
 
 // Dead returns why the connection takes no more commands, or nil.
 func (d *Dialogue) Dead() error { return d.ss.wire.Dead() }

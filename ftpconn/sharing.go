@@ -1,6 +1,7 @@
 package ftpconn
 
 import (
+	"context"
 	"maps"
 	"slices"
 	"time"
@@ -34,7 +35,6 @@ type sharing struct {
 	lent    time.Time // when the last one was given up
 	futile  int       // calls in a row after which the server was still full
 	called  time.Time // when somebody last gave up a connection for us
-	held    int       // connections at the moment of closing
 	waits   bool      // in the queue
 	full    string    // what the server said last to who has no connection
 	told    time.Time // when that was logged
@@ -177,7 +177,7 @@ type queued struct {
 
 // afterOthers waits until it is our turn again, if another program has the connection
 // that was ours a moment ago: to try it would only be refused.
-func (w *queued) afterOthers() {
+func (w *queued) afterOthers(ctx context.Context) {
 	p := w.pool
 	p.mu.Lock()
 	until := p.sharing.lent.Add(p.turnLocked() + callGrace)
@@ -186,7 +186,7 @@ func (w *queued) afterOthers() {
 	if d := time.Until(until); none && d > 0 {
 		w.take()
 		if w.ticket == nil || !p.store.cfg.Queue.Accept() {
-			w.wait(d)
+			w.wait(ctx, d)
 		}
 	}
 }
@@ -209,11 +209,11 @@ func (w *queued) take() {
 
 // refused notes that the server has no place for us, and asks the others for one. Where
 // such places go to somebody else, or were none, it asks ever less often.
-func (w *queued) refused(f *full) {
+func (w *queued) refused(err error) {
 	p := w.pool
 	p.mu.Lock()
 	h := &p.sharing
-	h.full = wordsOf(f.err)
+	h.full = wordsOf(err)
 	now := time.Now()
 	if now.Sub(h.told) > capMemory {
 		h.told = now
@@ -227,7 +227,7 @@ func (w *queued) refused(f *full) {
 }
 
 // wait waits for a call, and reports whether it came.
-func (w *queued) wait(most time.Duration) bool {
+func (w *queued) wait(ctx context.Context, most time.Duration) bool {
 	var called <-chan struct{}
 	if w.ticket != nil {
 		called = w.ticket.Called()
@@ -244,7 +244,7 @@ func (w *queued) wait(most time.Duration) bool {
 		p.mu.Unlock()
 		return true
 	case <-t.C:
-	case <-w.pool.store.ctx.Done():
+	case <-ctx.Done():
 	}
 	return false
 }

@@ -18,7 +18,9 @@ import (
 	"ftpfs/cmd/internal/memory"
 	"ftpfs/cmd/internal/option"
 	"ftpfs/cmd/internal/place"
+	"ftpfs/cmd/internal/target"
 	"ftpfs/ftpconn/doctor"
+	"ftpfs/ftpconn/ticket"
 )
 
 // exitLimited says that a server can be mounted, and that there are problems.
@@ -61,13 +63,17 @@ func doctorCommand(a []string, out, errOut io.Writer) int {
 		return complain(errOut, daemon.ExitUsage, err)
 	}
 	sc.MountTag = fmt.Sprintf("%08x", rand.Uint32()) // a mount of ours would sweep its own away
+	if dir, err := place.WaitingDir(); err == nil {  // else no mount can be asked to give way
+		sc.Queue = ticket.Open(dir, place.Host(cfg.Target))
+	}
 	ctx, removing, stop := signals()
 	defer stop()
 	if f.Changed("remove") {
 		return removeScratch(ctx, cfg, *remove, func() error { return doctor.Remove(ctx, sc, *remove) }, out, errOut)
 	}
 	doing, said := currently(errOut, *asJSON)
-	rep := doctor.Run(ctx, doctor.Config{Server: sc, ReadOnly: *readOnly || o.options.ReadOnly, Doing: doing, Removing: removing})
+	rep := doctor.Run(ctx, doctor.Config{Server: sc, ReadOnly: *readOnly || o.options.ReadOnly, Doing: doing, Removing: removing,
+		Others: func() int { return connected(ctx, cfg.Target) }})
 	said()
 	if rep.Memory.Greeting != "" {
 		if err := place.Private(cfg.Roots.State); err != nil {
@@ -98,6 +104,21 @@ func doctorCommand(a []string, out, errOut io.Writer) int {
 		return exitLimited
 	}
 	return 0
+}
+
+// connected is how many connections mounts of this user (of everybody, for root) have to a
+// server. Those that do not tell are not counted.
+func connected(ctx context.Context, t target.Target) (n int) {
+	list, err := findMounts(nil)
+	if err != nil {
+		return 0
+	}
+	for _, m := range list {
+		if other, err := target.Parse(m.Source); err == nil && place.Host(other) == place.Host(t) {
+			n += ask(ctx, m.Mount).Connections.Open
+		}
+	}
+	return n
 }
 
 // examined is what --json prints.

@@ -67,7 +67,7 @@ func (r *run) actively(ctx context.Context) ([]remote.Entry, error) {
 	cfg := r.cfg.Server
 	cfg.Active = true
 	s := ftpconn.New(cfg)
-	d, err := s.Dialogue(ctx)
+	d, err := login(ctx, s, cfg)
 	var entries []remote.Entry
 	if err == nil {
 		if entries, err = d.List(ctx, "/"); err != nil {

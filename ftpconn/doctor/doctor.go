@@ -22,6 +22,9 @@ type Config struct {
 	Most     int64          // bytes of the file that throughput is measured with; default 16 MiB
 	// Doing is told what is about to be tried; nil: nobody is.
 	Doing func(what string)
+	// Others tells how many connections mounts of this user have to the server now; nil: it
+	// is not known.
+	Others func() int
 	// Removing ends the removal of the scratch directory, which otherwise goes on after
 	// the run's own context has ended, for a while; nil: nothing does.
 	Removing context.Context
@@ -114,6 +117,13 @@ func (r *run) remember(m ftpconn.Memory) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.memory = m.Merge(r.memory)
+}
+
+func (r *run) others() int {
+	if r.cfg.Others == nil {
+		return 0
+	}
+	return r.cfg.Others()
 }
 
 func (r *run) addr() string {
@@ -213,6 +223,9 @@ func (r *run) try(ctx context.Context, p probe) {
 func (r *run) once(ctx context.Context, p probe) (Finding, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.patience())
 	defer cancel()
+	if r.d != nil && r.d.GiveWay() {
+		r.d = nil
+	}
 	if r.d == nil {
 		if err := r.login(ctx); err != nil {
 			return Finding{}, err

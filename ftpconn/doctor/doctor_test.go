@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -314,6 +315,42 @@ func TestWhatIsLeftIsNamed(t *testing.T) {
 		t.Error(err)
 	}
 	clean(t, srv, "/theirs")
+}
+
+// Who has the connections decides what to do, and mounts here are counted with our own.
+func TestMountsBesideIt(t *testing.T) {
+	for n, want := range map[int]string{0: "no mount of this user", 2: "mounts here have 2"} {
+		srv := ftpscript.Start(t, ftpscript.Options{MaxSessions: 2})
+		theirs := open(t, srv, 2)
+		cfg := config(srv)
+		cfg.Others = func() int { return n }
+		hasty := cfg
+		hasty.Server.Timeout = time.Second
+		says(t, doctor.Run(t.Context(), hasty), "login", doctor.Problem, want)
+		theirs[0].Close()
+		rep := doctor.Run(t.Context(), cfg)
+		says(t, rep, "connections", doctor.Note, "1 at once")
+		if f := rep.Facts; f.Connections != 1+n || rep.Memory.Cap.Value.Conns != 1+n {
+			t.Errorf("%d connections, remembered %+v", f.Connections, rep.Memory.Cap)
+		}
+	}
+}
+
+// open has n sessions on srv, as other programs have.
+func open(t *testing.T, srv *ftpscript.Server, n int) (all []net.Conn) {
+	t.Helper()
+	for range n {
+		c, err := net.Dial("tcp", srv.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Read(make([]byte, 100)); err != nil { // the greeting
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		all = append(all, c)
+	}
+	return all
 }
 
 // No password is in a report, whoever says it.

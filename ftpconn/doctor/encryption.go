@@ -73,7 +73,7 @@ func (r *run) inClear(ctx context.Context, p wire.Protection) Finding {
 	_, got, err := s.Meet(ctx)
 	if remote.Is(err, remote.Temporary) && r.d != nil { // room for one connection only
 		r.hangUp()
-		err = r.whileFull(ctx, func() (err error) {
+		err = r.store.InTurn(ctx, fullTime(r.cfg.Server), func() (err error) {
 			_, got, err = s.Meet(ctx)
 			return err
 		})

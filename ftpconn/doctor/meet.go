@@ -49,33 +49,30 @@ func (r *run) meet(ctx context.Context) bool {
 // slowLogin is what hashing a password may cost, and a firewall that looks names up.
 const slowLogin = 3 * time.Second
 
-// login makes r.d. A server that is full may be so for a moment, for what was closed
-// just now.
-func (r *run) login(ctx context.Context) error {
-	return r.whileFull(ctx, func() (err error) {
-		r.d, err = r.store.Dialogue(ctx)
+// login makes r.d.
+func (r *run) login(ctx context.Context) (err error) {
+	r.d, err = login(ctx, r.store, r.cfg.Server)
+	return err
+}
+
+// login waits where a server is full. It may be so for a moment, for what was closed just
+// now; and mounts of this user are asked to give way.
+func login(ctx context.Context, s *ftpconn.Store, cfg ftpconn.Config) (d *ftpconn.Dialogue, err error) {
+	err = s.InTurn(ctx, fullTime(cfg), func() (err error) {
+		d, err = s.Dialogue(ctx)
 		return err
 	})
+	return d, err
 }
 
-// whileFull does f again while the server says that it is full, for a while.
-func (r *run) whileFull(ctx context.Context, f func() error) error {
-	pause := 250 * time.Millisecond
-	for end := time.Now().Add(min(r.cfg.Server.Timeout, fullTime)); ; {
-		err := f()
-		if !remote.Is(err, remote.Temporary) || time.Now().After(end) {
-			return err
-		}
-		select {
-		case <-time.After(pause):
-			pause = min(2*pause, 3*time.Second)
-		case <-ctx.Done():
-			return err
-		}
+// fullTime is how long is waited for a server that is full: longer than the longest turn
+// of a mount, where such can be asked.
+func fullTime(cfg ftpconn.Config) time.Duration {
+	if cfg.Queue != nil {
+		return 15 * time.Second
 	}
+	return min(cfg.Timeout, 10*time.Second)
 }
-
-const fullTime = 10 * time.Second
 
 func (r *run) greeted(mark int) {
 	text := r.watch.greeting(mark)
@@ -121,7 +118,7 @@ func (r *run) notLoggedIn(ctx context.Context, mark int, err error) {
 		f.Try = "check user and password; do not try often, as servers ban for that"
 	case kind == remote.Temporary:
 		f.ID, f.Text = "login", "the server takes no login now"
-		f.Try = "a mount of it may hold the connections it allows (ftpfs status); else try again later"
+		f.Try = r.full()
 	default:
 		f.ID, f.Try = "login", "try again later; -o trace_ftp shows the dialogue of a mount"
 		if r.rep.Facts.Greeting == "" {
@@ -160,6 +157,17 @@ func (f *Finding) remedy() {
 	if ok {
 		f.Text, f.Try = what, try
 	}
+}
+
+// full is what to do about a server that has no connection left for us.
+func (r *run) full() string {
+	switch n := r.others(); {
+	case r.cfg.Others == nil:
+		return "a mount of it may hold the connections it allows (ftpfs status); else try again later"
+	case n > 0:
+		return fmt.Sprintf("mounts here have %d and need them now (ftpfs status): try again when they have less to do, unmount one, or have the server allow more", n)
+	}
+	return "no mount of this user has them (ftpfs status): end other clients of this account or address, try again later, or have the server allow more"
 }
 
 // software asks what the server calls itself, and how long it lets a session idle.

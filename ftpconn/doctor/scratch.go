@@ -246,7 +246,7 @@ func Remove(ctx context.Context, cfg ftpconn.Config, name string) error {
 	}
 	s := ftpconn.New(cfg)
 	defer s.Close()
-	d, err := s.Dialogue(ctx)
+	d, err := login(ctx, s, cfg)
 	if err != nil {
 		return err
 	}

@@ -182,7 +182,13 @@ func (r *run) connections(ctx context.Context) (Finding, error) {
 	if err == nil {
 		return f, nil
 	}
-	f.Level, f.Text = Note, fmt.Sprintf("%d at once; one more is refused", alive)
+	count := fmt.Sprintf("%d at once", alive)
+	if n := r.others(); n > 0 { // which the server counts too
+		count += fmt.Sprintf(" beside %d of mounts here", n)
+		alive += n
+		facts.Connections = alive
+	}
+	f.Level, f.Text = Note, count+"; one more is refused"
 	if f.Sent, f.Came = sent, came; came == "" {
 		f.Sent, f.Came = cmp.Or(sent, "(connect)"), plain(cause(err))
 	}
@@ -194,7 +200,7 @@ func (r *run) connections(ctx context.Context) (Finding, error) {
 		f.More = []string{"one of them is kept for ls and the like, so that one transfer goes at a time"}
 	}
 	if !refused {
-		f.Text, f.More = fmt.Sprintf("%d at once; then no further connection could be made", alive), nil
+		f.Text, f.More = count+"; then no further connection could be made", nil
 		f.Try = "try again; if logins are slow, with a longer timeout="
 	}
 	return f, nil

@@ -199,7 +199,7 @@ func (q *Queue) look() {
 }
 
 // Watch has our tickets called, and calls changed, at first and whenever something in
-// the queue may have changed, until ctx ends. There is one at a time.
+// the queue may have changed, until ctx ends. It takes one; several do no harm.
 func (q *Queue) Watch(ctx context.Context, changed func()) {
 	for wait := q.notice(ctx); ctx.Err() == nil; wait() {
 		q.look()
