@@ -6,7 +6,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -25,12 +24,14 @@ type mountLines struct {
 	Command     string `json:"command"`
 	Fstab       string `json:"fstab"`
 	Credentials string `json:"credentials,omitempty"` // the file that the fstab line names, where none was given
+
+	secrets []string // what is to be in that file
 }
 
 // mounting makes them from what doctor was asked with and what it found.
 func mounting(t target.Target, lists []string, rep *doctor.Report) mountLines {
 	var m mountLines
-	given, file := kept(lists)
+	given, file, proxied := kept(lists)
 	opts := slices.Clone(given)
 	for _, o := range rep.Options {
 		if !slices.Contains(opts, o.Text) {
@@ -38,6 +39,21 @@ func mounting(t target.Target, lists []string, rep *doctor.Report) mountLines {
 		}
 	}
 	name := mountName(t)
+	if t.User != credentials.Anonymous {
+		m.secrets = []string{"username", "password"}
+	}
+	if proxied {
+		m.secrets = append(m.secrets, "proxy_username", "proxy_password")
+	}
+	line := []string{"noauto", "nofail", "_netdev", "x-systemd.automount"}
+	if !file && len(m.secrets) > 0 {
+		m.Credentials = "/etc/ftpfs-" + name + ".cred"
+		if proxied { // nobody is asked for it
+			opts = append([]string{"credentials=" + m.Credentials}, opts...)
+		} else {
+			line = append(line, "credentials="+m.Credentials)
+		}
+	}
 	point := "/mnt/" + name
 	m.Prepare = "mkdir -p " + shell(point)
 	m.Command = "ftpfs "
@@ -45,11 +61,6 @@ func mounting(t target.Target, lists []string, rep *doctor.Report) mountLines {
 		m.Command += "-o " + shell(strings.Join(escaped(opts), ",")) + " "
 	}
 	m.Command += shell(t.String()) + " " + shell(point)
-	line := []string{"noauto", "nofail", "_netdev", "x-systemd.automount"}
-	if !file && t.User != credentials.Anonymous {
-		m.Credentials = "/etc/ftpfs-" + name + ".cred"
-		line = append(line, "credentials="+m.Credentials)
-	}
 	for i, o := range opts {
 		opts[i] = absolute(o)
 	}
@@ -58,8 +69,9 @@ func mounting(t target.Target, lists []string, rep *doctor.Report) mountLines {
 }
 
 // kept are the options that doctor was given, but for those that the URL says too and for
-// passwords; file says that one of them names a file of credentials.
-func kept(lists []string) (opts []string, file bool) {
+// passwords; file says that one of them names a file of credentials, and proxied that a
+// password of a proxy is left away.
+func kept(lists []string) (opts []string, file, proxied bool) {
 	for _, l := range lists {
 		for _, o := range option.Split(l) {
 			key, value, _ := strings.Cut(o, "=")
@@ -74,17 +86,15 @@ func kept(lists []string) (opts []string, file bool) {
 				}
 			case "credentials", "cred":
 				file = true
-			case "proxy", "httpproxy", "socks5":
-				o = proxyPassword.ReplaceAllString(o, "$1@")
+			}
+			for _, span := range slices.Backward(target.Secret(o)) {
+				o, proxied = o[:span[0]-1]+o[span[1]:], true // with the colon before it
 			}
 			opts = append(opts, o)
 		}
 	}
-	return opts, file
+	return opts, file, proxied
 }
-
-// proxyPassword finds a password in the URL of a proxy, which may be without a scheme.
-var proxyPassword = regexp.MustCompile(`(=(?:[a-z0-9]+://)?[^:@/]*):[^@]*@`)
 
 // absolute makes the file that an option names fit for fstab.
 func absolute(o string) string {
@@ -184,7 +194,7 @@ func showExamined(out io.Writer, url string, rep *doctor.Report, m mountLines) {
 		p.row("", "mount", m.Command)
 		p.row("", "/etc/fstab", m.Fstab)
 		if m.Credentials != "" {
-			p.row("", "credentials", m.Credentials+", mode 600, with the lines username=... and password=...")
+			p.row("", "credentials", m.Credentials+", mode 600, with the lines "+strings.Join(m.secrets, "=..., ")+"=...")
 		}
 	}
 }
