@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -198,20 +199,41 @@ func TestWaitingForAPlaceIsTold(t *testing.T) {
 	stranger := open(t, srv, nil)
 	_, err := stranger.Stat(t.Context(), "/")
 	ok(t, "stat", err)
-	_, b, dialed := neighbors(t, srv, nil)
+	var mu sync.Mutex
+	var at []time.Time
+	tries := func() []time.Time { mu.Lock(); defer mu.Unlock(); return slices.Clone(at) }
+	_, b, _ := neighbors(t, srv, func(c *ftpconn.Config) {
+		dial := c.Dial
+		c.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if addr == srv.Addr() {
+				mu.Lock()
+				at = append(at, time.Now())
+				mu.Unlock()
+			}
+			return dial(ctx, network, addr)
+		}
+	})
 	done := make(chan error, 1)
 	go func() { _, err := b.Stat(t.Context(), "/"); done <- err }()
 	settled(t, "the status of who waits", func() (bool, string) {
 		st := b.Stats()
 		return st.Queued && strings.HasPrefix(st.Full, "530 ") && st.Up, fmt.Sprintf("%+v", st)
 	})
+	settled(t, "the fourth try", func() (bool, string) { return len(tries()) >= 4, fmt.Sprint(len(tries())) })
 	stranger.Close()
 	ok(t, "stat", <-done)
 	settled(t, "the status of who has waited", func() (bool, string) {
 		st := b.Stats()
 		return !st.Queued && st.Full == "", fmt.Sprintf("%+v", st)
 	})
-	if n := dialed.Load(); n > 6 {
-		t.Errorf("%d connections", n)
+	// However slow this machine is, the next try comes no sooner than that after the last.
+	all := tries()
+	for i, pause := 1, 200*time.Millisecond; i < len(all); i, pause = i+1, min(2*pause, 3*time.Second) {
+		if gap := all[i].Sub(all[i-1]); gap < pause {
+			t.Errorf("try %d came %v after the one before, want %v", i+1, gap, pause)
+		}
+	}
+	if n := b.Stats().Logins; n != 1 {
+		t.Errorf("%d logins", n)
 	}
 }
