@@ -189,6 +189,8 @@ func TestMounting(t *testing.T) {
 		{"ftp://h:2121", []string{"user=bob:geheim,port=2121", "password=geheim", "tls=try,ssl_control"}, nil,
 			"ftpfs -o tls=try,clear_data ftp://bob@h:2121 /mnt/h",
 			"ftp://bob@h:2121 /mnt/h ftpfs noauto,nofail,_netdev,x-systemd.automount,credentials=/etc/ftpfs-h.cred,tls=try,clear_data 0 0"},
+		{"ftp://h", []string{"active=no,timezone=auto,ro"}, []doctor.Option{{Text: "active"}, {Text: "timezone=+05:30"}, {Text: "ro"}}, "ftpfs -o active,timezone=+05:30,ro ftp://h /mnt/h",
+			"ftp://h /mnt/h ftpfs noauto,nofail,_netdev,x-systemd.automount,active,timezone=+05:30,ro 0 0"},
 		{"ftp://h", []string{"proxy=socks5://carl:geheim@p:1080"}, nil, "ftpfs -o credentials=/etc/ftpfs-h.cred,proxy=socks5://carl@p:1080 ftp://h /mnt/h",
 			"ftp://h /mnt/h ftpfs noauto,nofail,_netdev,x-systemd.automount,credentials=/etc/ftpfs-h.cred,proxy=socks5://carl@p:1080 0 0"},
 		{"ftp://h", []string{"socks_proxy=carl:geheim@p:1080,credentials=c"}, nil, "ftpfs -o socks_proxy=carl@p:1080,credentials=c ftp://h /mnt/h",

@@ -34,9 +34,8 @@ func mounting(t target.Target, lists []string, rep *doctor.Report) mountLines {
 	given, file, proxied := kept(lists)
 	opts := slices.Clone(given)
 	for _, o := range rep.Options {
-		if !slices.Contains(opts, o.Text) {
-			opts = append(opts, o.Text)
-		}
+		key, _, _ := strings.Cut(o.Text, "=")
+		opts = append(slices.DeleteFunc(opts, func(given string) bool { return given == key || strings.HasPrefix(given, key+"=") }), o.Text)
 	}
 	name := mountName(t)
 	if t.User != credentials.Anonymous {

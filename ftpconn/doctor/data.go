@@ -32,6 +32,9 @@ func (r *run) data(ctx context.Context) (Finding, error) {
 		r.hangUp()
 		f = Finding{Level: Problem, Text: "none can be made: " + plain(cause(err)),
 			Try: "a firewall may be between; active mode (active) fails too"}
+		if r.asked.Active {
+			f.Try = "leave active away; or see what active_address and active_ports can do"
+		}
 		f.Sent, f.Came = r.watch.failure(mark)
 		if f.Came == "" {
 			f.Came = "no answer"
@@ -44,12 +47,12 @@ func (r *run) data(ctx context.Context) (Finding, error) {
 		if fault == nil { // a refusal, or a listing that is not understood: that is for the next probe
 			r.listErr = err
 			r.listSent, r.listCame = r.watch.failure(mark)
-			return r.how(ctx, f)
+			return r.how(ctx, f, mark)
 		}
 		return f, err
 	}
 	r.root = entries
-	return r.how(ctx, f)
+	return r.how(ctx, f, mark)
 }
 
 // noData says that what was refused since mark is the data connection.
@@ -83,8 +86,8 @@ func (r *run) actively(ctx context.Context) ([]remote.Entry, error) {
 	return entries, nil
 }
 
-// how says how data connections are made.
-func (r *run) how(ctx context.Context, f Finding) (Finding, error) {
+// how says how data connections are made; those that failed were tried since mark.
+func (r *run) how(ctx context.Context, f Finding, mark int) (Finding, error) {
 	facts := &r.rep.Facts
 	facts.Data = r.store.Stats().Passive
 	switch {
@@ -95,6 +98,11 @@ func (r *run) how(ctx context.Context, f Finding) (Finding, error) {
 	default:
 		r.options = append(r.options, Option{"active", "passive data connections fail, and this saves the mount their trial"})
 		f.Level, f.Text, f.Try = Note, "passive ones fail, active ones work", "mount with -o active"
+		if because := r.store.Stats().Because; f.Came == "" && because != "" { // the mount's own trial
+			if f.Sent, f.Came = r.watch.failure(mark); f.Came == "" {
+				f.Sent, f.Came = "(connect for data)", plain(because)
+			}
+		}
 	}
 	if facts.Data == "active" || r.d == nil || r.d.Dead() != nil {
 		return f, nil

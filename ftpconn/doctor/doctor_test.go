@@ -16,6 +16,7 @@ import (
 	"ftpfs/ftpconn"
 	"ftpfs/ftpconn/doctor"
 	"ftpfs/ftpconn/pin"
+	"ftpfs/ftpconn/proxy"
 	"ftpfs/test/certs"
 	"ftpfs/test/ftpscript"
 )
@@ -108,6 +109,11 @@ func TestWhatCannotBeMounted(t *testing.T) {
 			"directory", []string{"/none is not there", "CWD /none", "550 No such directory.", "//path is absolute"}},
 		{"no data", ftpscript.Options{Refuse: []string{"EPRT", "PORT"}}, ftpscript.Rule{Match: func(c ftpscript.Command) bool { return c.Verb == "EPSV" || c.Verb == "PASV" }, Instead: "425 Cannot open."}, nil,
 			"data", []string{"425 Cannot open.", "firewall"}},
+		{"no active data", ftpscript.Options{}, ftpscript.Rule{Match: func(c ftpscript.Command) bool { return c.Verb == "EPRT" || c.Verb == "PORT" }, Instead: "500 Not there."}, func(c *doctor.Config) { c.Server.Active = true },
+			"data", []string{"500 Not there.", "leave active away; or"}},
+		{"proxy", ftpscript.Options{}, ftpscript.Rule{}, func(c *doctor.Config) {
+			c.Server.Proxy = &proxy.Proxy{Kind: proxy.SOCKS5, Host: "127.0.0.1", Port: ftpscript.Closed(t)}
+		}, "greeting", []string{"proxy socks5://127.0.0.1:", "connection refused", "is the proxy right"}},
 		{"data in clear", ftpscript.Options{TLS: serving}, ftpscript.Rule{Verb: "MLSD", Instead: "522 Data connections must be encrypted; sorry. No."}, func(c *doctor.Config) {
 			c.Server.TLS = ftpconn.TLS{Security: ftpconn.Explicit, NoVerify: true, ClearData: true}
 		}, "data", []string{"MLSD", "522 Data connections", "leave clear_data away"}},
@@ -258,6 +264,9 @@ func TestActiveWherePassiveFails(t *testing.T) {
 	}
 	rep := doctor.Run(t.Context(), config(srv))
 	f := find(t, rep, "data")
+	if f.Sent == "" || f.Came == "" {
+		t.Errorf("it does not say what was sent, and what came: %+v", f)
+	}
 	if f.Level == doctor.Problem || !strings.Contains(f.Text, "active") {
 		t.Errorf("%+v", f)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"ftpfs/cache/remote"
 	"ftpfs/ftpconn"
+	"ftpfs/ftpconn/proxy"
 	"ftpfs/ftpconn/wire"
 )
 
@@ -126,6 +127,8 @@ func (r *run) notLoggedIn(ctx context.Context, mark int, err error) {
 		}
 		var wf *wire.Error
 		switch text := err.Error(); {
+		case errors.As(err, new(*proxy.Error)):
+			f.Try = "is the proxy right, and does it let one through to this host and port? proxy=none goes without"
 		case strings.Contains(text, "unknown host"):
 			f.Try = "check the name of the host"
 		case strings.Contains(text, "no answer"):
