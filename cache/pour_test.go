@@ -21,7 +21,7 @@ type poured struct {
 	at map[string]time.Duration
 }
 
-func pourInto(t *testing.T) *poured {
+func pourInto(t *testing.T, change ...func(*Config)) *poured {
 	store := mem.New(mem.Options{})
 	p := &poured{began: time.Now(), at: map[string]time.Duration{}}
 	store.Hook(func(op, name string) error {
@@ -32,7 +32,12 @@ func pourInto(t *testing.T) *poured {
 		}
 		return nil
 	})
-	p.mount = mountMem(t, store, func(c *Config) { c.PublishDelay = 400 * time.Millisecond })
+	p.mount = mountMem(t, store, func(c *Config) {
+		c.PublishDelay = 400 * time.Millisecond
+		for _, f := range change {
+			f(c)
+		}
+	})
 	<-p.loaded
 	return p
 }
@@ -139,6 +144,57 @@ func TestWhoWaitsForAPublicationDoesNotWaitForARowToEnd(t *testing.T) {
 				p.mu.Unlock()
 				if !there {
 					t.Error("the first file is not there")
+				}
+				<-ended
+				p.stop()
+			})
+		})
+	}
+}
+
+// Who waits for room in the spool waits for uploads, and these not for the row of somebody
+// else.
+func TestWhoWaitsForRoomDoesNotWaitForARowToEnd(t *testing.T) {
+	for name, write := range map[string]func(p *poured) error{
+		"for a new file": func(p *poured) error { return p.write("/next", make([]byte, 90_000)) },
+		"for the rest of a file that is changed": func(p *poured) error {
+			h, err := p.openAt("/theirs", OpenFlags{Read: true, Write: true})
+			if err != nil {
+				return err
+			}
+			defer h.Release()
+			_, err = h.WriteAt(context.Background(), []byte("x"), 5)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := pourInto(t, func(c *Config) { c.SpoolSize = 100_000 })
+				p.must(p.store.Disk().WriteFile("/theirs", make([]byte, 90_000)))
+				p.must(p.write("/large", make([]byte, 90_000)))
+				ended := make(chan struct{})
+				go func() {
+					defer close(ended)
+					for i := range 300 { // empty ones need no room
+						if err := p.write(fmt.Sprintf("/more%03d", i), nil); err != nil {
+							t.Error(err)
+						}
+						time.Sleep(5 * time.Millisecond)
+					}
+				}()
+				time.Sleep(p.cfg.PublishDelay + 2*pourGap)
+				if n, first := p.published(); n != 0 {
+					t.Fatalf("%d files are published, the first after %v: nothing is held back", n, first)
+				}
+				before := time.Now()
+				p.must(write(p))
+				if took := time.Since(before); took > pourGap+50*time.Millisecond {
+					t.Errorf("it took %v", took)
+				}
+				select {
+				case <-ended:
+					t.Error("the row had ended")
+				default:
 				}
 				<-ended
 				p.stop()
