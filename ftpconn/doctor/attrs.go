@@ -157,7 +157,7 @@ func (r *run) modes(ctx context.Context) (Finding, error) {
 		r.rep.Facts.Modes = how
 		return Finding{Level: Note, Text: "by " + how + "; listings do not show them"}, nil
 	case e.Mode&0o777 != mode:
-		return Finding{Level: Note, Text: "said to be set by " + how + ", and is not"}, nil
+		return Finding{Level: Note, Text: "said to be set by " + how + ", and is not", Try: "nothing: " + kept}, nil
 	}
 	r.rep.Facts.Modes = how
 	return Finding{Level: OK, Text: "by " + how}, nil

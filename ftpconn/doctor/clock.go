@@ -42,7 +42,7 @@ func (r *run) zone(f *Finding, entries []remote.Entry, sample string, fresh time
 		f.Text += ", to the second by MDTM"
 	} else if !fresh.IsZero() {
 		f.Level = f.Level.atLeast(Note)
-		f.More = append(f.More, "there are no times to the second: rsync needs --modify-window=60 or --size-only")
+		f.More = append(f.More, "it tells no times to the second: of files that others wrote rsync needs --modify-window=60")
 	}
 	return nil
 }

@@ -229,11 +229,32 @@ func TestTheZoneWithoutMDTM(t *testing.T) {
 	o.Refuse = append(o.Refuse, "MDTM")
 	srv := ftpscript.Start(t, o)
 	rep := doctor.Run(t.Context(), config(srv))
-	says(t, rep, "listing", doctor.Note, "times of zone -03:30 by our clock", "--modify-window")
+	says(t, rep, "listing", doctor.Note, "times of zone -03:30 by our clock", "of files that others wrote")
 	if len(rep.Options) != 1 || rep.Options[0].Text != "timezone=-03:30" {
 		t.Errorf("options %v", rep.Options)
 	}
 	clean(t, srv)
+}
+
+// Names in a code page are told of, with a guess and what it makes of them, also where
+// nothing may be tried.
+func TestNamesInACodePage(t *testing.T) {
+	for _, readOnly := range []bool{false, true} {
+		srv := ftpscript.Start(t, ftpscript.DOSCodePage())
+		for _, n := range []string{"1", "2", "3"} {
+			srv.Tree.Put("/"+n+"\xcf\xf0\xe8\xe2\xe5\xf2.txt", nil)
+		}
+		cfg := config(srv)
+		cfg.ReadOnly = readOnly
+		says(t, doctor.Run(t.Context(), cfg), "listing", doctor.Note, "not UTF-8: 3 in the directory", `1\xcf`, "codepage=cp1251", "1Привет.txt")
+	}
+}
+
+// Of checksums that FEAT tells of in vain it is said what was sent and what came.
+func TestChecksumsThatAreOnlyTold(t *testing.T) {
+	srv := ftpscript.Start(t, ftpscript.Options{Sums: []string{"XCRC"}})
+	srv.Add(ftpscript.Rule{Verb: "XCRC", Instead: "550 Not today."})
+	says(t, doctor.Run(t.Context(), config(srv)), "sums", doctor.Note, "none that can be used", "XCRC /", "550 Not today.", "nothing: the mount")
 }
 
 // TLS is told of where it is spoken, and where it could be.

@@ -133,17 +133,23 @@ func (r *run) patch(ctx context.Context) (Finding, error) {
 	return f, nil
 }
 
+// noSums is what a mount does without.
+const noSums = "nothing: the mount compares uploads by what it can use, by their size at least"
+
 // sums compares the server's checksums with our own.
 func (r *run) sums(ctx context.Context) (Finding, error) {
 	if f, err := r.put(ctx, "read", tenBytes); f != nil || err != nil {
 		return deref(f), err
 	}
+	mark := r.watch.mark()
 	all, err := r.d.Sums(ctx, r.in("read"), int64(len(tenBytes)))
 	if err != nil {
 		if wire.FaultOf(err) != nil {
 			return Finding{}, err
 		}
-		return Finding{Level: Note, Text: "not understood: " + plain(cause(err))}, nil
+		f := Finding{Level: Note, Text: "not understood: " + plain(cause(err)), Try: noSums}
+		f.Sent, f.Came = r.watch.failure(mark)
+		return f, nil
 	}
 	var right, hashes, wrong, mute []string
 	for _, s := range all {
@@ -183,6 +189,8 @@ func (r *run) sums(ctx context.Context) (Finding, error) {
 	if len(mute) > 0 {
 		f.Level = Note
 		f.More = append(f.More, "told of by FEAT, and not understood: "+strings.Join(mute, ", "))
+		f.Sent, f.Came = r.watch.failure(mark)
+		f.Try = noSums
 	}
 	if len(wrong) > 0 {
 		f.Level = Problem

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"ftpfs/cache/remote"
+	"ftpfs/ftpconn/codepage"
 	"ftpfs/ftpconn/wire"
 )
 
@@ -32,6 +34,7 @@ func (r *run) listing(ctx context.Context) (Finding, error) {
 	entries := r.root
 	var fresh time.Time
 	var wrong []string
+	mark := r.watch.mark()
 	if r.closed == "" {
 		if f, err := r.put(ctx, plainName, plainText); f != nil || err != nil {
 			return r.notPut(f), err
@@ -46,7 +49,9 @@ func (r *run) listing(ctx context.Context) (Finding, error) {
 				return Finding{}, err
 			}
 			r.closed = "listings fail"
-			return Finding{Level: Problem, Text: plain(cause(err)), Try: "-o trace_ftp shows the whole dialogue of a mount"}, nil
+			f := Finding{Level: Problem, Text: plain(cause(err)), Try: "-o trace_ftp shows the whole dialogue of a mount"}
+			f.Sent, f.Came = r.watch.failure(mark)
+			return f, nil
 		}
 		wrong = misseen(entries)
 	}
@@ -69,6 +74,7 @@ func (r *run) listing(ctx context.Context) (Finding, error) {
 	} else if err := r.zone(&f, entries, sample, fresh); err != nil {
 		return f, err
 	}
+	r.foreign(&f)
 	if fresh.IsZero() {
 		return f, nil
 	}
@@ -175,14 +181,22 @@ func deref(f *Finding) Finding {
 	return *f
 }
 
-// foreign counts names that are not UTF-8.
-func foreign(entries []remote.Entry) (n int, first string) {
-	for _, e := range entries {
+// foreign tells of names that are not UTF-8, as the mount does in its log.
+func (r *run) foreign(f *Finding) {
+	var names []string
+	for _, e := range r.root {
 		if !utf8.ValidString(e.Name) {
-			if n++; n == 1 {
-				first = e.Name
-			}
+			names = append(names, e.Name)
 		}
 	}
-	return n, first
+	if len(names) == 0 {
+		return
+	}
+	try := "codepage=NAME shows them as text"
+	guess := codepage.Guess(names)
+	if page, err := codepage.Find(guess); err == nil && guess != "" {
+		try += fmt.Sprintf(": perhaps codepage=%s, in which it reads %s", guess, quoted(page.Decode(names[0])))
+	}
+	f.Level, f.Try = f.Level.atLeast(Note), cmp.Or(f.Try, try)
+	f.More = append(f.More, fmt.Sprintf("names that are not UTF-8: %d in the directory, such as %s", len(names), quoted(names[0])))
 }

@@ -137,10 +137,6 @@ func (r *run) names(ctx context.Context) (Finding, error) {
 		f.Level = Note
 		f.Try = "the mount refuses or parks what it knows to be changed; avoid such names"
 	}
-	if n, name := foreign(r.root); n > 0 {
-		f.Level = Note
-		f.More = append(f.More, fmt.Sprintf("%d in the directory are not UTF-8, such as %s: codepage=NAME shows them as text", n, quoted(name)))
-	}
 	return f, nil
 }
 

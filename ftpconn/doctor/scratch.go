@@ -89,7 +89,7 @@ func (r *run) send(ctx context.Context, verb, name string, offset int64, content
 	if offset > 0 {
 		cmd = fmt.Sprintf("REST %d, %s", offset, cmd)
 	}
-	f := Finding{Level: Problem, Text: "a file could not be written"}.refused(cmd, reply, "")
+	f := Finding{Level: Problem, Text: "a file could not be written"}.refused(cmd, reply, "ask who runs the server for the right to write; -o ro mounts it read-only")
 	if noSpace(reply) {
 		f.Text, f.Try = "a file could not be written: no space", "make room on the server, or have the quota raised"
 	}

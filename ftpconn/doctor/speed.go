@@ -90,7 +90,7 @@ func (r *run) speed(ctx context.Context) (Finding, error) {
 	f.Text = fmt.Sprintf("%s up, %s down, with a file of %s", rate(facts.Up), rate(facts.Down), bytesText(size))
 	switch {
 	case !reply.OK():
-		return Finding{Level: Problem, Text: "a file could not be read"}.refused("RETR "+r.d.Path(r.in("speed")), reply, ""), nil
+		return Finding{Level: Problem, Text: "a file could not be read"}.refused("RETR "+r.d.Path(r.in("speed")), reply, "ask who runs the server for the right to download"), nil
 	case string(got.Sum(nil)) != string(sent.Sum(nil)):
 		return Finding{Level: Problem, Text: fmt.Sprintf("a file of %s came back with other bytes than were sent", bytesText(size)), Sent: "TYPE I, STOR, RETR", Came: plain(reply.String()),
 			Try: "do not use this server before that is explained: it, or something between, changes content"}, nil
