@@ -3,6 +3,7 @@ package ftpconn
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -32,6 +33,9 @@ func (s *Store) login(ctx context.Context) (*session, error) {
 			}
 		case f != nil && f.Fault == wire.Lost && alerted(f):
 			f.Fault = wire.Insecure // TLS 1.3 tells that our certificate is missing or wrong behind its handshake
+		}
+		if f := wire.FaultOf(err); f != nil && f.Fault == wire.Insecure && alerted(f) && s.cfg.TLS.Certificate != nil {
+			err = &wire.Error{Fault: wire.Insecure, Step: f.Step, Sent: true, Err: fmt.Errorf("%w (%w)", errNotTaken, f.Err)}
 		}
 		if f := wire.FaultOf(err); f != nil && f.Fault == wire.Stalled && f.Step == "greeting" && s.cfg.TLS.Security != Implicit && !s.server.known().seen {
 			err = &wire.Error{Fault: wire.Stalled, Step: f.Step, Err: errors.New("where TLS is spoken from the first byte on, ftps:// (tls=implicit) is right")}

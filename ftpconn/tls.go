@@ -95,6 +95,10 @@ type Insecure struct{ why string }
 
 func (e *Insecure) Error() string { return e.why }
 
+// errNotTaken is a server that refuses the certificate of ours that it was shown, or was to
+// be shown: none is sent of which the server has said that it does not believe its signer.
+var errNotTaken = errors.New("the server does not take our certificate")
+
 // insecure words a fault of that sort.
 func insecure(f *wire.Error) *Insecure {
 	var cert *tls.CertificateVerificationError
@@ -107,8 +111,10 @@ func insecure(f *wire.Error) *Insecure {
 		return &Insecure{fmt.Sprintf("%v: %s. Nothing was sent in clear", f.Err, f.Reply)}
 	case errors.As(f.Err, &header) && f.Step == "TLS":
 		return &Insecure{"what answers there does not speak TLS from the first byte on; ftpes:// (tls=explicit) may be right"}
+	case errors.Is(f.Err, errNotTaken):
+		return &Insecure{f.Err.Error() + "; give one that it believes with cert=FILE,key=FILE"}
 	case errors.Is(f.Err, wire.ErrNoCertificate), errors.As(f.Err, &op) && strings.HasSuffix(op.Err.Error(), "certificate required"):
-		return &Insecure{"the server wants a certificate of ours: cert=FILE,key=FILE"}
+		return &Insecure{"the server wants a certificate of ours; give it with cert=FILE,key=FILE"}
 	}
 	return &Insecure{f.Error()}
 }

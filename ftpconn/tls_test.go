@@ -319,6 +319,17 @@ func TestClientCertificate(t *testing.T) {
 		} else if !strings.Contains(err.Error(), "cert=FILE") {
 			t.Errorf("%v names no remedy", err)
 		}
+		for what, other := range map[string]*certs.Pair{"of a stranger": certs.Issue(t, certs.Options{Client: true}),
+			"for servers": certs.Issue(t, certs.Options{Signer: authority})} {
+			s = open(t, srv, func(c *ftpconn.Config) {
+				believing(authority)(c)
+				c.TLS.Max, c.TLS.Certificate = version, &other.TLS
+			})
+			if err := s.Connect(t.Context()); !errors.As(err, new(*ftpconn.Insecure)) || !strings.Contains(err.Error(), "does not take our certificate") ||
+				!strings.Contains(err.Error(), "; give one that it believes with cert=FILE") {
+				t.Errorf("%s: with a certificate %s: %v", tls.VersionName(version), what, err)
+			}
+		}
 		secret(t, srv)
 		s = open(t, srv, func(c *ftpconn.Config) {
 			believing(authority)(c)

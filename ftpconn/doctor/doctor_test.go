@@ -114,6 +114,9 @@ func TestWhatCannotBeMounted(t *testing.T) {
 		{"proxy", ftpscript.Options{}, ftpscript.Rule{}, func(c *doctor.Config) {
 			c.Server.Proxy = &proxy.Proxy{Kind: proxy.SOCKS5, Host: "127.0.0.1", Port: ftpscript.Closed(t)}
 		}, "greeting", []string{"proxy socks5://127.0.0.1:", "connection refused", "is the proxy right"}},
+		{"our certificate", ftpscript.Options{TLS: &tls.Config{Certificates: serving.Certificates, ClientAuth: tls.RequireAnyClientCert}}, ftpscript.Rule{}, func(c *doctor.Config) {
+			c.Server.TLS = ftpconn.TLS{Security: ftpconn.Explicit, NoVerify: true}
+		}, "tls", []string{"wants a certificate of ours", "give it with cert=FILE,key=FILE"}},
 		{"data in clear", ftpscript.Options{TLS: serving}, ftpscript.Rule{Verb: "MLSD", Instead: "522 Data connections must be encrypted; sorry. No."}, func(c *doctor.Config) {
 			c.Server.TLS = ftpconn.TLS{Security: ftpconn.Explicit, NoVerify: true, ClearData: true}
 		}, "data", []string{"MLSD", "522 Data connections", "leave clear_data away"}},
