@@ -16,6 +16,7 @@ import (
 	"ftpfs/cache/queue"
 	"ftpfs/cache/remote"
 	"ftpfs/cache/spool"
+	"ftpfs/lastwords"
 )
 
 // Tree is the whole mounted file system.
@@ -203,6 +204,7 @@ func (t *Tree) spawn(f func()) bool {
 	t.bg.Add(1)
 	t.spawning.Unlock()
 	go func() {
+		defer lastwords.OnPanic()
 		defer t.bg.Done()
 		f()
 	}()

@@ -31,10 +31,6 @@ type Config struct {
 
 	Control string // value of user.ftpfs.control on the root: the daemon's socket; "" for none
 
-	// Panicked is called with what a request panicked with, before the process ends of
-	// it. It must not ask the tree, whose locks the request may hold. nil says nothing.
-	Panicked func(v any) `json:"-"`
-
 	Debug bool         // log every request
 	Log   *slog.Logger // nil discards
 }

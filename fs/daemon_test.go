@@ -25,6 +25,7 @@ import (
 	"ftpfs/cache"
 	"ftpfs/cache/remote"
 	"ftpfs/cache/remote/mem"
+	"ftpfs/lastwords"
 )
 
 // A mount is served by another process than the one that uses it: this test binary
@@ -168,12 +169,12 @@ func daemonMain() int {
 	}
 	cfg := o.Config
 	cfg.Log = log
-	cfg.Panicked = func(v any) {
+	lastwords.Set(func(v any) {
 		if o.Mute {
 			select {}
 		}
 		log.Error("told of a panic", "panic", v)
-	}
+	})
 	mnt := filepath.Join(o.Dir, "mnt")
 	if o.Given {
 		d, err := attach(cfg.withDefaults(), mnt)

@@ -1,13 +1,10 @@
 package fs
 
 import (
-	"time"
-
 	"github.com/hanwen/go-fuse/v2/fuse"
-)
 
-// lastWords is how long Config.Panicked may take.
-const lastWords = 500 * time.Millisecond
+	"ftpfs/lastwords"
+)
 
 // panicked ends the process when a request hits a bug, as a panic anywhere else does.
 // go-fuse would answer EIO and serve on, but the request may have held the tree's lock,
@@ -17,16 +14,6 @@ const lastWords = 500 * time.Millisecond
 // It panics anew rather than exits: the request's stack is still below this one, and the
 // runtime prints it as it does that of any goroutine, with no lock of ours in the way.
 func (m *mount) panicked(v any) fuse.Status {
-	said := make(chan struct{})
-	go func() {
-		defer close(said)
-		if m.cfg.Panicked != nil {
-			m.cfg.Panicked(v)
-		}
-	}()
-	select {
-	case <-said:
-	case <-time.After(lastWords): // the request may hold what the log needs
-	}
+	lastwords.Say(v)
 	panic(v)
 }

@@ -9,6 +9,7 @@ import (
 
 	"ftpfs/cache/remote"
 	"ftpfs/ftpconn/wire"
+	"ftpfs/lastwords"
 )
 
 // Store is one FTP server's directory as a remote.Store.
@@ -108,7 +109,10 @@ func (s *Store) spawn(f func()) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.closed {
-		s.bg.Go(f)
+		s.bg.Go(func() {
+			defer lastwords.OnPanic()
+			f()
+		})
 	}
 	return !s.closed
 }

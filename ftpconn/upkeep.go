@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"ftpfs/lastwords"
 )
 
 // rhythm is how idle sessions are kept. A data connection is prepared once a session has
@@ -84,6 +86,7 @@ func (p *pool) dueLocked(i int, ss *session, now time.Time) time.Duration {
 // tend does what is due, each session in a goroutine of its own for as long as
 // it takes a round trip or two.
 func (p *pool) tend() {
+	defer lastwords.OnPanic() // a timer calls it
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {

@@ -29,12 +29,13 @@ var within = map[string][]string{
 	"cache/remote":            {},
 	"cache/remote/mem":        {"cache/remote"},
 	"cache/remote/remotetest": {"cache/remote"},
-	"cache":                   {"cache"},
-	"ftpconn":                 {"cache/remote!", "ftpconn"},
+	"cache":                   {"cache", "lastwords"},
+	"ftpconn":                 {"cache/remote!", "ftpconn", "lastwords"},
 	"ftpconn/wire":            {"ftpconn/wire"},
 	"ftpconn/listing":         {"cache/remote!"},
 	"ftpconn/proxy":           {},
-	"fs":                      {"cache", "fs"},
+	"fs":                      {"cache", "fs", "lastwords"},
+	"lastwords":               {},
 	"test/servers":            {},
 }
 

@@ -8,6 +8,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"ftpfs/lastwords"
 )
 
 // Queue of jobs, each known by its key. All methods may be called concurrently, also
@@ -165,6 +167,7 @@ func (q *Queue[K]) startDue() time.Duration {
 }
 
 func (q *Queue[K]) work(j *job[K]) {
+	defer lastwords.OnPanic()
 	defer q.wg.Done()
 	q.run(q.ctx, j.key)
 	q.mu.Lock()

@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"ftpfs/cache/ranges"
+	"ftpfs/lastwords"
 )
 
 // ErrClosed is returned by writes after Close.
@@ -94,7 +95,10 @@ func Open(fsys FS, dir, identity string, log *slog.Logger) (*Spool, error) {
 	}
 	s.ballast()
 	s.reserveMarks()
-	s.done.Go(s.groupSyncs)
+	s.done.Go(func() {
+		defer lastwords.OnPanic()
+		s.groupSyncs()
+	})
 	return s, nil
 }
 

@@ -110,6 +110,58 @@ func TestADaemonThatPanicsSaysWhatToDo(t *testing.T) {
 	}
 }
 
+// So does one in which a goroutine of our own panics, whoever began it.
+func TestAPanicOutsideOfRequestsSaysWhatToDo(t *testing.T) {
+	if _, err := os.Stat("/dev/fuse"); err != nil || os.Geteuid() != 0 {
+		t.Skip("needs FUSE and root")
+	}
+	for name, c := range map[string]struct {
+		line, frame string
+		cause       func(srv *ftpscript.Server, mnt string)
+	}{
+		"an upload": {"the server refuses a file", "cache/queue.(*Queue", func(srv *ftpscript.Server, mnt string) {
+			srv.Add(ftpscript.Rule{Verb: "STOR", Instead: "450 Later."})
+			_ = os.WriteFile(filepath.Join(mnt, "owed"), []byte("acknowledged"), 0o644)
+		}},
+		"a connection": {"the server does not answer", "ftpconn.(*pool).dial(", func(srv *ftpscript.Server, mnt string) {
+			srv.Stop()
+			_, _ = os.ReadDir(filepath.Join(mnt, "dir"))
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv := ftpscript.Start(t, ftpscript.Options{})
+			srv.Tree.MkdirAll("/dir")
+			dir := t.TempDir()
+			mnt := filepath.Join(dir, "mnt")
+			if err := os.Mkdir(mnt, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = unix.Unmount(mnt, unix.MNT_DETACH) })
+			daemon := exec.Command("/proc/self/exe", "-f", "-o", "timeout=2,cache_dir="+filepath.Join(dir, "cache"), srv.URL(""), mnt)
+			daemon.Env = []string{"FTPFS_TEST_PANICS_AT=" + c.line, "FTPFS_PASSWORD=" + ftpscript.Password, "HOME=" + t.TempDir(), "XDG_RUNTIME_DIR=" + t.TempDir()}
+			said, log := lines(t)
+			daemon.Stderr = log
+			if err := daemon.Start(); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = daemon.Process.Kill() }) // unless it ended, as it should
+			log.Close()
+			said("msg=mounted")
+			c.cause(srv, mnt)
+			text := said("")
+			_ = daemon.Wait()
+			if code := daemon.ProcessState.ExitCode(); code != 2 {
+				t.Errorf("exit code %d, want the runtime's 2", code)
+			}
+			for _, want := range []string{"level=ERROR msg=\"a bug in ftpfs: the daemon ends.", "mountpoint=" + mnt, "\npanic: a bug, for the test", "tripwire.Write(", c.frame} {
+				if !strings.Contains(text, want) {
+					t.Errorf("no %q on stderr:\n%s", want, text)
+				}
+			}
+		})
+	}
+}
+
 // lines is a pipe for a process's standard error; said waits for a line with some words,
 // or for the end if there are none, and returns all that came so far.
 func lines(t *testing.T) (said func(words string) string, w *os.File) {

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"time"
 	"unicode/utf8"
+
+	"ftpfs/lastwords"
 )
 
 // Handler answers one request. ctx ends when the client goes away or the server
@@ -106,6 +108,7 @@ func (s *Server) Serve(h Handler) {
 			s.wg.Add(1)
 			s.mu.Unlock()
 			go func() {
+				defer lastwords.OnPanic()
 				defer s.wg.Done()
 				s.serve(c)
 			}()

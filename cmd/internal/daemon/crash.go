@@ -20,7 +20,7 @@ func (d *Daemon) CatchStderr() {
 	}
 }
 
-// panicked makes what says, when a request hit a bug, what became of the mount and what
+// panicked makes what says, when a goroutine hit a bug, what became of the mount and what
 // to do. The runtime puts the stack behind it. What it says is known beforehand: the tree
 // cannot be asked any more.
 func (d *Daemon) panicked() func(v any) {
@@ -33,8 +33,8 @@ func (d *Daemon) panicked() func(v any) {
 }
 
 // tellOfADeath puts into the log that the last daemon of this spool did not come to its
-// end. It could not always say so itself: of a panic outside of requests, or a fatal error
-// of the runtime, there is a stack and nothing else.
+// end. It could not always say so itself: of a fatal error of the runtime there is a stack
+// and nothing else.
 func (d *Daemon) tellOfADeath(last place.Note) {
 	if last.PID == 0 || unix.Kill(last.PID, 0) == nil { // one that is just ending has let go of the spool
 		return

@@ -25,6 +25,7 @@ import (
 	"ftpfs/ftpconn/codepage"
 	"ftpfs/ftpconn/proxy"
 	"ftpfs/ftpconn/ticket"
+	"ftpfs/lastwords"
 )
 
 // Daemon is one mounted server.
@@ -114,6 +115,8 @@ func Start(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 		return nil, err
 	}
 	d.tree = tree
+	lastwords.Set(d.panicked())
+	undo = append(undo, func() { lastwords.Set(nil) })
 	d.tellOfADeath(place.ReadNote(d.dirs.State))
 	undo = append(undo, func() { tree.Close(expired()) })
 	if !first {
@@ -257,7 +260,7 @@ func (d *Daemon) mountConfig() fs.Config {
 	c := fs.Config{
 		FsName: d.cfg.Target.String(), Subtype: "ftpfs", AllowOther: o.AllowOther, ReadOnly: o.ReadOnly,
 		UID: uint32(os.Geteuid()), GID: uint32(os.Getegid()), Umask: o.Umask, Flags: o.Flags,
-		Control: d.ctl.Path(), Log: d.log, Panicked: d.panicked(),
+		Control: d.ctl.Path(), Log: d.log,
 	}
 	if o.FsName != "" {
 		c.FsName = o.FsName
