@@ -173,7 +173,7 @@ func plain(f *wire.Error) error {
 		return insecure(f)
 	case errors.As(f.Err, &pe) && f.Step == "connect":
 		return pe
-	case errors.As(f.Err, &dns) && dns.IsNotFound:
+	case errors.As(f.Err, &dns) && dns.IsNotFound && f.Step == "connect":
 		return fmt.Errorf("unknown host %q", dns.Name)
 	case errors.Is(f.Err, syscall.ECONNREFUSED) && f.Step == "connect":
 		return errors.New("connection refused")

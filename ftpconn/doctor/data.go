@@ -35,8 +35,7 @@ func (r *run) data(ctx context.Context) (Finding, error) {
 		if r.asked.Active {
 			f.Try = "leave active away; or see what active_address and active_ports can do"
 		}
-		f.Sent, f.Came = r.watch.failure(mark)
-		if f.Came == "" {
+		if f.Sent, f.Came = r.watch.failure(mark); f.Came == "" && f.Sent != "" {
 			f.Came = "no answer"
 		}
 		if entries, err = r.actively(ctx); err != nil {

@@ -111,6 +111,8 @@ func TestWhatCannotBeMounted(t *testing.T) {
 			"data", []string{"425 Cannot open.", "firewall"}},
 		{"no active data", ftpscript.Options{}, ftpscript.Rule{Match: func(c ftpscript.Command) bool { return c.Verb == "EPRT" || c.Verb == "PORT" }, Instead: "500 Not there."}, func(c *doctor.Config) { c.Server.Active = true },
 			"data", []string{"500 Not there.", "leave active away; or"}},
+		{"no such address", ftpscript.Options{}, ftpscript.Rule{}, func(c *doctor.Config) { c.Server.Active, c.Server.Announce = true, "no.such.host.invalid" },
+			"data", []string{"the address for active mode", "no.such.host.invalid", "active_address"}},
 		{"proxy", ftpscript.Options{}, ftpscript.Rule{}, func(c *doctor.Config) {
 			c.Server.Proxy = &proxy.Proxy{Kind: proxy.SOCKS5, Host: "127.0.0.1", Port: ftpscript.Closed(t)}
 		}, "greeting", []string{"proxy socks5://127.0.0.1:", "connection refused", "is the proxy right"}},
