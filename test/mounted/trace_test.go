@@ -3,12 +3,14 @@ package mounted
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
 	"ftpfs/test/certs"
 	"ftpfs/test/ftpscript"
+	"ftpfs/test/mount"
 	"ftpfs/test/servers"
 )
 
@@ -54,6 +56,39 @@ func TestTheTraceTellsAllButThePassword(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The log of a first mount in the background has its login too, though there was no place for
+// a log then; and one that fails says where the trace is to be had.
+func TestTheTraceOfAFirstMount(t *testing.T) {
+	srv := ftpscript.Start(t, ftpscript.Options{})
+	dir := mount.TempDir(t)
+	point, log := mkdir(t, filepath.Join(dir, "mnt")), filepath.Join(dir, "cache/state/*/ftpfs.log")
+	t.Cleanup(func() { mount.Detach(point) })
+	mounting := func(password string) mount.Result {
+		return mount.Command{Env: []string{"FTPFS_PASSWORD=" + password}}.Do(t, program(t), "-o", "trace_ftp,cache_dir="+dir+"/cache", srv.URL(""), point)
+	}
+	if r := mounting("wrong"); r.Code != 32 || !strings.Contains(r.Err, "-f shows the trace") || strings.Count(r.Err, "\n") != 1 {
+		t.Errorf("with a wrong password: %+v", r)
+	}
+	if r := mounting(ftpscript.Password); r.Code != 0 {
+		t.Fatalf("mount: %+v", r)
+	}
+	if r := mount.Ftpfs(t, "unmount", point); r.Code != 0 {
+		t.Fatalf("unmount: %+v", r)
+	}
+	logs, _ := filepath.Glob(log)
+	if len(logs) != 1 {
+		t.Fatalf("logs: %q", logs)
+	}
+	text := string(get(t, logs[0]))
+	for _, want := range []string{"msg=starting ", "> PASS ****", "< 230", "msg=mounted "} {
+		before, after, there := strings.Cut(text, want)
+		if !there || strings.Contains(before, "msg=mounted ") {
+			t.Errorf("no %q, or too late:\n%s", want, before)
+		}
+		text = after
 	}
 }
 

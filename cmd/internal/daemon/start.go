@@ -103,6 +103,9 @@ func Start(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 	first := errors.Is(serr, os.ErrNotExist)
 	if first {
 		if err := d.connect(ctx, 0); err != nil {
+			if e := (*Error)(nil); cfg.Options.TraceFTP && d.file != nil && errors.As(err, &e) {
+				e.Err = fmt.Errorf("%w; of a first mount that fails no log is kept: -f shows the trace", e.Err)
+			}
 			return nil, err
 		}
 	}

@@ -3,6 +3,7 @@
 package logfile
 
 import (
+	"errors"
 	"io"
 	"os"
 	"sync"
@@ -19,13 +20,18 @@ type File struct {
 	mu     sync.Mutex
 	f      *os.File // nil when it is not open
 	size   int64
-	stderr bool // standard error follows f
+	stderr bool   // standard error follows f
+	early  []byte // what came before there was a directory for it
 }
+
+// earlyLimit is how much of that is kept: a login, and what became of it.
+const earlyLimit = 64 << 10
 
 var _ io.WriteCloser = (*File)(nil)
 
 // New returns a log at path, mode 0600, which may grow to limit bytes; what was
-// before is then at path + ".1". It is opened when there is something to write.
+// before is then at path + ".1". It is opened when there is something to write, and the
+// directory is there: lines that come earlier wait for that.
 func New(path string, limit int64) *File { return &File{path: path, limit: limit} }
 
 func (l *File) openLocked() error {
@@ -38,7 +44,8 @@ func (l *File) openLocked() error {
 		f.Close()
 		return err
 	}
-	l.f, l.size = f, fi.Size()
+	n, _ := f.Write(l.early)
+	l.f, l.size, l.early = f, fi.Size()+int64(n), nil
 	if l.stderr {
 		_ = unix.Dup2(int(f.Fd()), unix.Stderr)
 	}
@@ -62,8 +69,13 @@ func (l *File) CatchStderr() error {
 func (l *File) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.f == nil && l.openLocked() != nil {
-		return len(p), nil
+	if l.f == nil {
+		if err := l.openLocked(); err != nil {
+			if errors.Is(err, os.ErrNotExist) && len(l.early)+len(p) <= earlyLimit {
+				l.early = append(l.early, p...)
+			}
+			return len(p), nil
+		}
 	}
 	if l.size > 0 && l.size+int64(len(p)) > l.limit {
 		l.f.Close()

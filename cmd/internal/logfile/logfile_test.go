@@ -35,3 +35,21 @@ func TestBounded(t *testing.T) {
 		t.Errorf("%v, %v; want mode 0600", fi, err)
 	}
 }
+
+// What is logged before the directory is made, as the login of a first mount is, is in the
+// log later, before the rest; it is bounded.
+func TestLinesFromBeforeTheDirectory(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "later")
+	l := New(filepath.Join(dir, "log"), 1<<20)
+	defer l.Close()
+	l.Write([]byte("first\n"))
+	l.Write([]byte(strings.Repeat("x", earlyLimit) + "\n")) // too much
+	l.Write([]byte("second\n"))
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	l.Write([]byte("third\n"))
+	if got, err := os.ReadFile(filepath.Join(dir, "log")); string(got) != "first\nsecond\nthird\n" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
