@@ -2,6 +2,7 @@ package ftpconn
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -27,6 +28,21 @@ func newThrottle(bytes int64) *throttle {
 	}
 	piece := int(min(max(bytes/4, 1), 1<<20))
 	return &throttle{rate.NewLimiter(rate.Limit(bytes), piece), piece}
+}
+
+// slowed is a reader within a bound.
+type slowed struct {
+	io.Reader
+	ctx   context.Context
+	bound *throttle
+}
+
+func (s slowed) Read(p []byte) (int, error) {
+	n, err := s.Reader.Read(s.bound.part(p))
+	if werr := s.bound.moved(s.ctx, n); werr != nil && err == nil {
+		err = werr
+	}
+	return n, err
 }
 
 // part is as much of p as may move at once.

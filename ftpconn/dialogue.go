@@ -89,7 +89,7 @@ func (d *Dialogue) Upload(ctx context.Context, verb string, offset int64, src io
 		}
 		out, err := ss.wire.Transfer(wire.Transfer{Verb: verb, Upload: true, Alone: true})
 		if r = out.Refusal; err == nil && out.Data != nil {
-			_, serr := out.Data.ReadFrom(src)
+			_, serr := out.Data.ReadFrom(slowed{src, ctx, ss.store.up})
 			if r, err = out.Data.Finish(); err == nil {
 				err = serr
 			}
@@ -113,7 +113,7 @@ func (d *Dialogue) Download(ctx context.Context, p string, offset int64, dst io.
 		if err != nil || out.Data == nil {
 			return err
 		}
-		if _, err = io.Copy(dst, out.Data); err != nil && wire.FaultOf(err) == nil {
+		if _, err = io.Copy(dst, slowed{out.Data, ctx, ss.store.down}); err != nil && wire.FaultOf(err) == nil {
 			if aerr := out.Data.Abort(); aerr != nil {
 				return aerr
 			}

@@ -241,6 +241,17 @@ func TestTheZoneWithoutMDTM(t *testing.T) {
 	clean(t, srv)
 }
 
+// The throughput is that of a mount with the same options: bwlimit holds.
+func TestTheThroughputKeepsToBwlimit(t *testing.T) {
+	cfg := config(ftpscript.Start(t, ftpscript.Options{}))
+	cfg.Server.Rates = ftpconn.Rates{Up: 200 << 10, Down: 100 << 10}
+	rep := doctor.Run(t.Context(), cfg)
+	says(t, rep, "speed", doctor.OK, "within bwlimit")
+	if f := rep.Facts; f.Up > 400<<10 || f.Down > 200<<10 {
+		t.Errorf("%.0f bytes a second up, %.0f down", f.Up, f.Down)
+	}
+}
+
 // Names in a code page are told of, with a guess and what it makes of them, also where
 // nothing may be tried.
 func TestNamesInACodePage(t *testing.T) {

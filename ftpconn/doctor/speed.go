@@ -42,6 +42,12 @@ func (r *run) speed(ctx context.Context) (Finding, error) {
 	if free := r.rep.Facts.Free; free != nil {
 		most = min(most, *free/10)
 	}
+	bound := ""
+	for _, rate := range []int64{r.cfg.Server.Rates.Up, r.cfg.Server.Rates.Down} {
+		if rate > 0 {
+			most, bound = min(most, rate*int64(speedTime/time.Second)), ", within bwlimit"
+		}
+	}
 	cmd := "STOR " + r.d.Path(r.in("speed"))
 	f := Finding{Level: OK}
 	var size int64
@@ -87,7 +93,7 @@ func (r *run) speed(ctx context.Context) (Finding, error) {
 	}
 	facts := &r.rep.Facts
 	facts.Up, facts.Down = float64(size)/up.Seconds(), float64(size)/down.Seconds()
-	f.Text = fmt.Sprintf("%s up, %s down, with a file of %s", rate(facts.Up), rate(facts.Down), bytesText(size))
+	f.Text = fmt.Sprintf("%s up, %s down, with a file of %s%s", rate(facts.Up), rate(facts.Down), bytesText(size), bound)
 	switch {
 	case !reply.OK():
 		return Finding{Level: Problem, Text: "a file could not be read"}.refused("RETR "+r.d.Path(r.in("speed")), reply, "ask who runs the server for the right to download"), nil
