@@ -70,9 +70,13 @@ func TestThroughAProxy(t *testing.T) {
 				t.Errorf("ftpfs status says:\n%s", said)
 			}
 			mount.Run(t, "/", program(t), "unmount", point)
+			examined := cmd.Do(t, program(t), "doctor", "--read-only", "-o", options+",max_conns=1", url)
+			if examined.Code != 0 {
+				t.Errorf("doctor: %+v", examined)
+			}
 			for what, text := range map[string]string{
 				"argv": argv, "mounts": string(get(t, "/proc/mounts")), "status": said,
-				"answer": r.Out + r.Err, "log": string(get(t, st.Log)),
+				"answer": r.Out + r.Err, "doctor": examined.Out + examined.Err, "log": string(get(t, st.Log)),
 			} {
 				if strings.Contains(text, secret) {
 					t.Errorf("%s shows the proxy's password:\n%s", what, text)
