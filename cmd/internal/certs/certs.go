@@ -91,7 +91,8 @@ func (f Files) Own() (*tls.Certificate, error) {
 	return &pair, nil
 }
 
-// read reads a file; a secret one that has a key in it must be readable by nobody else.
+// read reads a file; a secret one must be readable by nobody else, unless it holds a
+// certificate and no key.
 func read(name string, secret bool) ([]byte, error) {
 	fd, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
 	if err != nil {
@@ -106,7 +107,8 @@ func read(name string, secret bool) ([]byte, error) {
 		return nil, errors.New("it is not a file")
 	}
 	b, err := io.ReadAll(io.LimitReader(fd, maxFile))
-	if secret && fi.Mode().Perm()&0o077 != 0 && bytes.Contains(b, []byte("PRIVATE KEY-----")) {
+	public := bytes.Contains(b, []byte("BEGIN CERTIFICATE")) && !bytes.Contains(b, []byte("PRIVATE KEY"))
+	if secret && fi.Mode().Perm()&0o077 != 0 && !public {
 		return nil, fmt.Errorf("the key in it can be read by others (mode %04o); chmod 600 it", fi.Mode().Perm())
 	}
 	return b, cause(err)
