@@ -38,6 +38,7 @@ type Memory struct {
 	NoSegments  Fact[bool] `json:"no_segments,omitzero" keep:"24h"`
 	NoPrepared  Fact[bool] `json:"no_prepared,omitzero" keep:"24h"`
 	NoJoint     Fact[bool] `json:"no_joint,omitzero" keep:"24h"`
+	NoBehind    Fact[bool] `json:"no_behind,omitzero" keep:"24h"`
 	NoFarewells Fact[bool] `json:"no_farewells,omitzero" keep:"24h"`
 
 	// What the network between does, which may be another one.
@@ -206,7 +207,7 @@ func (s *Store) recallWire(greeting string) {
 		return wire.Untried
 	}
 	s.traits.Recall(wire.Known{Segments: off(m.NoSegments), Prepared: off(m.NoPrepared), Joint: off(m.NoJoint),
-		Farewells: off(m.NoFarewells), EPSV: off(m.NoEPSV), EPRT: off(m.NoEPRT), Active: m.Active.Value})
+		Behind: off(m.NoBehind), Farewells: off(m.NoFarewells), EPSV: off(m.NoEPSV), EPRT: off(m.NoEPRT), Active: m.Active.Value})
 }
 
 // recall takes over what was known of the server with this greeting and these features,
@@ -254,6 +255,7 @@ func (s *Store) remembered(m Memory, now time.Time) Memory {
 	noteIf(&m.NoSegments, w.Segments == wire.Off, now)
 	noteIf(&m.NoPrepared, w.Prepared == wire.Off, now)
 	noteIf(&m.NoJoint, w.Joint == wire.Off, now)
+	noteIf(&m.NoBehind, w.Behind == wire.Off, now)
 	noteIf(&m.NoFarewells, w.Farewells == wire.Off, now)
 	noteIf(&m.NoEPSV, w.EPSV == wire.Off, now)
 	noteIf(&m.NoEPRT, w.EPRT == wire.Off, now)

@@ -49,12 +49,17 @@ type reader struct {
 	pos    int64
 	skip   int64    // bytes that come before pos, where the server begins at the first
 	ss     *session // nil: ended, parked or failed
+	brief  bool     // the next port may be asked for behind it
 	unbind func()
 	resp   *ftp.Response
 	parked bool
 	last   time.Time // end of the last read
 	err    error     // what every further read says
 }
+
+// briefMost is how long a download may be that has a command behind it: so short that it
+// fits into the sockets' buffers, and the server has done with it before it looks.
+const briefMost = 64 << 10
 
 // open begins the transfer at r.pos on a session of the pool, and keeps it.
 func (r *reader) open() error {
@@ -117,6 +122,8 @@ func (r *reader) begin(ss *session) (*ftp.Response, error) {
 		past = r.pos > 0 && v.Size >= 0 && r.pos >= v.Size
 		return nil
 	}}
+	r.brief = r.expect != nil && r.pos == 0 && r.expect.Size >= 0 && r.expect.Size <= briefMost
+	t.Short = r.brief
 	r.skip = 0
 	if ss.store.server.known().noRest {
 		r.skip = r.pos
@@ -188,6 +195,10 @@ func (ss *session) notRead(p string, r wire.Reply, gone bool) error {
 func (r *reader) Read(p []byte) (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	return r.read(p)
+}
+
+func (r *reader) read(p []byte) (int, error) {
 	if r.err != nil {
 		return 0, r.err
 	}
@@ -246,6 +257,14 @@ func (r *reader) Read(p []byte) (int, error) {
 			err = e
 		}
 	}
+	traits := r.store.traits
+	if err == nil && r.brief && r.pos < r.expect.Size && traits.Known().Behind != wire.Off {
+		traits.Behind(wire.Off) // some end a download for what comes behind it
+		return r.goOn(p, n, nil)
+	}
+	if f := wire.FaultOf(err); f != nil && f.Fault == wire.Surprise && r.expect != nil {
+		return r.goOn(p, n, err)
+	}
 	if err == nil && r.expect != nil && r.expect.Size > r.pos {
 		err = fault(remote.Temporary, "the server called %d bytes of %d the whole", r.pos, r.expect.Size)
 	}
@@ -256,6 +275,17 @@ func (r *reader) Read(p []byte) (int, error) {
 	}
 	r.giveBack(err)
 	return n, r.err
+}
+
+// goOn takes up a download again that ended with err for a trick that the server does not
+// stand, n bytes after p's first.
+func (r *reader) goOn(p []byte, n int, err error) (int, error) {
+	r.giveBack(err)
+	r.parked = true
+	if n > 0 || len(p) == 0 {
+		return n, nil
+	}
+	return r.read(p)
 }
 
 // skipped reads behind what is to be skipped.

@@ -224,6 +224,9 @@ func (s *Store) finish(ss *session, c class, err error) {
 	} else if e != nil && crowded(e) {
 		s.pool.crowdedOut()
 	}
+	if ss.wire.Dead() == nil && ss.wire.Prepared() {
+		ss.ready = prepared
+	}
 	ss.used++
 	ss.last, ss.slept, ss.vetted = time.Now(), s.pool.slept(), false
 	s.pool.release(ss, c)

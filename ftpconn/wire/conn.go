@@ -49,8 +49,8 @@ type Conn struct {
 	// Owned by the goroutine that uses the Conn.
 	last     Reply
 	lib      facade
-	prepared net.Conn // data connection made before its command; nil if none
-	ready    time.Time
+	prepared *coming       // the next transfer's data connection; nil if none
+	asked    string        // a question sent behind a download, whose reply is due after its end; or ""
 	sent     int64         // commands
 	secret   string        // the last one that was sent
 	wait     time.Duration // for the next reply; 0: the timeout
@@ -67,8 +67,9 @@ type Conn struct {
 	flowing bool     // a download has begun, and not ended
 	bound   int      // which binding an interrupt belongs to
 	ctx     context.Context
-	stopped bool // all steps
-	halted  bool // the download
+	stopped bool               // all steps
+	halted  bool               // the download
+	giveUp  context.CancelFunc // ends what is being connected to beforehand; nil: nothing
 }
 
 // Dial connects, reads the greeting and encrypts the connection as cfg.TLS demands. A greeting that turns us away (421, 530)
@@ -200,6 +201,9 @@ func (c *Conn) check(step string) error {
 	}
 	if c.inDownload() { // neither Finish nor Abort: its reply would be taken for another's
 		return c.condemn(&Error{Fault: Lost, Step: step, Err: errors.New("a download was left without an end")})
+	}
+	if c.asked != "" {
+		return c.condemn(&Error{Fault: Lost, Step: step, Err: errors.New("a reply to " + c.asked + " was not waited for")})
 	}
 	if c.stray() {
 		c.arm(c.raw, time.Second) // what is there is there

@@ -22,6 +22,7 @@ type Data struct {
 	broken error
 	n      int64
 	ended  bool
+	trial  bool // a question went behind it, which was never seen to work
 }
 
 // Count is the number of bytes moved so far.
@@ -47,10 +48,10 @@ func (d *Data) Read(p []byte) (int, error) {
 	case err != nil && timedOut(err) && !d.c.interrupted():
 		// The server may be well and only this transfer stuck, or given up: Finish
 		// asks the control connection.
-		d.broken = d.dataError(err)
+		d.broken = d.tried(d.dataError(err))
 		err = d.broken
 	case err != nil:
-		d.broken = d.c.broken("data of "+d.verb, true, err)
+		d.broken = d.tried(d.c.broken("data of "+d.verb, true, err))
 		err = d.broken
 	}
 	return n, err
@@ -198,6 +199,14 @@ func (d *Data) Finish() (Reply, error) {
 	if err == nil && r.Class() == 1 { // some announce the transfer twice
 		r, err = d.c.afterPreliminary(d.verb)
 	}
+	if err == nil {
+		r, err = d.c.behind(d.verb, r)
+	}
+	if err != nil {
+		err = d.tried(err)
+	} else if d.trial && r.Class() >= 4 {
+		err = d.tried(&Error{Fault: Lost, Step: d.verb, Sent: true, Reply: r})
+	}
 	if err == nil && !r.OK() && r.Class() < 4 {
 		err = d.c.condemn(&Error{Fault: Garbage, Step: d.verb, Sent: true, Reply: r, Err: errors.New("no end of a transfer")})
 	}
@@ -208,6 +217,14 @@ func (d *Data) Finish() (Reply, error) {
 		err = &Error{Fault: Lost, Step: "data of " + d.verb, Sent: true, Err: ErrTorn}
 	}
 	return r, err
+}
+
+// tried is err, unless that may be owed to the question behind this download.
+func (d *Data) tried(err error) error {
+	if !d.trial {
+		return err
+	}
+	return d.c.unbehind(Untried, d.verb, Reply{}, err)
 }
 
 // Abort ends the transfer early and consumes its one reply, whatever that says.
@@ -232,6 +249,12 @@ func (d *Data) finishAborted() error {
 		return d.c.mute(d.verb)
 	}
 	err := d.c.finishAborted(d.verb)
+	if err == nil && d.c.asked != "" {
+		if d.c.halting() {
+			return d.c.condemn(&Error{Fault: Lost, Step: d.verb, Sent: true, Err: errors.New("given up, with a command behind it")})
+		}
+		d.c.last, err = d.c.behind(d.verb, d.c.last)
+	}
 	if d.paced != nil && err != nil && timedOut(err) && !d.c.interrupted() {
 		tr.learn(&tr.farewells, Off)
 	}

@@ -50,6 +50,9 @@ var past = time.Unix(1, 0)
 
 func (c *Conn) stopLocked() {
 	c.stopped = true
+	if c.giveUp != nil {
+		c.giveUp()
+	}
 	c.raw.SetDeadline(past)
 	if c.data != nil {
 		c.data.SetDeadline(past)

@@ -216,7 +216,7 @@ func (c *Conn) homeward() error {
 		}
 		return err
 	}
-	c.prepared, c.ready = nc, time.Now()
+	c.prepared = arrived(nc)
 	t.mu.Lock()
 	s.now = Passive
 	s.ways[Passive] = way{proven: true}

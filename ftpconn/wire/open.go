@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -137,8 +138,7 @@ func (c *Conn) passive(cmd string, r Reply) (nc net.Conn, failed, err error) {
 func (c *Conn) connect(port int) (net.Conn, error) {
 	ctx, cancel := withTimeout(c.context(), c.patience())
 	defer cancel()
-	addr := net.JoinHostPort(c.peer, strconv.Itoa(port))
-	nc, err := c.cfg.Dial(ctx, "tcp", addr)
+	nc, err := c.reach(ctx, port)
 	if err != nil {
 		if c.context().Err() == nil && ctx.Err() != nil && !c.cfg.Proxied {
 			err = fmt.Errorf("no way to the server's port %d: %w", port, ctx.Err())
@@ -147,6 +147,11 @@ func (c *Conn) connect(port int) (net.Conn, error) {
 	}
 	c.attach(nc)
 	return nc, nil
+}
+
+// reach connects to a port of the server's.
+func (c *Conn) reach(ctx context.Context, port int) (net.Conn, error) {
+	return c.cfg.Dial(ctx, "tcp", net.JoinHostPort(c.peer, strconv.Itoa(port)))
 }
 
 func parsePort(cmd, text string) (int, error) {

@@ -25,6 +25,7 @@ type Traits struct {
 	epsv     Trait // EPSV; Off: PASV
 	pasv     Trait
 	eprt     Trait // EPRT; Off: PORT
+	behind   Trait // the next port asked for in the segment of a short download
 	// farewells: encrypted transfers that are given up get a reply
 	farewells Trait
 
@@ -43,7 +44,13 @@ type Traits struct {
 // noSegments are servers known to lose commands that come in one segment.
 var noSegments = regexp.MustCompile(`icrosoft FTP Service|MadGoat|MikroTik`)
 
+// noBehind are servers known to end a download for a question that comes behind it.
+var noBehind = regexp.MustCompile(`pyftpdlib`)
+
 func (t *Traits) greeting(text string) {
+	if noBehind.MatchString(text) {
+		t.Behind(Off)
+	}
 	if noSegments.MatchString(text) {
 		t.Segments(Off)
 		t.Prepared(Off)
@@ -76,9 +83,13 @@ func (t *Traits) Segments(v Trait) { t.learn(&t.segments, v) }
 // Prepared notes whether the server stands a data connection made beforehand.
 func (t *Traits) Prepared(v Trait) { t.learn(&t.prepared, v) }
 
+// Behind notes whether the server stands a question for the next port in one segment with a
+// short download.
+func (t *Traits) Behind(v Trait) { t.learn(&t.behind, v) }
+
 // Known is a copy of what was learned.
 type Known struct {
-	Segments, Prepared, EPSV, EPRT, Joint, Farewells Trait
+	Segments, Prepared, EPSV, EPRT, Joint, Behind, Farewells Trait
 
 	Active bool // passive mode was found not to work, and active mode to
 }
@@ -87,14 +98,14 @@ type Known struct {
 func (t *Traits) Known() Known {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return Known{t.segments, t.prepared, t.epsv, t.eprt, t.joint, t.farewells, t.modes.now == Active && !t.modes.trial}
+	return Known{t.segments, t.prepared, t.epsv, t.eprt, t.joint, t.behind, t.farewells, t.modes.now == Active && !t.modes.trial}
 }
 
 // Recall takes over which of the traits were Off in an earlier life. What was Proven is
 // proven again, which costs nothing: a first try that fails is then known for what it is.
 func (t *Traits) Recall(k Known) {
 	for f, v := range map[*Trait]Trait{&t.segments: k.Segments, &t.prepared: k.Prepared, &t.epsv: k.EPSV,
-		&t.eprt: k.EPRT, &t.joint: k.Joint, &t.farewells: k.Farewells} {
+		&t.eprt: k.EPRT, &t.joint: k.Joint, &t.behind: k.Behind, &t.farewells: k.Farewells} {
 		if v == Off {
 			t.learn(f, Off)
 		}

@@ -16,6 +16,9 @@ type Transfer struct {
 	Upload bool
 	// Alone: Verb is never sent before its data connection stands.
 	Alone bool
+	// Short: a download of few bytes, of which it is known how many. The next port may
+	// be asked for in its segment: a server that cuts it then must be noticed.
+	Short bool
 	// Check judges the replies to Ahead; an error ends the transfer before any
 	// of its data is believed, and leaves the connection usable.
 	Check func(ahead []Reply) error
@@ -89,8 +92,10 @@ type dialogue struct {
 	early     bool     // the data connection was prepared
 	joined    bool     // several commands went in one segment
 	joint     bool     // the data connection's command went along
+	behind    bool     // the next one's command went behind
 	preparedT Trait
 	jointT    Trait
+	behindT   Trait
 }
 
 func (d *dialogue) run() (Outcome, error) {
@@ -131,7 +136,7 @@ func (d *dialogue) odd(code int) bool {
 }
 
 func (d *dialogue) untried() bool {
-	return d.early && d.preparedT == Untried || d.joint && d.jointT == Untried || d.joined && d.segments == Untried
+	return d.early && d.preparedT == Untried || d.joint && d.jointT == Untried || d.behind && d.behindT == Untried || d.joined && d.segments == Untried
 }
 
 // surprised gives up the trick that failed at its first try.
@@ -150,6 +155,9 @@ func (d *dialogue) surprised(err error) error {
 		d.c.trace("! a command in one segment with its data connection's failed, sent after it from now on")
 		return d.c.condemn(&Error{Fault: Surprise, Step: e.Step, Sent: e.Sent, Reply: e.Reply, Err: e.Err})
 	}
+	if d.behind && d.behindT == Untried {
+		return d.c.unbehind(d.behindT, e.Step, e.Reply, err)
+	}
 	return d.c.surprised(d.segments, err)
 }
 
@@ -167,14 +175,19 @@ func (d *dialogue) begin() (Outcome, error) {
 		return d.singly()
 	}
 	d.joined = opening.cmd != "" || len(d.cmds) > 1
-	if opening.cmd == "" {
-		if err := c.write(d.cmds...); err != nil {
-			return Outcome{}, err
-		}
-		return d.answers(0)
+	segment := d.cmds
+	if opening.cmd != "" {
+		segment = append([]string{opening.cmd}, segment...)
 	}
-	if err := c.write(append([]string{opening.cmd}, d.cmds...)...); err != nil {
+	if next := d.goesBehind(opening.cmd); next != "" {
+		segment = append(slices.Clip(segment), next)
+		d.behind, c.asked = true, next
+	}
+	if err := c.write(segment...); err != nil {
 		return Outcome{}, err
+	}
+	if opening.cmd == "" {
+		return d.answers(0)
 	}
 	r, err := c.readFor(opening.cmd)
 	if err != nil {
@@ -260,11 +273,20 @@ func (d *dialogue) answers(from int) (Outcome, error) {
 	}
 	switch {
 	case d.failed != nil && (r.Code == 425 || r.Code == 426):
+		if r, err = c.behind(verbOf(d.t.Verb), r); err != nil {
+			return out, err
+		}
 		return out, c.notMade(true, true, d.failed)
 	case r.Class() != 1:
 		if r.OK() || r.Class() == 3 {
 			return out, c.condemn(&Error{Fault: Garbage, Step: verbOf(d.t.Verb), Sent: true, Reply: r,
 				Err: errors.New("no data connection was announced")})
+		}
+		if r, err = c.behind(verbOf(d.t.Verb), r); err == nil && r.Class() < 4 {
+			err = c.condemn(&Error{Fault: Garbage, Step: verbOf(d.t.Verb), Sent: true, Reply: r, Err: errors.New("refused, and done")})
+		}
+		if err != nil {
+			return out, err
 		}
 		if verdict != nil {
 			return out, verdict
@@ -296,7 +318,7 @@ func (d *dialogue) answers(from int) (Outcome, error) {
 	if err != nil {
 		return out, err
 	}
-	out.Data = &Data{c: c, raw: d.data, nc: nc, paced: under, upload: d.t.Upload, verb: verbOf(d.t.Verb), began: time.Now()}
+	out.Data = &Data{c: c, raw: d.data, nc: nc, paced: under, upload: d.t.Upload, verb: verbOf(d.t.Verb), began: time.Now(), trial: d.behind && d.behindT == Untried}
 	d.door, d.data = nil, nil
 	c.flow(!d.t.Upload)
 	c.reached(d.mode)
@@ -314,6 +336,12 @@ func (d *dialogue) answers(from int) (Outcome, error) {
 
 // killed ends a transfer that began but must not be, and reads its reply.
 func (d *dialogue) killed() error {
+	if d.behind { // rare, and not worth to tell two replies from each other
+		d.c.asked = ""
+		d.drop()
+		d.c.condemn(&Error{Fault: Lost, Step: verbOf(d.t.Verb), Sent: true, Err: errors.New("given up, with a command behind it")})
+		return nil
+	}
 	if d.door != nil {
 		// The server may connect at any moment or be connected already.
 		nc, gaveUp, err := d.c.accept(d.door, verbOf(d.t.Verb))

@@ -1,0 +1,134 @@
+package wire
+
+import "errors"
+
+// The data connection of the next transfer costs two round trips, a question for its port and
+// a connection to it. Where commands go anyway the question goes with them: in a batch
+// (NextPort), and behind a short download, so that the port comes with its last byte.
+// Then a connection carries a small file every second round trip.
+
+// nextPort is the question for a port, "" where none is to be asked beforehand: one was,
+// passive mode is not proven or not in use, or the server does not stand it.
+func (c *Conn) nextPort() string {
+	tr := c.cfg.Traits
+	if m, _ := c.mode(); m == Active || c.prepared != nil || tr.get(&tr.prepared) == Off || tr.faltering(Passive) {
+		return ""
+	}
+	switch {
+	case tr.get(&tr.epsv) == Proven:
+		return "EPSV"
+	case tr.get(&tr.epsv) == Off && tr.get(&tr.pasv) == Proven:
+		return "PASV"
+	}
+	return ""
+}
+
+// NextPort returns the question for the port of the next data connection, to go along in a
+// Batch, or "". Its reply is for Come.
+func (c *Conn) NextPort() string {
+	if c.Prepared() || c.cfg.Traits.get(&c.cfg.Traits.segments) == Off {
+		return ""
+	}
+	return c.nextPort()
+}
+
+// Come begins to make the data connection whose port is told in the reply to cmd. What is no
+// port is let go: the next transfer asks for itself. It reports whether it was one.
+func (c *Conn) Come(cmd string, r Reply) bool {
+	if r.Class() == 5 {
+		c.cfg.Traits.Prepared(Off)
+	}
+	if !r.OK() {
+		return false
+	}
+	port, err := parsePort(cmd, r.Text())
+	if err != nil {
+		return false
+	}
+	c.Drop()
+	c.comeTo(port)
+	return true
+}
+
+// mostAhead bounds the bytes of what goes in a segment with a question behind a download. A server that
+// looks at what comes meanwhile, as ProFTPD does, has read the question then with the command
+// before it, and does not look at it until it is done.
+const mostAhead = recordBytes
+
+// goesBehind is the question that may go behind this download, or "". It takes a server that has
+// shown that it stands everything else first, so that it is clear what failed.
+func (d *dialogue) goesBehind(opening string) string {
+	tr := d.c.cfg.Traits
+	if d.behindT = tr.get(&tr.behind); !d.t.Short || d.behindT == Off || d.segments != Proven || d.untried() {
+		return ""
+	}
+	cmd := d.c.nextPort()
+	n := len(opening)
+	for _, c := range append(d.cmds, cmd) {
+		n += len(c) + 2
+	}
+	if n > mostAhead {
+		return ""
+	}
+	return cmd
+}
+
+// behind reads the reply to the question behind a download that ended with r, and returns what ended the
+// download: some answer the question first. Without a good end of the download the
+// trick may be to blame, unless it had worked before. It does nothing where no question was sent.
+func (c *Conn) behind(verb string, r Reply) (Reply, error) {
+	cmd := c.asked
+	if c.asked = ""; cmd == "" {
+		return r, nil
+	}
+	tr := c.cfg.Traits
+	was := tr.get(&tr.behind)
+	c.wait = min(trialWait, c.cfg.Timeout/3)
+	other, err := c.readReply(cmd)
+	c.wait = 0
+	if err != nil {
+		if !r.OK() || told(cmd, r) { // else all of the download is there, and the connection is condemned
+			return r, c.unbehind(was, verb, r, err)
+		}
+		if was != Proven || FaultOf(err).Fault == Stalled {
+			tr.learn(&tr.behind, Off)
+		}
+		return r, nil
+	}
+	if told(cmd, r) || !r.OK() && ends(other) {
+		r, other = other, r
+	}
+	switch {
+	case told(cmd, other):
+		if r.OK() {
+			tr.learn(&tr.behind, Proven)
+		}
+		if !c.Come(cmd, other) {
+			return r, c.condemn(&Error{Fault: Garbage, Step: cmd, Sent: true, Reply: other, Err: errors.New("no port in the answer")})
+		}
+	case other.Class() < 4:
+		return r, c.condemn(&Error{Fault: Garbage, Step: cmd, Sent: true, Reply: other, Err: errors.New("an answer to something else")})
+	default: // refused, as a transfer was under way
+		tr.learn(&tr.behind, Off)
+	}
+	return r, nil
+}
+
+// told says that r answers cmd with a port.
+func told(cmd string, r Reply) bool {
+	return cmd == "EPSV" && r.Code == 229 || cmd == "PASV" && r.Code == 227
+}
+
+// ends says that r is the good end of a transfer.
+func ends(r Reply) bool { return r.Code == 225 || r.Code == 226 || r.Code == 250 }
+
+// unbehind gives the trick up if it was not proven, and makes err its fault: what was done
+// is done again without it.
+func (c *Conn) unbehind(was Trait, verb string, r Reply, err error) error {
+	if e := FaultOf(err); was != Untried || e != nil && (e.Fault == Stopped || e.Fault == Local || e.Fault == Unsent) {
+		return err
+	}
+	c.cfg.Traits.learn(&c.cfg.Traits.behind, Off)
+	c.trace("! a question in one segment with a download failed, not sent there from now on")
+	return c.condemn(&Error{Fault: Surprise, Step: verb, Sent: true, Reply: r, Err: err})
+}

@@ -1,0 +1,271 @@
+package wire_test
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"ftpfs/ftpconn/wire"
+)
+
+// warm brings a connection to where the next port may be asked for behind a download: passive
+// mode has worked, and several commands in one segment, EPSV before RETR too.
+func warm(t *testing.T, c *wire.Conn) {
+	t.Helper()
+	if _, err := c.Batch("NOOP", "NOOP"); err != nil {
+		t.Fatal(err)
+	}
+	download(t, c, "RETR /warm")
+	download(t, c, "RETR /warm")
+}
+
+// short is a download of known length, to its end.
+func short(c *wire.Conn, verb string) (string, wire.Reply, error) {
+	out, err := c.Transfer(wire.Transfer{Verb: verb, Short: true})
+	if err != nil || out.Data == nil {
+		return "", out.Refusal, err
+	}
+	b, err := io.ReadAll(out.Data)
+	r, ferr := out.Data.Finish()
+	if err == nil {
+		err = ferr
+	}
+	return string(b), r, err
+}
+
+// The port of the next download is asked for in the segment of this one, and its answer may
+// come after its end or before, or be no port at all. Where the server does not stand the question
+// it costs the connection, and the trick is given up.
+func TestTheNextPortIsAskedForBehindADownload(t *testing.T) {
+	type server struct {
+		plain func(c *session, verb, arg string)
+		stage string // "": as usual; "open": a download has begun
+		c     *session
+	}
+	for _, tt := range []struct {
+		name   string
+		retr   func(s *server, c *session) (done bool) // RETR of /f; not done: as usual
+		epsv   func(s *server, c *session) (done bool) // the EPSV behind it
+		want   string
+		code   int // of the end
+		fault  wire.Fault
+		fails  bool
+		behind wire.Trait
+		dead   bool
+		next   []string // what the next one sends
+	}{
+		{name: "works", want: "content", code: 226, behind: wire.Proven, next: []string{"RETR /f", "EPSV"}},
+		{name: "the port first", want: "content", code: 226, behind: wire.Proven, next: []string{"RETR /f", "EPSV"},
+			retr: func(s *server, c *session) bool {
+				c.reply("150 coming")
+				c.send("content")
+				return true
+			},
+			epsv: func(s *server, c *session) bool {
+				c.reply(fmt.Sprintf("229 here (|||%d|)", c.listen()), "226 done")
+				return true
+			}},
+		{name: "refused meanwhile", want: "content", code: 226, behind: wire.Off, next: []string{"EPSV", "RETR /f"},
+			retr: func(s *server, c *session) bool {
+				c.reply("150 coming")
+				c.send("content")
+				return true
+			},
+			epsv: func(s *server, c *session) bool {
+				c.reply("450 EPSV: data transfer in progress", "226 done")
+				return true
+			}},
+		{name: "refused afterwards", want: "content", code: 226, behind: wire.Off, next: []string{"EPSV", "RETR /f"},
+			epsv: func(s *server, c *session) bool { c.reply("500 what?"); return true }},
+		{name: "never answered", want: "content", code: 226, behind: wire.Off, dead: true,
+			epsv: func(s *server, c *session) bool { return true }},
+		{name: "hung up", want: "content", code: 226, behind: wire.Off, dead: true,
+			epsv: func(s *server, c *session) bool { c.Close(); return true }},
+		{name: "no such file", code: 550, behind: wire.Untried, next: []string{"RETR /f", "EPSV"},
+			retr: func(s *server, c *session) bool { c.reply("550 no"); return true }},
+		{name: "the download ended for it", fails: true, fault: wire.Surprise, behind: wire.Off, dead: true,
+			retr: func(s *server, c *session) bool {
+				c.reply("150 coming")
+				c.send("con")
+				c.reply("426 ended")
+				return true
+			}},
+		{name: "the connection ended for it", fails: true, fault: wire.Surprise, behind: wire.Off, dead: true,
+			retr: func(s *server, c *session) bool {
+				c.reply("150 coming")
+				nc, err := c.data.Accept()
+				if err == nil {
+					io.WriteString(nc, "con")
+					nc.(*net.TCPConn).SetLinger(0)
+					nc.Close()
+				}
+				c.Close()
+				return true
+			}},
+		{name: "two ends", fails: true, fault: wire.Surprise, behind: wire.Off, dead: true,
+			retr: func(s *server, c *session) bool {
+				c.reply("550 no", "226 done")
+				return true
+			},
+			epsv: func(s *server, c *session) bool { return true }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := &server{plain: ordinary("content", nil)}
+			first := true
+			srv := serve(t, "220 hi\r\n", func(c *session, verb, arg string) {
+				if first && arg == "/f" {
+					s.stage = "open"
+					if tt.retr != nil && tt.retr(s, c) {
+						return
+					}
+				}
+				if s.stage == "open" && verb == "EPSV" {
+					s.stage, first = "", false
+					if tt.epsv != nil && tt.epsv(s, c) {
+						return
+					}
+				}
+				s.plain(c, verb, arg)
+			})
+			traits := new(wire.Traits)
+			c := srv.dial(t, func(c *wire.Config) { c.Traits, c.Timeout = traits, 3*time.Second })
+			warm(t, c)
+			if err := c.Prepare(); err != nil {
+				t.Fatal(err)
+			}
+			download(t, c, "RETR /warm") // a prepared connection has worked
+			srv.heard()
+			got, r, err := short(c, "RETR /f")
+			if sent := srv.heard(); len(sent) > 3 || !slices.Contains(sent, "RETR /f") || !tt.fails && sent[len(sent)-1] != "EPSV" {
+				t.Errorf("sent %q", sent)
+			}
+			if tt.fails {
+				fault(t, "the download", err, tt.fault)
+			} else if err != nil || got != tt.want || r.Code != tt.code {
+				t.Fatalf("got %q, %v, %v", got, r, err)
+			}
+			if now := traits.Known().Behind; now != tt.behind {
+				t.Errorf("known then: %v, not %v", now, tt.behind)
+			}
+			if dead := c.Dead() != nil; dead != tt.dead {
+				t.Errorf("dead: %v", c.Dead())
+			}
+			if tt.dead {
+				return
+			}
+			if got, _, err := short(c, "RETR /f"); err != nil || got != "content" {
+				t.Errorf("the next: %q, %v", got, err)
+			}
+			if sent := srv.heard(); !slices.Equal(sent, tt.next) {
+				t.Errorf("the next sent %q, not %q", sent, tt.next)
+			}
+			if r, err := c.Cmd("NOOP"); err != nil || r.Code != 200 {
+				t.Errorf("then: %v, %v", r, err)
+			}
+		})
+	}
+}
+
+// A server that is known not to stand it is not asked, nor one whose segment would be long.
+func TestTheNextPortIsNotAskedForBehind(t *testing.T) {
+	for _, tt := range []struct {
+		greeting, file string
+		change         func(*wire.Traits)
+	}{
+		{"220 pyftpdlib 1.5.7 ready.\r\n", "/f", nil},
+		{"220 hi\r\n", "/" + strings.Repeat("f", 500), nil},
+		{"220 hi\r\n", "/f", func(tr *wire.Traits) { tr.Recall(wire.Known{Behind: wire.Off}) }},
+		{"220 hi\r\n", "/f", func(tr *wire.Traits) { tr.Prepared(wire.Off) }},
+		{"220 hi\r\n", "/f", func(tr *wire.Traits) { tr.Segments(wire.Off) }},
+	} {
+		srv := serve(t, tt.greeting, ordinary("content", nil))
+		traits := new(wire.Traits)
+		if tt.change != nil {
+			tt.change(traits)
+		}
+		c := srv.dial(t, func(c *wire.Config) { c.Traits = traits })
+		warm(t, c)
+		srv.heard()
+		if got, _, err := short(c, "RETR "+tt.file); err != nil || got != "content" {
+			t.Errorf("%.20q: %q, %v", tt.file, got, err)
+		}
+		if sent := srv.heard(); sent[len(sent)-1] == "EPSV" {
+			t.Errorf("%q: sent %q", tt.greeting, sent)
+		}
+	}
+}
+
+// A download that is given up with a question behind it leaves no reply to anybody else.
+func TestGivenUpWithAQuestionBehind(t *testing.T) {
+	srv := serve(t, "220 hi\r\n", ordinary(strings.Repeat("content", 1000), nil))
+	c := srv.dial(t, nil)
+	warm(t, c)
+	for range 2 {
+		out, err := c.Transfer(wire.Transfer{Verb: "RETR /f", Short: true})
+		if err != nil || out.Data == nil {
+			t.Fatal(out, err)
+		}
+		io.ReadFull(out.Data, make([]byte, 10))
+		if err := out.Data.Abort(); err != nil {
+			t.Fatal(err)
+		}
+		if r, err := c.Cmd("NOOP"); err != nil || r.Code != 200 {
+			t.Fatalf("%v, %v", r, err)
+		}
+	}
+	// A version that is not the expected one ends it too.
+	changed := fmt.Errorf("another version")
+	_, err := c.Transfer(wire.Transfer{Verb: "RETR /f", Short: true, Ahead: []string{"MLST /f"},
+		Check: func([]wire.Reply) error { return changed }})
+	if err != changed {
+		t.Errorf("%v", err)
+	}
+	if r, err := c.Cmd("NOOP"); err == nil && r.Code != 200 {
+		t.Errorf("then NOOP is answered %v", r)
+	}
+}
+
+// The port that is told in a batch is connected to at once; what is no port is let go.
+func TestComing(t *testing.T) {
+	srv := serve(t, "220 hi\r\n", ordinary("content", nil))
+	traits := new(wire.Traits)
+	c := srv.dial(t, func(c *wire.Config) { c.Traits = traits })
+	if cmd := c.NextPort(); cmd != "" {
+		t.Errorf("%q before passive mode was seen to work", cmd)
+	}
+	warm(t, c)
+	cmd := c.NextPort()
+	rs, err := c.Batch("NOOP", cmd, "NOOP")
+	if err != nil || cmd != "EPSV" {
+		t.Fatal(cmd, err)
+	}
+	if c.Come(cmd, rs[0]) || !c.Come(cmd, rs[1]) || !c.Prepared() || c.NextPort() != "" {
+		t.Errorf("%v: prepared %v", rs, c.Prepared())
+	}
+	srv.heard()
+	if got := download(t, c, "RETR /f"); got != "content" {
+		t.Errorf("got %q", got)
+	}
+	if sent := srv.heard(); !slices.Equal(sent, []string{"RETR /f"}) {
+		t.Errorf("sent %q", sent)
+	}
+	// A port that nobody listens on costs a question, and nothing else.
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := ln.Addr().(*net.TCPAddr).Port
+	ln.Close()
+	c.Come(cmd, wire.Reply{Code: 229, Lines: []string{fmt.Sprintf("here (|||%d|)", closed)}})
+	if got := download(t, c, "RETR /f"); got != "content" || c.Dead() != nil {
+		t.Errorf("got %q, dead %v", got, c.Dead())
+	}
+	c.Come(cmd, wire.Reply{Code: 502, Lines: []string{"no"}})
+	if c.NextPort() != "" || traits.Known().Prepared != wire.Off {
+		t.Error("asked again after it was refused")
+	}
+}
