@@ -64,12 +64,15 @@ func (ss *session) look(p string) (remote.Entry, error) {
 		}
 		// These may be worded more clearly. SIZE alone proves nothing: "no such
 		// file" is what some say of a directory.
-		rs, err := ss.wire.Batch("SIZE "+ss.path(p), "CWD "+ss.path(p))
-		if err != nil {
-			return remote.Entry{}, err
-		}
-		if sure(rs[0]) && sure(rs[1]) {
-			return remote.Entry{}, as(remote.NotExist, rs[0])
+		k := ss.store.server.known()
+		if !k.is("pure-ftpd") { // SIZE gives no reason there either, and failures of CWD are slow
+			rs, err := ss.wire.Batch("SIZE "+ss.path(p), "CWD "+ss.path(p))
+			if err != nil {
+				return remote.Entry{}, err
+			}
+			if sure(rs[0]) && sure(rs[1]) {
+				return remote.Entry{}, as(remote.NotExist, rs[0])
+			}
 		}
 	}
 	if p == "/" {

@@ -90,6 +90,11 @@ func (pb *publishing) do() error {
 	}
 	askSum := ss.sumQuestion(pb.tmp, p.Size, p.Sum)
 	sum, sumEnd := at(askSum.cmds...)
+	port := ss.wire.NextPort()
+	askPort := -1
+	if port != "" {
+		askPort, _ = at(port)
+	}
 	rnfr, _ := at("RNFR " + tmp)
 	began := time.Now()
 	rs, err := ss.wire.Batch(cmds...)
@@ -98,6 +103,9 @@ func (pb *publishing) do() error {
 		return err
 	}
 	took := time.Since(began)
+	if askPort >= 0 { // connected to while the names change: another upload may follow
+		ss.wire.Come(port, rs[askPort])
+	}
 	if setTime >= 0 {
 		pb.out.TimeSet = rs[setTime].OK()
 	}
@@ -209,7 +217,7 @@ func (pb *publishing) checkTheirs(q inquiry, rs []wire.Reply) (e remote.Entry, f
 	}
 	e, found = a.Entry, a.found
 	k := ss.store.server.known()
-	if !found && !a.absent && !(a.reply.Code == 550 && !q.mlst && k.is("vsftpd")) {
+	if !found && !a.absent && !(a.reply.Code == 550 && (!q.mlst && k.is("vsftpd") || pb.bareAbsence(q, rs))) {
 		// Not a clear answer. (vsftpd refuses SIZE with a bare 550 for what is no
 		// plain file; a directory there stops RNTO, and lineQuestion asks for the rest.)
 		if err := pb.letGo(ss.path(pb.tmp), nil); err != nil {
@@ -238,6 +246,15 @@ func (pb *publishing) checkTheirs(q inquiry, rs []wire.Reply) (e remote.Entry, f
 		return e, found, nil
 	}
 	return e, found, err
+}
+
+// bareAbsence says that Pure-FTPd refused MLST for a target that is not there. It gives no reason,
+// but as it has just told of the file beside it, only a missing name is left; and SIZE is refused
+// too, which would tell of a file whose time MLST cannot put into words. To ask CWD,
+// which gives reasons, is no way: each failure of it is slower than the one before.
+func (pb *publishing) bareAbsence(q inquiry, rs []wire.Reply) bool {
+	k := pb.ss.store.server.known()
+	return q.mlst && k.is("pure-ftpd") && rs[1].Code == 550 && pb.asked && parent(pb.tmp) == parent(pb.p.Path)
 }
 
 // notMoved settles why RNFR was refused.
