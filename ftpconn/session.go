@@ -1,6 +1,7 @@
 package ftpconn
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"time"
@@ -96,6 +97,19 @@ func (ss *session) retr(full string, offset int64, t wire.Transfer) (*ftp.Respon
 func (ss *session) stor(full string, r io.Reader, alone bool) error {
 	ss.wire.Next(wire.Transfer{Alone: alone})
 	return ss.settle(ss.lib.Stor(full, r))
+}
+
+// storAll is stor for a short file under a name of ours. Its data goes with the command to servers
+// that take up a session in a process of its own, which looks at the data connection when
+// it has read the command, and not before: pyftpdlib closes one on which data comes sooner.
+func (ss *session) storAll(full string, src *source) error {
+	body, err := src.all()
+	if err != nil {
+		return err
+	}
+	k := ss.store.server.known()
+	ss.wire.Next(wire.Transfer{Body: body, Eager: k.is("vsftpd") || k.is("proftpd") || k.is("pure-ftpd")})
+	return ss.settle(ss.lib.Stor(full, bytes.NewReader(nil)))
 }
 
 func (ss *session) appe(full string, r io.Reader) error {

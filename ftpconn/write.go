@@ -1,6 +1,7 @@
 package ftpconn
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -22,7 +23,10 @@ func (s *Store) Write(ctx context.Context, p string, r io.Reader, offset, size i
 	if err := validPath(p); err != nil {
 		return s.fail(t, err)
 	}
-	if s.temporary(p) { // only what nobody takes for the whole file may be cut
+	brief := offset == 0 && size >= 0 && size <= briefMost && s.temporary(p) && s.up == nil
+	if brief {
+		t.past = nil // it is kept, and may be sent as often as need be
+	} else if s.temporary(p) { // only what nobody takes for the whole file may be cut
 		if size < 0 || size > provenFrom {
 			if err := s.learnAppend(ctx, t); err != nil {
 				return err
@@ -35,7 +39,12 @@ func (s *Store) Write(ctx context.Context, p string, r io.Reader, offset, size i
 		if offset > 0 {
 			return ss.append(p, src, offset)
 		}
-		err := ss.stor(ss.path(p), src, !s.temporary(p))
+		var err error
+		if brief {
+			err = ss.storAll(ss.path(p), src)
+		} else {
+			err = ss.stor(ss.path(p), src, !s.temporary(p))
+		}
 		ss.ready = toPrepare
 		if r, no := refusal(err); no {
 			return ss.notWritten(p, r)
@@ -145,9 +154,10 @@ type source struct {
 	base    int64 // bytes of the file before r's first
 	size    int64 // announced; -1 unknown
 	n       int64
-	touched bool  // bytes were taken: the upload cannot be begun again
-	whole   bool  // the end was reached, and it was the right one
-	err     error // of r
+	touched bool   // bytes were taken: the upload cannot be begun again
+	whole   bool   // the end was reached, and it was the right one
+	kept    []byte // all of it, once it was asked for
+	err     error  // of r
 
 	pool     *pool         // nil: it does not give way
 	patience time.Duration // the least turn if it has to begin again
@@ -155,6 +165,18 @@ type source struct {
 	turn
 	wasCut  bool
 	restart bool // it begins again
+}
+
+// all is the whole of a short one, read once.
+func (s *source) all() ([]byte, error) {
+	if s.kept == nil {
+		b := bytes.NewBuffer(make([]byte, 0, s.size+1))
+		if _, err := b.ReadFrom(struct{ io.Reader }{s}); err != nil {
+			return nil, err
+		}
+		s.kept = b.Bytes()
+	}
+	return s.kept, nil
 }
 
 func (s *source) Read(p []byte) (int, error) {

@@ -11,18 +11,20 @@ import (
 // Data is the data connection of a transfer that has begun. It ends with
 // exactly one Finish or Abort.
 type Data struct {
-	c      *Conn
-	raw    net.Conn // the socket
-	nc     net.Conn // what data goes through: the socket, or TLS over it
-	paced  *paced   // the socket as TLS sees it; nil in clear
-	verb   string
-	upload bool
-	eof    bool // a download was read to its end
-	began  time.Time
-	broken error
-	n      int64
-	ended  bool
-	trial  bool // a question went behind it, which was never seen to work
+	c       *Conn
+	raw     net.Conn // the socket
+	nc      net.Conn // what data goes through: the socket, or TLS over it
+	paced   *paced   // the socket as TLS sees it; nil in clear
+	verb    string
+	upload  bool
+	eof     bool // a download was read to its end
+	began   time.Time
+	broken  error
+	n       int64
+	ended   bool
+	poured  bool // an upload that was sent to its end with its command
+	pouredT Trait
+	trial   bool // a question went behind it, which was never seen to work
 }
 
 // Count is the number of bytes moved so far.
@@ -157,11 +159,12 @@ func (d *Data) Shut() error {
 		}
 	}
 	if cw, ok := d.raw.(interface{ CloseWrite() error }); ok {
-		if err := cw.CloseWrite(); err != nil {
+		if d.poured {
+		} else if err := cw.CloseWrite(); err != nil {
 			d.broken = d.dataError(err)
 			return d.broken
 		}
-		d.c.arm(d.raw, d.c.cfg.Timeout)
+		d.c.arm(d.raw, d.patience())
 		if _, err := io.Copy(io.Discard, io.LimitReader(d.raw, 1<<20)); err != nil && timedOut(err) {
 			// Some servers answer before they close: the reply decides.
 			if d.c.interrupted() {
@@ -190,19 +193,26 @@ func (d *Data) Finish() (Reply, error) {
 		if err := d.refusedData(d.c.last); err != nil {
 			return d.c.last, err
 		}
+		if d.poured {
+			return d.arrived(Reply{}, d.broken)
+		}
 		if FaultOf(d.broken) != nil && d.c.last.Class() >= 4 {
 			return d.c.last, nil // the server says why it stopped reading
 		}
 		return d.c.last, d.broken
 	}
+	d.c.wait = d.patience()
 	r, err := d.c.readReply(d.verb)
+	d.c.wait = 0
 	if err == nil && r.Class() == 1 { // some announce the transfer twice
 		r, err = d.c.afterPreliminary(d.verb)
 	}
 	if err == nil {
 		r, err = d.c.behind(d.verb, r)
 	}
-	if err != nil {
+	if d.poured {
+		r, err = d.arrived(r, err)
+	} else if err != nil {
 		err = d.tried(err)
 	} else if d.trial && r.Class() >= 4 {
 		err = d.tried(&Error{Fault: Lost, Step: d.verb, Sent: true, Reply: r})
@@ -217,6 +227,14 @@ func (d *Data) Finish() (Reply, error) {
 		err = &Error{Fault: Lost, Step: "data of " + d.verb, Sent: true, Err: ErrTorn}
 	}
 	return r, err
+}
+
+// patience is how long the end of an upload may take, once all of it was sent.
+func (d *Data) patience() time.Duration {
+	if d.poured && d.pouredT == Untried {
+		return min(trialWait, d.c.cfg.Timeout/3)
+	}
+	return d.c.cfg.Timeout
 }
 
 // tried is err, unless that may be owed to the question behind this download.

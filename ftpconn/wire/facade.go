@@ -23,6 +23,8 @@ type facade struct {
 	check    func([]Reply) error
 	alone    bool
 	short    bool
+	body     []byte // of an upload; nil: the library sends it
+	eager    bool
 	replies  []Reply          // to ahead
 	known    map[string]Reply // replies to commands sent before the library asked
 	withFEAT []string         // sent in one segment with FEAT
@@ -50,6 +52,7 @@ func (c *Conn) Library() func(network, addr string) (net.Conn, error) {
 // Next sets what goes ahead of the library's next transfer; see Transfer.
 func (c *Conn) Next(t Transfer) {
 	c.lib.ahead, c.lib.check, c.lib.alone, c.lib.short = t.Ahead, t.Check, t.Alone, t.Short
+	c.lib.body, c.lib.eager = t.Body, t.Eager
 }
 
 // RestRefused says that the refusal of the library's last transfer was of its offset.
@@ -153,7 +156,10 @@ func (f *facade) command(line string) error {
 func (f *facade) transfer(verb, line string) error {
 	d := f.data
 	t := Transfer{Verb: line, Offset: f.offset, Ahead: f.ahead, Check: f.check, Upload: verb != "RETR", Alone: f.alone, Short: f.short && verb == "RETR" && f.offset == 0}
-	f.data, f.offset, f.ahead, f.check, f.alone, f.short = nil, 0, nil, nil, false, false
+	if t.Upload {
+		t.Body, t.Eager = f.body, f.eager
+	}
+	f.data, f.offset, f.ahead, f.check, f.alone, f.short, f.body, f.eager = nil, 0, nil, nil, false, false, nil, false
 	if d == nil {
 		return errors.New("wire: " + verb + " without a data connection")
 	}

@@ -26,6 +26,7 @@ type Traits struct {
 	pasv     Trait
 	eprt     Trait // EPRT; Off: PORT
 	behind   Trait // the next port asked for in the segment of a short download
+	eager    Trait // a short upload sent with its command
 	// farewells: encrypted transfers that are given up get a reply
 	farewells Trait
 
@@ -89,7 +90,7 @@ func (t *Traits) Behind(v Trait) { t.learn(&t.behind, v) }
 
 // Known is a copy of what was learned.
 type Known struct {
-	Segments, Prepared, EPSV, EPRT, Joint, Behind, Farewells Trait
+	Segments, Prepared, EPSV, EPRT, Joint, Behind, Eager, Farewells Trait
 
 	Active bool // passive mode was found not to work, and active mode to
 }
@@ -98,14 +99,14 @@ type Known struct {
 func (t *Traits) Known() Known {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return Known{t.segments, t.prepared, t.epsv, t.eprt, t.joint, t.behind, t.farewells, t.modes.now == Active && !t.modes.trial}
+	return Known{t.segments, t.prepared, t.epsv, t.eprt, t.joint, t.behind, t.eager, t.farewells, t.modes.now == Active && !t.modes.trial}
 }
 
 // Recall takes over which of the traits were Off in an earlier life. What was Proven is
 // proven again, which costs nothing: a first try that fails is then known for what it is.
 func (t *Traits) Recall(k Known) {
 	for f, v := range map[*Trait]Trait{&t.segments: k.Segments, &t.prepared: k.Prepared, &t.epsv: k.EPSV,
-		&t.eprt: k.EPRT, &t.joint: k.Joint, &t.behind: k.Behind, &t.farewells: k.Farewells} {
+		&t.eprt: k.EPRT, &t.joint: k.Joint, &t.behind: k.Behind, &t.eager: k.Eager, &t.farewells: k.Farewells} {
 		if v == Off {
 			t.learn(f, Off)
 		}

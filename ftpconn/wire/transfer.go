@@ -14,6 +14,10 @@ type Transfer struct {
 	Offset int64    // REST before Verb, when > 0; downloads only
 	Ahead  []string // commands answered before Verb, in its segment where that works
 	Upload bool
+	// Body is all of a short upload, which Transfer sends itself; nil: the caller does. With
+	// Eager it goes with the command, if its data connection stands.
+	Body  []byte
+	Eager bool
 	// Alone: Verb is never sent before its data connection stands.
 	Alone bool
 	// Short: a download of few bytes, of which it is known how many. The next port may
@@ -96,6 +100,9 @@ type dialogue struct {
 	preparedT Trait
 	jointT    Trait
 	behindT   Trait
+	poured    bool  // the body went with the command
+	spilled   error // or not all of it
+	eagerT    Trait
 }
 
 func (d *dialogue) run() (Outcome, error) {
@@ -136,7 +143,7 @@ func (d *dialogue) odd(code int) bool {
 }
 
 func (d *dialogue) untried() bool {
-	return d.early && d.preparedT == Untried || d.joint && d.jointT == Untried || d.behind && d.behindT == Untried || d.joined && d.segments == Untried
+	return d.early && d.preparedT == Untried || d.joint && d.jointT == Untried || d.behind && d.behindT == Untried || d.poured && d.eagerT == Untried || d.joined && d.segments == Untried
 }
 
 // surprised gives up the trick that failed at its first try.
@@ -154,6 +161,9 @@ func (d *dialogue) surprised(err error) error {
 		d.c.cfg.Traits.learn(&d.c.cfg.Traits.joint, Off)
 		d.c.trace("! a command in one segment with its data connection's failed, sent after it from now on")
 		return d.c.condemn(&Error{Fault: Surprise, Step: e.Step, Sent: e.Sent, Reply: e.Reply, Err: e.Err})
+	}
+	if d.poured && d.eagerT == Untried {
+		return d.c.unpoured(e.Step, e.Reply, err)
 	}
 	if d.behind && d.behindT == Untried {
 		return d.c.unbehind(d.behindT, e.Step, e.Reply, err)
@@ -186,6 +196,7 @@ func (d *dialogue) begin() (Outcome, error) {
 	if err := c.write(segment...); err != nil {
 		return Outcome{}, err
 	}
+	d.pour()
 	if opening.cmd == "" {
 		return d.answers(0)
 	}
@@ -260,7 +271,7 @@ func (d *dialogue) answers(from int) (Outcome, error) {
 		// not come: that is not worth the whole timeout.
 		c.wait = min(trialWait, c.cfg.Timeout/3)
 	}
-	if d.joint && d.jointT == Untried {
+	if d.joint && d.jointT == Untried || d.poured && d.eagerT == Untried {
 		c.wait = min(trialWait, c.cfg.Timeout/3)
 	}
 	r, err := c.readReply(verbOf(d.t.Verb))
@@ -318,7 +329,8 @@ func (d *dialogue) answers(from int) (Outcome, error) {
 	if err != nil {
 		return out, err
 	}
-	out.Data = &Data{c: c, raw: d.data, nc: nc, paced: under, upload: d.t.Upload, verb: verbOf(d.t.Verb), began: time.Now(), trial: d.behind && d.behindT == Untried}
+	out.Data = &Data{c: c, raw: d.data, nc: nc, paced: under, upload: d.t.Upload, verb: verbOf(d.t.Verb), began: time.Now(), trial: d.behind && d.behindT == Untried,
+		poured: d.poured, pouredT: d.eagerT}
 	d.door, d.data = nil, nil
 	c.flow(!d.t.Upload)
 	c.reached(d.mode)
@@ -330,6 +342,9 @@ func (d *dialogue) answers(from int) (Outcome, error) {
 	}
 	if d.early {
 		c.cfg.Traits.Prepared(Proven)
+	}
+	if d.t.Body != nil {
+		out.Data.send(d.t.Body, d.spilled)
 	}
 	return out, nil
 }
