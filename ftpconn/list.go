@@ -238,8 +238,12 @@ func (ss *session) lines(dir, verb string, f func(line string) error) error {
 	if err := ss.store.server.tooLong(dir); err != nil {
 		return err
 	}
+	// How many bytes come is not known, so that only servers which certainly do not cut them for a
+	// question behind are asked one.
+	k := ss.store.server.known()
 	out, err := ss.wire.Transfer(wire.Transfer{
 		Verb:  verb,
+		Short: k.is("proftpd") || k.is("vsftpd"), HalfClose: k.is("proftpd"),
 		Ahead: []string{"CWD " + ss.path(dir)},
 		Check: func(rs []wire.Reply) error {
 			if !rs[0].OK() {

@@ -123,7 +123,8 @@ func (r *reader) begin(ss *session) (*ftp.Response, error) {
 		return nil
 	}}
 	r.brief = r.expect != nil && r.pos == 0 && r.expect.Size >= 0 && r.expect.Size <= briefMost
-	t.Short = r.brief
+	k := r.store.server.known()
+	t.Short, t.HalfClose = r.brief, k.is("proftpd")
 	r.skip = 0
 	if ss.store.server.known().noRest {
 		r.skip = r.pos

@@ -224,8 +224,55 @@ func TestGivenUpWithAQuestionBehind(t *testing.T) {
 	if err != changed {
 		t.Errorf("%v", err)
 	}
-	if r, err := c.Cmd("NOOP"); err == nil && r.Code != 200 {
-		t.Errorf("then NOOP is answered %v", r)
+	if r, err := c.Cmd("NOOP"); err != nil || r.Code != 200 {
+		t.Errorf("then NOOP: %v, %v", r, err)
+	}
+}
+
+// The server sees the end of our side of a short download's connection before it sends, if that is
+// wanted: ProFTPD waits for it before it says 226.
+func TestHalfClose(t *testing.T) {
+	ended := make(chan bool, 1)
+	plain := ordinary("content", nil)
+	srv := serve(t, "220 hi\r\n", func(c *session, verb, arg string) {
+		if verb == "RETR" && arg == "/f" {
+			nc, err := c.data.Accept()
+			c.data.Close()
+			if err == nil {
+				nc.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
+				_, err = nc.Read(make([]byte, 1))
+				ended <- err == io.EOF
+				c.reply("150 coming")
+				io.WriteString(nc, "content")
+				nc.Close()
+			}
+			c.reply("226 done")
+			return
+		}
+		plain(c, verb, arg)
+	})
+	for _, tt := range []wire.Transfer{{}, {Short: true}, {HalfClose: true}, {Short: true, HalfClose: true}} {
+		for _, prepared := range []bool{false, true} {
+			c := srv.dial(t, nil)
+			warm(t, c)
+			if prepared {
+				if err := c.Prepare(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			tt.Verb = "RETR /f"
+			out, err := c.Transfer(tt)
+			if err != nil || out.Data == nil {
+				t.Fatal(err)
+			}
+			b, err := io.ReadAll(out.Data)
+			if _, err2 := out.Data.Finish(); err != nil || err2 != nil || string(b) != "content" {
+				t.Errorf("%q, %v, %v", b, err, err2)
+			}
+			if got, want := <-ended, tt.Short && tt.HalfClose; got != want {
+				t.Errorf("%+v, prepared: %v: closed on our side: %v", tt, prepared, got)
+			}
+		}
 	}
 }
 

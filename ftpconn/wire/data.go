@@ -267,12 +267,6 @@ func (d *Data) finishAborted() error {
 		return d.c.mute(d.verb)
 	}
 	err := d.c.finishAborted(d.verb)
-	if err == nil && d.c.asked != "" {
-		if d.c.halting() {
-			return d.c.condemn(&Error{Fault: Lost, Step: d.verb, Sent: true, Err: errors.New("given up, with a command behind it")})
-		}
-		d.c.last, err = d.c.behind(d.verb, d.c.last)
-	}
 	if d.paced != nil && err != nil && timedOut(err) && !d.c.interrupted() {
 		tr.learn(&tr.farewells, Off)
 	}
@@ -323,5 +317,9 @@ func (c *Conn) finishAborted(verb string) error {
 	if r.Code == 421 {
 		return c.condemn(&Error{Fault: Closing, Step: verb, Sent: true, Reply: r})
 	}
-	return nil
+	if c.asked != "" && c.halting() { // no longer than a person waits
+		return c.condemn(&Error{Fault: Lost, Step: verb, Sent: true, Err: errors.New("given up, with a command behind it")})
+	}
+	c.last, err = c.behind(verb, r)
+	return err
 }

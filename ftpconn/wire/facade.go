@@ -23,6 +23,7 @@ type facade struct {
 	check    func([]Reply) error
 	alone    bool
 	short    bool
+	half     bool
 	body     []byte // of an upload; nil: the library sends it
 	eager    bool
 	replies  []Reply          // to ahead
@@ -52,7 +53,7 @@ func (c *Conn) Library() func(network, addr string) (net.Conn, error) {
 // Next sets what goes ahead of the library's next transfer; see Transfer.
 func (c *Conn) Next(t Transfer) {
 	c.lib.ahead, c.lib.check, c.lib.alone, c.lib.short = t.Ahead, t.Check, t.Alone, t.Short
-	c.lib.body, c.lib.eager = t.Body, t.Eager
+	c.lib.body, c.lib.eager, c.lib.half = t.Body, t.Eager, t.HalfClose
 }
 
 // RestRefused says that the refusal of the library's last transfer was of its offset.
@@ -155,7 +156,7 @@ func (f *facade) command(line string) error {
 
 func (f *facade) transfer(verb, line string) error {
 	d := f.data
-	t := Transfer{Verb: line, Offset: f.offset, Ahead: f.ahead, Check: f.check, Upload: verb != "RETR", Alone: f.alone, Short: f.short && verb == "RETR" && f.offset == 0}
+	t := Transfer{Verb: line, Offset: f.offset, Ahead: f.ahead, Check: f.check, Upload: verb != "RETR", Alone: f.alone, Short: f.short && verb == "RETR" && f.offset == 0, HalfClose: f.half}
 	if t.Upload {
 		t.Body, t.Eager = f.body, f.eager
 	}

@@ -23,6 +23,9 @@ type Transfer struct {
 	// Short: a download of few bytes, of which it is known how many. The next port may
 	// be asked for in its segment: a server that cuts it then must be noticed.
 	Short bool
+	// HalfClose: the data connection of a short download in clear is closed on our side at once. ProFTPD tells the
+	// end of a download only when it has seen that, a round trip after the data.
+	HalfClose bool
 	// Check judges the replies to Ahead; an error ends the transfer before any
 	// of its data is believed, and leaves the connection usable.
 	Check func(ahead []Reply) error
@@ -197,6 +200,7 @@ func (d *dialogue) begin() (Outcome, error) {
 		return Outcome{}, err
 	}
 	d.pour()
+	d.halfClose()
 	if opening.cmd == "" {
 		return d.answers(0)
 	}
@@ -209,7 +213,16 @@ func (d *dialogue) begin() (Outcome, error) {
 		// what the server does now.
 		return Outcome{}, c.condemn(err)
 	}
+	d.halfClose()
 	return d.answers(0)
+}
+
+// halfClose tells the server that no more comes on the connection of a download.
+func (d *dialogue) halfClose() {
+	cw, ok := d.data.(interface{ CloseWrite() error })
+	if ok && d.t.Short && d.t.HalfClose && (d.c.sec == nil || d.c.sec.data == nil) {
+		_ = cw.CloseWrite()
+	}
 }
 
 // singly sends each command after the reply to the one before.
@@ -351,12 +364,6 @@ func (d *dialogue) answers(from int) (Outcome, error) {
 
 // killed ends a transfer that began but must not be, and reads its reply.
 func (d *dialogue) killed() error {
-	if d.behind { // rare, and not worth to tell two replies from each other
-		d.c.asked = ""
-		d.drop()
-		d.c.condemn(&Error{Fault: Lost, Step: verbOf(d.t.Verb), Sent: true, Err: errors.New("given up, with a command behind it")})
-		return nil
-	}
 	if d.door != nil {
 		// The server may connect at any moment or be connected already.
 		nc, gaveUp, err := d.c.accept(d.door, verbOf(d.t.Verb))
