@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"ftpfs/cache/remote"
 	"ftpfs/ftpconn"
@@ -77,12 +78,29 @@ func TestCapIsRemembered(t *testing.T) {
 			srv := ftpscript.Start(t, o)
 			srv.Tree.Put("/f", content)
 			l := lives{t: t, srv: srv}
-			use := func(s *ftpconn.Store) { crowd(t, s) }
-			l.live(use)
-			if n := l.dialed.Load(); n <= 2 {
-				t.Fatalf("%d connections at the first mount: the cap was not met", n)
-			}
-			l.live(use)
+			l.live(func(s *ftpconn.Store) {
+				r, err := s.Open(t.Context(), "/f", 0, nil)
+				ok(t, "open", err)
+				read2 := make(chan error)
+				go func() { // one for it, and one for questions: it takes a third
+					_, err := read(s, "/f", 0)
+					read2 <- err
+				}()
+				for l.dialed.Load() <= 2 {
+					time.Sleep(time.Millisecond)
+				}
+				r.Close()
+				ok(t, "read", <-read2)
+				crowd(t, s)
+			})
+			l.live(func(s *ftpconn.Store) {
+				r, err := s.Open(t.Context(), "/f", 0, nil) // while it lasts the question takes another
+				ok(t, "open", err)
+				defer r.Close()
+				_, err = s.Stat(t.Context(), "/f")
+				ok(t, "stat", err)
+				crowd(t, s)
+			})
 			if n := l.dialed.Load(); n != 2 {
 				t.Errorf("%d connections at the second mount, want 2", n)
 			}
