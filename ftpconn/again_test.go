@@ -12,7 +12,7 @@ import (
 	"ftpfs/test/ftpscript"
 )
 
-// trickle gives n bytes, one each few milliseconds, and says whether it may be read again.
+// trickle gives n bytes, a hundred each few milliseconds, and says whether it may be read again.
 type trickle struct {
 	n     int
 	tick  *time.Ticker
@@ -25,9 +25,12 @@ func (s *trickle) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	<-s.tick.C
-	s.n--
-	p[0] = 'x'
-	return 1, nil
+	n := min(100, s.n, len(p))
+	s.n -= n
+	for i := range p[:n] {
+		p[i] = 'x'
+	}
+	return n, nil
 }
 
 func (s *trickle) Again() bool {
@@ -61,7 +64,7 @@ func TestUploadsThatBeginAgainComeThrough(t *testing.T) {
 			}()
 			tick := time.NewTicker(5 * time.Millisecond)
 			defer tick.Stop()
-			const n = 700
+			const n = 70_000                   // more than is sent in one go
 			s.pool.restarted(time.Millisecond) // its turn is short
 			s.pool.restarts.least = 10 * time.Millisecond
 			uploads := 0
@@ -123,7 +126,7 @@ func TestADownloadAndAnUploadTakeTurns(t *testing.T) {
 	}()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	const n = 700 // more than three seconds: it does not come through in one turn
+	const n = 70_000 // more than three seconds: it does not come through in one turn
 	err = s.Write(t.Context(), "/.ftpfs-tag7u00000001", &trickle{n: n, tick: tick}, 0, -1)
 	if err != nil {
 		t.Errorf("the upload: %v", err)

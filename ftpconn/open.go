@@ -49,7 +49,8 @@ type reader struct {
 	pos    int64
 	skip   int64    // bytes that come before pos, where the server begins at the first
 	ss     *session // nil: ended, parked or failed
-	brief  bool     // the next port may be asked for behind it
+	asked  bool     // the next port was asked for behind it
+	plain  bool     // and must not be again
 	unbind func()
 	resp   *ftp.Response
 	parked bool
@@ -75,6 +76,7 @@ func (r *reader) open() error {
 		resp, err := r.begin(ss)
 		if err == nil && resp != nil {
 			r.ss, r.unbind, r.resp, r.parked, r.last = ss, unbind, resp, false, time.Now()
+			r.asked = ss.wire.AskedBehind()
 			r.turn.begin()
 			s.pool.watch(r)
 			return nil
@@ -122,9 +124,9 @@ func (r *reader) begin(ss *session) (*ftp.Response, error) {
 		past = r.pos > 0 && v.Size >= 0 && r.pos >= v.Size
 		return nil
 	}}
-	r.brief = r.expect != nil && r.pos == 0 && r.expect.Size >= 0 && r.expect.Size <= briefMost
 	k := r.store.server.known()
-	t.Short, t.HalfClose = r.brief, k.is("proftpd")
+	t.Short = r.expect != nil && r.pos == 0 && r.expect.Size >= 0 && r.expect.Size <= briefMost && !r.plain
+	t.HalfClose = k.is("proftpd")
 	r.skip = 0
 	if ss.store.server.known().noRest {
 		r.skip = r.pos
@@ -258,12 +260,8 @@ func (r *reader) read(p []byte) (int, error) {
 			err = e
 		}
 	}
-	traits := r.store.traits
-	if err == nil && r.brief && r.pos < r.expect.Size && traits.Known().Behind != wire.Off {
-		traits.Behind(wire.Off) // some end a download for what comes behind it
-		return r.goOn(p, n, nil)
-	}
-	if f := wire.FaultOf(err); f != nil && f.Fault == wire.Surprise && r.expect != nil {
+	if r.cutForAQuestion(err) {
+		r.plain = true
 		return r.goOn(p, n, err)
 	}
 	if err == nil && r.expect != nil && r.expect.Size > r.pos {
@@ -271,11 +269,31 @@ func (r *reader) read(p []byte) (int, error) {
 	}
 	if err == nil {
 		r.err = io.EOF
+		if r.asked {
+			r.store.traits.BehindWorked()
+		}
 	} else {
 		r.err = r.store.fail(r.task, err)
 	}
 	r.giveBack(err)
 	return n, r.err
+}
+
+// cutForAQuestion says that a download which ended with err may owe that to the question for the next
+// port behind it, and is to be taken up without. Some servers end what they send for it; a
+// server that is slow, or a network that is, is another matter.
+func (r *reader) cutForAQuestion(err error) bool {
+	if !r.asked || r.expect == nil {
+		return false
+	}
+	switch f := wire.FaultOf(err); {
+	case f != nil && f.Fault == wire.Surprise: // it was on trial, and is Off
+		return true
+	case r.pos >= r.expect.Size, f != nil && f.Fault != wire.Lost && f.Fault != wire.Garbage:
+		return false
+	}
+	r.store.traits.BehindFailed()
+	return true
 }
 
 // goOn takes up a download again that ended with err for a trick that the server does not

@@ -51,6 +51,7 @@ type publishing struct {
 	out      remote.Published
 	ours     remote.Entry // the temporary file, as the server tells it
 	asked    bool         // in answer to the inquiry, which thus tells of files
+	told     bool         // by MLST
 	pending  bool         // an RNFR waits for its RNTO
 	renaming bool         // the real RNTO was sent
 }
@@ -184,7 +185,7 @@ func (pb *publishing) checkOurs(q inquiry, rs []wire.Reply) error {
 		return err
 	}
 	e := a.Entry
-	pb.asked = a.found
+	pb.asked, pb.told = a.found, a.found && q.mlst && rs[0].OK()
 	if !a.found {
 		if err := pb.letGo(pb.ss.path(pb.tmp), nil); err != nil {
 			return err
@@ -250,11 +251,11 @@ func (pb *publishing) checkTheirs(q inquiry, rs []wire.Reply) (e remote.Entry, f
 
 // bareAbsence says that Pure-FTPd refused MLST for a target that is not there. It gives no reason,
 // but as it has just told of the file beside it, only a missing name is left; and SIZE is refused
-// too, which would tell of a file whose time MLST cannot put into words. To ask CWD,
+// in the same words, which would tell of a file whose time MLST cannot put into words. To ask CWD,
 // which gives reasons, is no way: each failure of it is slower than the one before.
 func (pb *publishing) bareAbsence(q inquiry, rs []wire.Reply) bool {
 	k := pb.ss.store.server.known()
-	return q.mlst && k.is("pure-ftpd") && rs[1].Code == 550 && pb.asked && parent(pb.tmp) == parent(pb.p.Path)
+	return q.mlst && k.is("pure-ftpd") && rs[1].Code == 550 && rs[1].Text() == rs[0].Text() && pb.told && parent(pb.tmp) == parent(pb.p.Path)
 }
 
 // notMoved settles why RNFR was refused.

@@ -59,11 +59,11 @@ const mostAhead = recordBytes
 // shown that it stands everything else first, so that it is clear what failed.
 func (d *dialogue) goesBehind(opening string) string {
 	tr := d.c.cfg.Traits
-	if d.behindT = tr.get(&tr.behind); !d.t.Short || d.behindT == Off || d.segments != Proven || d.untried() {
+	if d.behindT = tr.get(&tr.behind); !d.t.Short || d.mode == Active || d.behindT == Off || d.segments != Proven || d.untried() {
 		return ""
 	}
 	cmd := d.c.nextPort()
-	n := len(opening)
+	n := len(opening) + 2
 	for _, c := range append(d.cmds, cmd) {
 		n += len(c) + 2
 	}
@@ -73,43 +73,39 @@ func (d *dialogue) goesBehind(opening string) string {
 	return cmd
 }
 
-// behind reads the reply to the question behind a download that ended with r, and returns what ended the
-// download: some answer the question first. Without a good end of the download the
-// trick may be to blame, unless it had worked before. It does nothing where no question was sent.
+// behind reads the reply to the question behind a download that ended with r, and returns what
+// ended the download: some answer the question first. It does nothing where no question was sent.
+// After an error the connection is condemned, as it is when all that failed is the answer.
 func (c *Conn) behind(verb string, r Reply) (Reply, error) {
 	cmd := c.asked
 	if c.asked = ""; cmd == "" {
 		return r, nil
 	}
 	tr := c.cfg.Traits
-	was := tr.get(&tr.behind)
 	c.wait = min(trialWait, c.cfg.Timeout/3)
 	other, err := c.readReply(cmd)
 	c.wait = 0
-	if err != nil {
-		if !r.OK() || told(cmd, r) { // else all of the download is there, and the connection is condemned
-			return r, c.unbehind(was, verb, r, err)
+	if e := FaultOf(err); e != nil {
+		if e.Fault == Stalled || e.Fault == Lost || e.Fault == Garbage {
+			tr.failed()
 		}
-		if was != Proven || FaultOf(err).Fault == Stalled {
-			tr.learn(&tr.behind, Off)
+		if told(cmd, r) || meanwhile(r) {
+			return r, err
 		}
-		return r, nil
+		return r, nil // the end of the download is known
 	}
-	if told(cmd, r) || !r.OK() && ends(other) {
+	if told(cmd, r) || meanwhile(r) && ends(other) {
 		r, other = other, r
 	}
 	switch {
-	case told(cmd, other):
+	case told(cmd, other) && c.Come(cmd, other):
 		if r.OK() {
 			tr.learn(&tr.behind, Proven)
 		}
-		if !c.Come(cmd, other) {
-			return r, c.condemn(&Error{Fault: Garbage, Step: cmd, Sent: true, Reply: other, Err: errors.New("no port in the answer")})
-		}
-	case other.Class() < 4:
-		return r, c.condemn(&Error{Fault: Garbage, Step: cmd, Sent: true, Reply: other, Err: errors.New("an answer to something else")})
-	default: // refused, as a transfer was under way
+	case other.Class() >= 4 && !cuts(other): // refused, as a transfer was under way
 		tr.learn(&tr.behind, Off)
+	default: // which of them is the end, and what else is to come, nobody can say
+		return r, c.condemn(&Error{Fault: Garbage, Step: cmd, Sent: true, Reply: other, Err: errors.New("an answer to something else")})
 	}
 	return r, nil
 }
@@ -119,16 +115,49 @@ func told(cmd string, r Reply) bool {
 	return cmd == "EPSV" && r.Code == 229 || cmd == "PASV" && r.Code == 227
 }
 
-// ends says that r is the good end of a transfer.
+// ends says that r is the good end of a transfer, and cuts that it is a bad one.
 func ends(r Reply) bool { return r.Code == 225 || r.Code == 226 || r.Code == 250 }
+func cuts(r Reply) bool { return r.Code == 425 || r.Code == 426 || r.Code == 451 }
 
-// unbehind gives the trick up if it was not proven, and makes err its fault: what was done
+// meanwhile says that r may refuse a question because a transfer is under way.
+func meanwhile(r Reply) bool {
+	return r.Code == 450 || r.Code == 500 || r.Code == 501 || r.Code == 502 || r.Code == 503
+}
+
+// strikes is how often in a row a download with a question behind it may fail, where that has
+// worked before: once anything may be the reason.
+const strikes = 2
+
+// failed notes a download with a question behind it that failed.
+func (t *Traits) failed() {
+	t.mu.Lock()
+	t.struck++
+	off := t.behind != Proven || t.struck >= strikes
+	t.mu.Unlock()
+	if off {
+		t.learn(&t.behind, Off)
+	}
+}
+
+// unbehind gives up the trick, which is on trial, and makes err its fault: what was done
 // is done again without it.
-func (c *Conn) unbehind(was Trait, verb string, r Reply, err error) error {
-	if e := FaultOf(err); was != Untried || e != nil && (e.Fault == Stopped || e.Fault == Local || e.Fault == Unsent) {
+func (c *Conn) unbehind(verb string, r Reply, err error) error {
+	if e := FaultOf(err); e != nil && (e.Fault == Stopped || e.Fault == Local || e.Fault == Unsent) {
 		return err
 	}
-	c.cfg.Traits.learn(&c.cfg.Traits.behind, Off)
+	c.cfg.Traits.failed()
 	c.trace("! a question in one segment with a download failed, not sent there from now on")
 	return c.condemn(&Error{Fault: Surprise, Step: verb, Sent: true, Reply: r, Err: err})
+}
+
+// AskedBehind says that the next port was asked for behind the last transfer.
+func (c *Conn) AskedBehind() bool { return c.behindLast }
+
+// BehindFailed notes that a download came out wrong, which may be owed to the question behind it,
+// and BehindWorked that all of one was there.
+func (t *Traits) BehindFailed() { t.failed() }
+func (t *Traits) BehindWorked() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.struck = 0
 }

@@ -106,6 +106,20 @@ func TestTheNextPortIsAskedForBehindADownload(t *testing.T) {
 				c.Close()
 				return true
 			}},
+		{name: "two good ends", behind: wire.Off, dead: true, fault: wire.Surprise, fails: true,
+			retr: func(s *server, c *session) bool {
+				c.reply("150 coming")
+				c.send("content")
+				c.reply("226 done", "226 done again")
+				return true
+			}},
+		{name: "a good end and a bad one", fault: wire.Surprise, fails: true, behind: wire.Off, dead: true,
+			retr: func(s *server, c *session) bool {
+				c.reply("150 coming")
+				c.send("content")
+				c.reply("226 done", "426 cut")
+				return true
+			}},
 		{name: "two ends", fails: true, fault: wire.Surprise, behind: wire.Off, dead: true,
 			retr: func(s *server, c *session) bool {
 				c.reply("550 no", "226 done")
@@ -314,5 +328,76 @@ func TestComing(t *testing.T) {
 	c.Come(cmd, wire.Reply{Code: 502, Lines: []string{"no"}})
 	if c.NextPort() != "" || traits.Known().Prepared != wire.Off {
 		t.Error("asked again after it was refused")
+	}
+}
+
+// Two replies that end one transfer are not taken for its end and the answer to the question: the answer
+// would go to whoever sends a command next.
+func TestTwoEndsAndAQuestionBehind(t *testing.T) {
+	plain := ordinary("content", nil)
+	cut := false
+	srv := serve(t, "220 hi\r\n", func(c *session, verb, arg string) {
+		switch {
+		case verb == "RETR" && arg == "/f":
+			cut = true
+			c.reply("150 coming")
+			if nc, err := c.data.Accept(); err == nil {
+				io.WriteString(nc, "con")
+				io.Copy(io.Discard, nc)
+				nc.Close()
+			}
+			c.reply("426 cut", "226 closed")
+		case verb == "EPSV" && cut:
+			time.Sleep(100 * time.Millisecond)
+			plain(c, verb, arg)
+		default:
+			plain(c, verb, arg)
+		}
+	})
+	c := srv.dial(t, nil)
+	warm(t, c)
+	out, err := c.Transfer(wire.Transfer{Verb: "RETR /f", Short: true})
+	if err != nil || out.Data == nil {
+		t.Fatal(err)
+	}
+	io.ReadFull(out.Data, make([]byte, 3))
+	out.Data.Abort()
+	if r, err := c.Cmd("DELE /x"); err == nil {
+		t.Errorf("DELE is answered %v", r)
+	}
+}
+
+// A port that answers a command which is no question for one is somebody else's answer.
+func TestAPortNobodyAskedFor(t *testing.T) {
+	for _, reply := range []string{"229 here (|||4711|)", "227 here (127,0,0,1,40,40)"} {
+		srv := serve(t, "220 hi\r\n", func(c *session, verb, arg string) { c.reply(reply) })
+		c := srv.dial(t, nil)
+		_, err := c.Cmd("DELE /x")
+		fault(t, reply, err, wire.Garbage)
+	}
+}
+
+// What has worked is given up at the second failure in a row, not at the first.
+func TestStrikes(t *testing.T) {
+	traits := new(wire.Traits)
+	srv := serve(t, "220 hi\r\n", ordinary("content", nil))
+	c := srv.dial(t, func(c *wire.Config) { c.Traits = traits })
+	warm(t, c)
+	short(c, "RETR /f")
+	short(c, "RETR /f") // with what it has prepared
+	for _, want := range []wire.Trait{wire.Proven, wire.Proven, wire.Off} {
+		if want == wire.Proven {
+			if _, _, err := short(c, "RETR /f"); err != nil || !c.AskedBehind() {
+				t.Fatal(err)
+			}
+			traits.BehindWorked()
+		}
+		traits.BehindFailed()
+		if now := traits.Known().Behind; now != want {
+			t.Errorf("%v, not %v", now, want)
+		}
+	}
+	if _, _, err := short(c, "RETR /f"); err != nil || c.AskedBehind() {
+		t.Error("asked again", err)
 	}
 }

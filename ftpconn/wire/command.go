@@ -197,6 +197,9 @@ func (c *Conn) readFor(cmd string) (Reply, error) {
 		// is still to come.
 		return r, c.condemn(&Error{Fault: Garbage, Step: verbOf(cmd), Sent: true, Reply: r, Err: errors.New("the reply belongs to a transfer")})
 	}
+	if verb := verbOf(cmd); err == nil && (r.Code == 229 && verb != "EPSV" || r.Code == 227 && verb != "PASV") {
+		return r, c.condemn(&Error{Fault: Garbage, Step: verb, Sent: true, Reply: r, Err: errors.New("a port that nobody asked for")})
+	}
 	return r, err
 }
 

@@ -38,7 +38,7 @@ func (d *Data) Read(p []byte) (int, error) {
 	if d.broken != nil {
 		return 0, d.broken
 	}
-	d.c.armFlow(d.nc, d.c.cfg.Timeout)
+	d.c.armFlow(d.nc, d.patience())
 	n, err := d.nc.Read(p)
 	d.n += int64(n)
 	if n > 0 {
@@ -229,9 +229,10 @@ func (d *Data) Finish() (Reply, error) {
 	return r, err
 }
 
-// patience is how long the end of an upload may take, once all of it was sent.
+// patience is how long a download may stand still, or the end of an upload take once all of it
+// was sent.
 func (d *Data) patience() time.Duration {
-	if d.poured && d.pouredT == Untried {
+	if d.trial || d.poured && d.pouredT == Untried {
 		return min(trialWait, d.c.cfg.Timeout/3)
 	}
 	return d.c.cfg.Timeout
@@ -242,7 +243,7 @@ func (d *Data) tried(err error) error {
 	if !d.trial {
 		return err
 	}
-	return d.c.unbehind(Untried, d.verb, Reply{}, err)
+	return d.c.unbehind(d.verb, Reply{}, err)
 }
 
 // Abort ends the transfer early and consumes its one reply, whatever that says.
@@ -263,8 +264,8 @@ func (d *Data) Abort() error {
 // finishAborted consumes the reply to a transfer that was given up.
 func (d *Data) finishAborted() error {
 	tr := d.c.cfg.Traits
-	if d.paced != nil && tr.get(&tr.farewells) == Off && d.c.Dead() == nil {
-		return d.c.mute(d.verb)
+	if d.paced != nil && d.c.Dead() == nil && (tr.get(&tr.farewells) == Off || d.c.asked != "") {
+		return d.c.mute(d.verb) // and an answer to what was sent behind it would be taken for its end
 	}
 	err := d.c.finishAborted(d.verb)
 	if d.paced != nil && err != nil && timedOut(err) && !d.c.interrupted() {
@@ -316,9 +317,6 @@ func (c *Conn) finishAborted(verb string) error {
 	c.last = r
 	if r.Code == 421 {
 		return c.condemn(&Error{Fault: Closing, Step: verb, Sent: true, Reply: r})
-	}
-	if c.asked != "" && c.halting() { // no longer than a person waits
-		return c.condemn(&Error{Fault: Lost, Step: verb, Sent: true, Err: errors.New("given up, with a command behind it")})
 	}
 	c.last, err = c.behind(verb, r)
 	return err

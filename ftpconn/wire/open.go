@@ -25,7 +25,11 @@ func (d *dialogue) open() (opening, error) {
 	if d.mode == Active {
 		return d.openActive()
 	}
-	if nc := c.takePrepared(); nc != nil {
+	nc, err := c.takePrepared()
+	switch {
+	case err != nil:
+		return opening{}, c.failed(err)
+	case nc != nil:
 		d.data, d.early = nc, true
 		return opening{}, nil
 	}
@@ -41,7 +45,8 @@ func (d *dialogue) open() (opening, error) {
 			return err
 		}}, nil
 	}
-	nc, refused, err := c.openPassive()
+	var refused Reply
+	nc, refused, err = c.openPassive()
 	d.data = nc
 	return opening{refused: refused}, err
 }

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"context"
+	"errors"
 	"net"
 	"sync"
 	"time"
@@ -93,33 +94,36 @@ func (c *Conn) Prepare() error {
 func (c *Conn) Prepared() bool { return c.prepared != nil }
 
 // takePrepared returns the prepared connection if it still stands, or comes within the
-// time that any may take.
-func (c *Conn) takePrepared() net.Conn {
+// time that any may take. The error is that this was waited for in vain: another one would not be made either.
+func (c *Conn) takePrepared() (net.Conn, error) {
 	w := c.prepared
 	c.prepared = nil
 	if w == nil {
-		return nil
+		return nil, nil
 	}
 	if time.Since(w.told) > preparedAge {
 		w.drop()
-		return nil
+		return nil, nil
 	}
 	select {
 	case <-w.done:
 	case <-c.context().Done():
 		w.drop()
-		return nil
+		return nil, c.context().Err()
 	}
 	if w.err != nil {
 		c.trace("! no data connection beforehand: " + w.err.Error())
-		return nil
+		if timedOut(w.err) || errors.Is(w.err, context.DeadlineExceeded) {
+			return nil, w.err
+		}
+		return nil, nil
 	}
 	if pending(w.nc) {
 		w.nc.Close()
-		return nil
+		return nil, nil
 	}
 	c.attach(w.nc)
-	return w.nc
+	return w.nc, nil
 }
 
 // Drop closes a prepared data connection that nobody came for.

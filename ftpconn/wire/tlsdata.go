@@ -46,7 +46,7 @@ func (c *Conn) secureData(nc net.Conn, verb string) (net.Conn, *paced, error) {
 const discardMost = 4 << 20
 
 // discard ends an encrypted transfer that began but must not be: the wrong directory's
-// listing, another version of a file. A listing is read to its end if that is near.
+// listing, another version of a file. A listing or a short download is read to its end if that is near.
 func (d *dialogue) discard() error {
 	c, verb := d.c, verbOf(d.t.Verb)
 	nc, under, err := c.secureData(d.data, verb)
@@ -58,7 +58,7 @@ func (d *dialogue) discard() error {
 	data := &Data{c: c, raw: d.data, nc: nc, paced: under, verb: verb, began: time.Now()}
 	d.door, d.data = nil, nil
 	buf := make([]byte, 16<<10)
-	for err == nil && (lists(verb) && data.n < discardMost || data.n == 0) {
+	for err == nil && ((lists(verb) || d.t.Short) && data.n < discardMost || data.n == 0) {
 		_, err = data.Read(buf)
 	}
 	if !data.eof {

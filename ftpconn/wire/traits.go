@@ -26,6 +26,7 @@ type Traits struct {
 	pasv     Trait
 	eprt     Trait // EPRT; Off: PORT
 	behind   Trait // the next port asked for in the segment of a short download
+	struck   int   // downloads with that in their segment which failed, in a row
 	eager    Trait // a short upload sent with its command
 	// farewells: encrypted transfers that are given up get a reply
 	farewells Trait
@@ -50,7 +51,7 @@ var noBehind = regexp.MustCompile(`pyftpdlib`)
 
 func (t *Traits) greeting(text string) {
 	if noBehind.MatchString(text) {
-		t.Behind(Off)
+		t.learn(&t.behind, Off)
 	}
 	if noSegments.MatchString(text) {
 		t.Segments(Off)
@@ -83,10 +84,6 @@ func (t *Traits) Segments(v Trait) { t.learn(&t.segments, v) }
 
 // Prepared notes whether the server stands a data connection made beforehand.
 func (t *Traits) Prepared(v Trait) { t.learn(&t.prepared, v) }
-
-// Behind notes whether the server stands a question for the next port in one segment with a
-// short download.
-func (t *Traits) Behind(v Trait) { t.learn(&t.behind, v) }
 
 // Known is a copy of what was learned.
 type Known struct {

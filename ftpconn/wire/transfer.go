@@ -169,7 +169,7 @@ func (d *dialogue) surprised(err error) error {
 		return d.c.unpoured(e.Step, e.Reply, err)
 	}
 	if d.behind && d.behindT == Untried {
-		return d.c.unbehind(d.behindT, e.Step, e.Reply, err)
+		return d.c.unbehind(e.Step, e.Reply, err)
 	}
 	return d.c.surprised(d.segments, err)
 }
@@ -192,7 +192,9 @@ func (d *dialogue) begin() (Outcome, error) {
 	if opening.cmd != "" {
 		segment = append([]string{opening.cmd}, segment...)
 	}
+	c.behindLast = false
 	if next := d.goesBehind(opening.cmd); next != "" {
+		c.behindLast = true
 		segment = append(slices.Clip(segment), next)
 		d.behind, c.asked = true, next
 	}
@@ -300,6 +302,7 @@ func (d *dialogue) answers(from int) (Outcome, error) {
 		if r, err = c.behind(verbOf(d.t.Verb), r); err != nil {
 			return out, err
 		}
+		c.Drop() // the next would go where this one did not arrive
 		return out, c.notMade(true, true, d.failed)
 	case r.Class() != 1:
 		if r.OK() || r.Class() == 3 {
