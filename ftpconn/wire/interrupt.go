@@ -9,7 +9,8 @@ import (
 // Bind makes every step end with ctx until the returned function is called.
 // An interrupt in the middle of a dialogue condemns the connection; one that
 // comes after it leaves no trace. While a download goes on it ends only its data: who reads
-// is to Finish the transfer, which takes haltWait twice at most, and the connection lives.
+// is to Finish the transfer, which takes haltWait three times at most (a first byte, its reply, and that to a
+// question behind it), and the connection lives.
 func (c *Conn) Bind(ctx context.Context) (unbind func()) {
 	c.mu.Lock()
 	c.bound++
