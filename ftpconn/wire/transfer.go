@@ -136,44 +136,6 @@ func (d *dialogue) run() (Outcome, error) {
 	return out, err
 }
 
-// odd says that a refusal may be owed to a trick not yet proven.
-func (d *dialogue) odd(code int) bool {
-	switch code {
-	case 425, 426, 500, 501, 503:
-		return d.untried()
-	}
-	return false
-}
-
-func (d *dialogue) untried() bool {
-	return d.early && d.preparedT == Untried || d.joint && d.jointT == Untried || d.behind && d.behindT == Untried || d.poured && d.eagerT == Untried || d.joined && d.segments == Untried
-}
-
-// surprised gives up the trick that failed at its first try.
-func (d *dialogue) surprised(err error) error {
-	e := FaultOf(err)
-	if e == nil || !d.untried() || e.Fault == Stopped || e.Fault == Local || e.Fault == Unsent || e.Fault == Insecure {
-		return err
-	}
-	if d.early && d.preparedT == Untried {
-		d.c.cfg.Traits.Prepared(Off)
-		d.c.trace("! prepared data connection failed, not used from now on")
-		return d.c.condemn(&Error{Fault: Surprise, Step: e.Step, Sent: e.Sent, Reply: e.Reply, Err: e.Err})
-	}
-	if d.joint && d.jointT == Untried && d.segments == Proven {
-		d.c.cfg.Traits.learn(&d.c.cfg.Traits.joint, Off)
-		d.c.trace("! a command in one segment with its data connection's failed, sent after it from now on")
-		return d.c.condemn(&Error{Fault: Surprise, Step: e.Step, Sent: e.Sent, Reply: e.Reply, Err: e.Err})
-	}
-	if d.poured && d.eagerT == Untried {
-		return d.c.unpoured(e.Step, e.Reply, err)
-	}
-	if d.behind && d.behindT == Untried {
-		return d.c.unbehind(e.Step, e.Reply, err)
-	}
-	return d.c.surprised(d.segments, err)
-}
-
 // begin sends the commands and reads the replies, in one segment or singly.
 func (d *dialogue) begin() (Outcome, error) {
 	c := d.c
@@ -363,46 +325,4 @@ func (d *dialogue) answers(from int) (Outcome, error) {
 		out.Data.send(d.t.Body, d.spilled)
 	}
 	return out, nil
-}
-
-// killed ends a transfer that began but must not be, and reads its reply.
-func (d *dialogue) killed() error {
-	if d.door != nil {
-		// The server may connect at any moment or be connected already.
-		nc, gaveUp, err := d.c.accept(d.door, verbOf(d.t.Verb))
-		if err != nil || gaveUp.Code != 0 {
-			return err
-		}
-		d.data = nc
-	}
-	if c := d.c; d.data != nil && c.sec != nil && c.sec.data != nil {
-		return d.discard()
-	}
-	if d.data != nil {
-		d.c.taste(d.data)
-	}
-	d.drop()
-	return d.c.finishAborted(verbOf(d.t.Verb))
-}
-
-// drop resets whatever part of a data connection there is.
-func (d *dialogue) drop() {
-	if d.data != nil {
-		reset(d.data)
-		d.data = nil
-	}
-	if d.door != nil {
-		d.door.Close()
-		d.door = nil
-	}
-	d.c.attach(nil)
-}
-
-// reset closes with RST, which every server takes as the end of a transfer; an
-// ordinary close kills some servers' control connection.
-func reset(nc net.Conn) {
-	if l, ok := nc.(interface{ SetLinger(int) error }); ok {
-		l.SetLinger(0)
-	}
-	nc.Close()
 }

@@ -1,0 +1,43 @@
+package wire
+
+// What a dialogue does beyond the plain one: several commands in one segment, a data connection made before its
+// command or asked for in its segment, a question behind a download, an upload that goes with its command. Each is on trial until it was
+// seen to work on this server, and given up at its first failure then: the operation is done again without.
+
+// odd says that a refusal may be owed to a trick not yet proven.
+func (d *dialogue) odd(code int) bool {
+	switch code {
+	case 425, 426, 500, 501, 503:
+		return d.untried()
+	}
+	return false
+}
+
+func (d *dialogue) untried() bool {
+	return d.early && d.preparedT == Untried || d.joint && d.jointT == Untried || d.behind && d.behindT == Untried || d.poured && d.eagerT == Untried || d.joined && d.segments == Untried
+}
+
+// surprised gives up the trick that failed at its first try.
+func (d *dialogue) surprised(err error) error {
+	e := FaultOf(err)
+	if e == nil || !d.untried() || e.Fault == Stopped || e.Fault == Local || e.Fault == Unsent || e.Fault == Insecure {
+		return err
+	}
+	if d.early && d.preparedT == Untried {
+		d.c.cfg.Traits.Prepared(Off)
+		d.c.trace("! prepared data connection failed, not used from now on")
+		return d.c.condemn(&Error{Fault: Surprise, Step: e.Step, Sent: e.Sent, Reply: e.Reply, Err: e.Err})
+	}
+	if d.joint && d.jointT == Untried && d.segments == Proven {
+		d.c.cfg.Traits.learn(&d.c.cfg.Traits.joint, Off)
+		d.c.trace("! a command in one segment with its data connection's failed, sent after it from now on")
+		return d.c.condemn(&Error{Fault: Surprise, Step: e.Step, Sent: e.Sent, Reply: e.Reply, Err: e.Err})
+	}
+	if d.poured && d.eagerT == Untried {
+		return d.c.unpoured(e.Step, e.Reply, err)
+	}
+	if d.behind && d.behindT == Untried {
+		return d.c.unbehind(e.Step, e.Reply, err)
+	}
+	return d.c.surprised(d.segments, err)
+}
