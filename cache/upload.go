@@ -84,6 +84,11 @@ func (s *shipment) sendFrom(ctx context.Context, start int64) error {
 	}
 	err = s.write(ctx, d, temp, start)
 	if remote.Is(err, remote.NotExist) && start == 0 && !s.moved(temp) && t.remake(ctx, s.dir) && !s.moved(temp) {
+		d.close() // it may be read already
+		if d, temp, err = s.begin(ctx, start); err != nil {
+			return err
+		}
+		defer d.close()
 		err = s.write(ctx, d, temp, start)
 	}
 	if remote.Is(err, remote.NotExist) {
@@ -114,13 +119,17 @@ func (s *shipment) sendFrom(ctx context.Context, start int64) error {
 		// The dead session may hold the file for minutes: vsftpd locks it.
 		return errAgain
 	}
-	if sent > start && !(refused(err) && remote.KindOf(err).Verdict() == remote.Park) {
+	if sent > start+inHand && !(refused(err) && remote.KindOf(err).Verdict() == remote.Park) {
 		t.mu.Lock()
 		f.attempts = 0 // it gets on
 		t.mu.Unlock()
 	}
 	return fmt.Errorf("upload %s: %w", f.path(), err)
 }
+
+// inHand is how much of an upload may be on its way, or not even that, when it fails: only
+// what goes beyond is progress.
+const inHand = 64 << 10
 
 // refused says that err is what the server said, and not a transfer that ended.
 func refused(err error) bool {

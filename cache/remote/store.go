@@ -51,7 +51,8 @@ type Store interface {
 	// server was seen to append; after an error other than Unsupported (nothing was
 	// sent) any part of r may be there, and Changed is also said when all of it was
 	// taken and the file is longer still: look before anything else is sent.
-	// If r has a method Again() bool, a Write from the beginning to a temporary name may
+	// All of r may be taken before anything is sent, also if then nothing is.
+	// If r has a method Again() bool, it says that what r gave is kept until the end. A Write from the beginning to a temporary name may
 	// end early, with kind Temporary, when others wait for the only connection and Again
 	// says that it may be begun again.
 	Write(ctx context.Context, path string, r io.Reader, offset, size int64) error

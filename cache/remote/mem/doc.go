@@ -47,6 +47,7 @@ type Options struct {
 	// Unstorable are the names that Storable refuses; nil is none.
 	Unstorable func(name string) bool
 	Ahead      int  // as in remote.Caps
+	Greedy     bool // Write takes all there is of a short file before it begins
 	Lazy       bool // what is ahead waits until somebody asks for it
 	Now        func() time.Time
 }

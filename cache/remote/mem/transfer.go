@@ -1,6 +1,7 @@
 package mem
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -102,6 +103,13 @@ func (r *reader) Close() error {
 
 // Write implements remote.Store.
 func (s *Store) Write(ctx context.Context, path string, r io.Reader, offset, size int64) error {
+	if s.opts.Greedy && size >= 0 && size <= chunk {
+		all, err := io.ReadAll(r)
+		if err != nil {
+			return wrap(OpWrite, path, err)
+		}
+		r = bytes.NewReader(all)
+	}
 	if err := s.enter(ctx, OpWrite, path); err != nil {
 		return err
 	}
