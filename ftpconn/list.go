@@ -243,7 +243,7 @@ func (ss *session) lines(dir, verb string, f func(line string) error) error {
 	k := ss.store.server.known()
 	out, err := ss.wire.Transfer(wire.Transfer{
 		Verb:  verb,
-		Short: k.is("proftpd") || k.is("vsftpd"), HalfClose: k.is("proftpd"),
+		Short: k.is("proftpd") || k.is("vsftpd"),
 		Ahead: []string{"CWD " + ss.path(dir)},
 		Check: func(rs []wire.Reply) error {
 			if !rs[0].OK() {

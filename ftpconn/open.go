@@ -49,8 +49,8 @@ type reader struct {
 	pos    int64
 	skip   int64    // bytes that come before pos, where the server begins at the first
 	ss     *session // nil: ended, parked or failed
-	asked  bool     // the next port was asked for behind it
-	plain  bool     // and must not be again
+	tricks wire.Tricks
+	plain  bool // without any
 	unbind func()
 	resp   *ftp.Response
 	parked bool
@@ -76,7 +76,7 @@ func (r *reader) open() error {
 		resp, err := r.begin(ss)
 		if err == nil && resp != nil {
 			r.ss, r.unbind, r.resp, r.parked, r.last = ss, unbind, resp, false, time.Now()
-			r.asked = ss.wire.AskedBehind()
+			r.tricks = ss.wire.Tricks()
 			r.turn.begin()
 			s.pool.watch(r)
 			return nil
@@ -260,7 +260,7 @@ func (r *reader) read(p []byte) (int, error) {
 			err = e
 		}
 	}
-	if r.cutForAQuestion(err) {
+	if r.cutForATrick(err) {
 		r.plain = true
 		return r.goOn(p, n, err)
 	}
@@ -269,9 +269,7 @@ func (r *reader) read(p []byte) (int, error) {
 	}
 	if err == nil {
 		r.err = io.EOF
-		if r.asked {
-			r.store.traits.BehindWorked()
-		}
+		r.store.traits.Clear(r.tricks)
 	} else {
 		r.err = r.store.fail(r.task, err)
 	}

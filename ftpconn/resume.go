@@ -8,11 +8,11 @@ import (
 
 // A download that lost its connection goes on where it was.
 
-// cutForAQuestion says that a download which ended with err may owe that to the question for the next
-// port behind it, and is to be taken up without. Some servers end what they send for it; a
-// server that is slow, or a network that is, is another matter.
-func (r *reader) cutForAQuestion(err error) bool {
-	if !r.asked || r.expect == nil {
+// cutForATrick says that a download which ended with err may owe that to a trick it was begun with: a question
+// behind it, or that our side was closed at once. Then it is to be taken up without.
+// A server that is slow, or a network that is, is another matter.
+func (r *reader) cutForATrick(err error) bool {
+	if !r.tricks.Any() || r.expect == nil {
 		return false
 	}
 	switch f := wire.FaultOf(err); {
@@ -21,7 +21,7 @@ func (r *reader) cutForAQuestion(err error) bool {
 	case r.pos >= r.expect.Size, f != nil && f.Fault != wire.Lost && f.Fault != wire.Garbage:
 		return false
 	}
-	r.store.traits.BehindFailed()
+	r.store.traits.Blame(r.tricks)
 	return true
 }
 

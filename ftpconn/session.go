@@ -109,7 +109,9 @@ func (ss *session) storAll(full string, src *source) error {
 	}
 	k := ss.store.server.known()
 	ss.wire.Next(wire.Transfer{Body: body, Eager: k.is("vsftpd") || k.is("proftpd") || k.is("pure-ftpd")})
-	return ss.settle(ss.lib.Stor(full, bytes.NewReader(nil)))
+	err = ss.settle(ss.lib.Stor(full, bytes.NewReader(nil)))
+	src.sent = ss.wire.Tricks().Sent()
+	return err
 }
 
 func (ss *session) appe(full string, r io.Reader) error {

@@ -23,9 +23,9 @@ func (s *Store) Write(ctx context.Context, p string, r io.Reader, offset, size i
 	if err := validPath(p); err != nil {
 		return s.fail(t, err)
 	}
-	brief := offset == 0 && size >= 0 && size <= briefMost && s.temporary(p) && s.up == nil
+	brief := offset == 0 && size >= 0 && size <= shortMost && s.temporary(p) && s.up == nil && src.keeps()
 	if brief {
-		t.past = nil // it is kept, and may be sent as often as need be
+		t.past = &src.sent // what is kept may be begun again until it is on its way
 	} else if s.temporary(p) { // only what nobody takes for the whole file may be cut
 		if size < 0 || size > provenFrom {
 			if err := s.learnAppend(ctx, t); err != nil {
@@ -156,6 +156,7 @@ type source struct {
 	n       int64
 	touched bool   // bytes were taken: the upload cannot be begun again
 	whole   bool   // the end was reached, and it was the right one
+	sent    bool   // of a short one: it is on its way
 	kept    []byte // all of it, once it was asked for
 	err     error  // of r
 
@@ -165,6 +166,15 @@ type source struct {
 	turn
 	wasCut  bool
 	restart bool // it begins again
+}
+
+// shortMost is how long an upload may be that is read at once and sent in one piece.
+const shortMost = 32 << 10
+
+// keeps says that what r gave stays where it was until it is on the server, so that it may be read ahead.
+func (s *source) keeps() bool {
+	r, ok := s.r.(interface{ Again() bool })
+	return !ok || r.Again()
 }
 
 // all is the whole of a short one, read once.

@@ -2,11 +2,14 @@ package test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -111,4 +114,68 @@ func TestSmallFilesInARow(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestSomethingBetweenThatEndsBothWays has a relay between that takes the end of our side of a data connection for
+// the end of all, as some proxies and firewalls do. ProFTPD is told of our end before it sends: what is
+// cut so is fetched again otherwise, and listings are not affected.
+func TestSomethingBetweenThatEndsBothWays(t *testing.T) {
+	srv := servers.Start(t, servers.ProFTPD, servers.Options{})
+	content := bytes.Repeat([]byte("content\n"), 1000)
+	for i := range 8 {
+		if err := os.WriteFile(filepath.Join(srv.Root, fmt.Sprintf("file-%d", i)), content, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cuts := new(atomic.Int64)
+	s := ftpconn.New(ftpconn.Config{Host: srv.Host, Port: srv.Port, User: srv.User, Password: srv.Password, Timeout: 60 * time.Second,
+		Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			nc, err := new(net.Dialer).DialContext(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			return &impatient{TCPConn: nc.(*net.TCPConn), cuts: cuts}, nil
+		}})
+	defer s.Close()
+	for range 3 {
+		entries, err := s.List(t.Context(), "/")
+		if err != nil || len(entries) != 8 {
+			t.Fatalf("%d entries, %v", len(entries), err)
+		}
+		for _, e := range entries {
+			v := e.Version()
+			r, err := s.Open(t.Context(), "/"+e.Name, 0, &v)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := io.ReadAll(r)
+			r.Close()
+			if err != nil || !bytes.Equal(got, content) {
+				t.Errorf("%s: %d bytes, %v", e.Name, len(got), err)
+			}
+		}
+	}
+	if n := cuts.Load(); n == 0 || n > 2 {
+		t.Errorf("%d transfers were cut: none shows nothing, and after one it is to be known", n)
+	}
+}
+
+// impatient ends both ways of a connection when one is ended.
+type impatient struct {
+	*net.TCPConn
+	ended atomic.Bool
+	cuts  *atomic.Int64
+}
+
+func (c *impatient) CloseWrite() error {
+	c.cuts.Add(1)
+	c.ended.Store(true)
+	return c.TCPConn.Close()
+}
+
+func (c *impatient) Read(p []byte) (int, error) {
+	if c.ended.Load() {
+		return 0, io.EOF
+	}
+	return c.TCPConn.Read(p)
 }

@@ -1,6 +1,9 @@
 package wire
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 // The data connection of the next transfer costs two round trips, a question for its port and
 // a connection to it. Where commands go anyway the question goes with them: in a batch
@@ -11,6 +14,9 @@ import "errors"
 // passive mode is not proven or not in use, or the server does not stand it.
 func (c *Conn) nextPort() string {
 	tr := c.cfg.Traits
+	if c.prepared != nil && time.Since(c.prepared.told) > preparedAge {
+		c.Drop()
+	}
 	if m, _ := c.mode(); m == Active || c.prepared != nil || tr.get(&tr.prepared) == Off || tr.faltering(Passive) {
 		return ""
 	}
@@ -26,7 +32,7 @@ func (c *Conn) nextPort() string {
 // NextPort returns the question for the port of the next data connection, to go along in a
 // Batch, or "". Its reply is for Come.
 func (c *Conn) NextPort() string {
-	if c.Prepared() || c.cfg.Traits.get(&c.cfg.Traits.segments) == Off {
+	if c.cfg.Traits.get(&c.cfg.Traits.segments) == Off {
 		return ""
 	}
 	return c.nextPort()
@@ -102,6 +108,7 @@ func (c *Conn) behind(verb string, r Reply) (Reply, error) {
 		if r.OK() {
 			tr.learn(&tr.behind, Proven)
 		}
+	case other.Code == 425 && r.OK(): // no port is free
 	case other.Class() >= 4 && !cuts(other): // refused, as a transfer was under way
 		tr.learn(&tr.behind, Off)
 	default: // which of them is the end, and what else is to come, nobody can say
@@ -148,16 +155,4 @@ func (c *Conn) unbehind(verb string, r Reply, err error) error {
 	c.cfg.Traits.failed()
 	c.trace("! a question in one segment with a download failed, not sent there from now on")
 	return c.condemn(&Error{Fault: Surprise, Step: verb, Sent: true, Reply: r, Err: err})
-}
-
-// AskedBehind says that the next port was asked for behind the last transfer.
-func (c *Conn) AskedBehind() bool { return c.behindLast }
-
-// BehindFailed notes that a download came out wrong, which may be owed to the question behind it,
-// and BehindWorked that all of one was there.
-func (t *Traits) BehindFailed() { t.failed() }
-func (t *Traits) BehindWorked() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.struck = 0
 }

@@ -266,15 +266,19 @@ func TestHalfClose(t *testing.T) {
 		plain(c, verb, arg)
 	})
 	for _, tt := range []wire.Transfer{{}, {Short: true}, {HalfClose: true}, {Short: true, HalfClose: true}} {
-		for _, prepared := range []bool{false, true} {
-			c := srv.dial(t, nil)
+		for _, how := range []string{"", "prepared", "through a proxy", "blamed"} {
+			traits := new(wire.Traits)
+			c := srv.dial(t, func(c *wire.Config) { c.Traits, c.Proxied = traits, how == "through a proxy" })
 			warm(t, c)
-			if prepared {
+			if how == "prepared" {
 				if err := c.Prepare(); err != nil {
 					t.Fatal(err)
 				}
 			}
 			tt.Verb = "RETR /f"
+			if how == "blamed" { // for a download that came out short
+				traits.Recall(wire.Known{HalfClosed: wire.Off})
+			}
 			out, err := c.Transfer(tt)
 			if err != nil || out.Data == nil {
 				t.Fatal(err)
@@ -283,8 +287,8 @@ func TestHalfClose(t *testing.T) {
 			if _, err2 := out.Data.Finish(); err != nil || err2 != nil || string(b) != "content" {
 				t.Errorf("%q, %v, %v", b, err, err2)
 			}
-			if got, want := <-ended, tt.Short && tt.HalfClose; got != want {
-				t.Errorf("%+v, prepared: %v: closed on our side: %v", tt, prepared, got)
+			if got, want := <-ended, tt.Short && tt.HalfClose && (how == "" || how == "prepared"); got != want {
+				t.Errorf("%+v, %s: closed on our side: %v", tt, how, got)
 			}
 		}
 	}
@@ -387,17 +391,17 @@ func TestStrikes(t *testing.T) {
 	short(c, "RETR /f") // with what it has prepared
 	for _, want := range []wire.Trait{wire.Proven, wire.Proven, wire.Off} {
 		if want == wire.Proven {
-			if _, _, err := short(c, "RETR /f"); err != nil || !c.AskedBehind() {
+			if _, _, err := short(c, "RETR /f"); err != nil || !c.Tricks().Any() {
 				t.Fatal(err)
 			}
-			traits.BehindWorked()
+			traits.Clear(c.Tricks())
 		}
-		traits.BehindFailed()
+		traits.Blame(c.Tricks())
 		if now := traits.Known().Behind; now != want {
 			t.Errorf("%v, not %v", now, want)
 		}
 	}
-	if _, _, err := short(c, "RETR /f"); err != nil || c.AskedBehind() {
+	if _, _, err := short(c, "RETR /f"); err != nil || c.Tricks().Any() {
 		t.Error("asked again", err)
 	}
 }

@@ -47,14 +47,14 @@ type Conn struct {
 	greeting Reply
 
 	// Owned by the goroutine that uses the Conn.
-	last       Reply
-	lib        facade
-	prepared   *coming       // the next transfer's data connection; nil if none
-	asked      string        // a question sent behind a download, whose reply is due after its end; or ""
-	behindLast bool          // one was sent behind the last transfer
-	sent       int64         // commands
-	secret     string        // the last one that was sent
-	wait       time.Duration // for the next reply; 0: the timeout
+	last     Reply
+	lib      facade
+	prepared *coming       // the next transfer's data connection; nil if none
+	asked    string        // a question sent behind a download, whose reply is due after its end; or ""
+	tricks   Tricks        // of the last transfer
+	sent     int64         // commands
+	secret   string        // the last one that was sent
+	wait     time.Duration // for the next reply; 0: the timeout
 
 	closed atomic.Bool
 

@@ -17,7 +17,7 @@ func (d *dialogue) pour() {
 	if d.t.Body == nil || !d.t.Eager || !d.early || d.eagerT == Off || !ok || d.untried() || c.sec != nil && c.sec.data != nil {
 		return
 	}
-	d.poured = true
+	d.poured, c.tricks.sent = true, true
 	c.arm(d.data, c.cfg.Timeout)
 	if _, d.spilled = d.data.Write(d.t.Body); d.spilled == nil {
 		d.spilled = cw.CloseWrite()
@@ -32,6 +32,7 @@ func (d *dialogue) pour() {
 func (d *Data) send(body []byte, spilled error) {
 	switch {
 	case !d.poured:
+		d.c.tricks.sent = true
 		d.Write(body)
 	case spilled != nil:
 		d.broken = d.dataError(spilled)

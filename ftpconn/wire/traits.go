@@ -18,16 +18,17 @@ const (
 // Traits is what the connections to one server have learned about its
 // transport, shared by all of them.
 type Traits struct {
-	mu       sync.Mutex
-	segments Trait // several commands in one segment
-	prepared Trait // a data connection made before its command
-	joint    Trait // EPSV and the command that needs its connection in one segment
-	epsv     Trait // EPSV; Off: PASV
-	pasv     Trait
-	eprt     Trait // EPRT; Off: PORT
-	behind   Trait // the next port asked for in the segment of a short download
-	struck   int   // downloads with that in their segment which failed, in a row
-	eager    Trait // a short upload sent with its command
+	mu         sync.Mutex
+	segments   Trait // several commands in one segment
+	prepared   Trait // a data connection made before its command
+	joint      Trait // EPSV and the command that needs its connection in one segment
+	epsv       Trait // EPSV; Off: PASV
+	pasv       Trait
+	eprt       Trait // EPRT; Off: PORT
+	behind     Trait // the next port asked for in the segment of a short download
+	halfClosed Trait // a download's connection closed on our side before its data
+	struck     int   // downloads with that in their segment which failed, in a row
+	eager      Trait // a short upload sent with its command
 	// farewells: encrypted transfers that are given up get a reply
 	farewells Trait
 
@@ -87,7 +88,7 @@ func (t *Traits) Prepared(v Trait) { t.learn(&t.prepared, v) }
 
 // Known is a copy of what was learned.
 type Known struct {
-	Segments, Prepared, EPSV, EPRT, Joint, Behind, Eager, Farewells Trait
+	Segments, Prepared, EPSV, EPRT, Joint, Behind, HalfClosed, Eager, Farewells Trait
 
 	Active bool // passive mode was found not to work, and active mode to
 }
@@ -96,14 +97,14 @@ type Known struct {
 func (t *Traits) Known() Known {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return Known{t.segments, t.prepared, t.epsv, t.eprt, t.joint, t.behind, t.eager, t.farewells, t.modes.now == Active && !t.modes.trial}
+	return Known{t.segments, t.prepared, t.epsv, t.eprt, t.joint, t.behind, t.halfClosed, t.eager, t.farewells, t.modes.now == Active && !t.modes.trial}
 }
 
 // Recall takes over which of the traits were Off in an earlier life. What was Proven is
 // proven again, which costs nothing: a first try that fails is then known for what it is.
 func (t *Traits) Recall(k Known) {
 	for f, v := range map[*Trait]Trait{&t.segments: k.Segments, &t.prepared: k.Prepared, &t.epsv: k.EPSV,
-		&t.eprt: k.EPRT, &t.joint: k.Joint, &t.behind: k.Behind, &t.eager: k.Eager, &t.farewells: k.Farewells} {
+		&t.eprt: k.EPRT, &t.joint: k.Joint, &t.behind: k.Behind, &t.halfClosed: k.HalfClosed, &t.eager: k.Eager, &t.farewells: k.Farewells} {
 		if v == Off {
 			t.learn(f, Off)
 		}

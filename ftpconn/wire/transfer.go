@@ -24,7 +24,8 @@ type Transfer struct {
 	// be asked for in its segment: a server that cuts it then must be noticed.
 	Short bool
 	// HalfClose: the data connection of a short download in clear is closed on our side at once. ProFTPD tells the
-	// end of a download only when it has seen that, a round trip after the data.
+	// end of a download only when it has seen that, a round trip after the data. It is for who
+	// knows the size: something between that ends both ways at the end of one would cut it.
 	HalfClose bool
 	// Check judges the replies to Ahead; an error ends the transfer before any
 	// of its data is believed, and leaves the connection usable.
@@ -61,6 +62,7 @@ func (c *Conn) Transfer(t Transfer) (Outcome, error) {
 	if err := c.check(verbOf(t.Verb)); err != nil {
 		return Outcome{}, err
 	}
+	c.tricks = Tricks{}
 	d := &dialogue{c: c, t: t, cmds: cmds, rest: rest}
 	out, err := d.run()
 	if d.inVain(out, err) && c.cfg.Ports != nil && c.cfg.Ports.Count() > 1 {
@@ -154,9 +156,8 @@ func (d *dialogue) begin() (Outcome, error) {
 	if opening.cmd != "" {
 		segment = append([]string{opening.cmd}, segment...)
 	}
-	c.behindLast = false
 	if next := d.goesBehind(opening.cmd); next != "" {
-		c.behindLast = true
+		c.tricks.asked = true
 		segment = append(slices.Clip(segment), next)
 		d.behind, c.asked = true, next
 	}
@@ -184,8 +185,10 @@ func (d *dialogue) begin() (Outcome, error) {
 // halfClose tells the server that no more comes on the connection of a download.
 func (d *dialogue) halfClose() {
 	cw, ok := d.data.(interface{ CloseWrite() error })
-	if ok && d.t.Short && d.t.HalfClose && (d.c.sec == nil || d.c.sec.data == nil) {
+	c := d.c
+	if ok && d.t.Short && d.t.HalfClose && !c.cfg.Proxied && c.cfg.Traits.get(&c.cfg.Traits.halfClosed) != Off && (c.sec == nil || c.sec.data == nil) {
 		_ = cw.CloseWrite()
+		c.tricks.halfClosed = true
 	}
 }
 

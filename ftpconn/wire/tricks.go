@@ -4,6 +4,40 @@ package wire
 // command or asked for in its segment, a question behind a download, an upload that goes with its command. Each is on trial until it was
 // seen to work on this server, and given up at its first failure then: the operation is done again without.
 
+// Tricks are those that a transfer was begun with, and of which it shows at its end whether the server stands them.
+type Tricks struct {
+	asked      bool // a question behind it
+	halfClosed bool
+	sent       bool // the body of an upload went out, with its command or after the 150
+}
+
+// Tricks are those of the last transfer.
+func (c *Conn) Tricks() Tricks { return c.tricks }
+
+// Sent says that the body of a short upload is on its way: the server may take it although
+// nothing was heard of that.
+func (k Tricks) Sent() bool { return k.sent }
+
+// Any says that a download that came out short may owe that to one of them.
+func (k Tricks) Any() bool { return k.asked || k.halfClosed }
+
+// Blame notes a download that came out short and was begun with them: once it is laid on the half-closed
+// connection, which something between may not stand, and afterwards on the question.
+func (t *Traits) Blame(k Tricks) {
+	if !k.halfClosed || !t.learn(&t.halfClosed, Off) {
+		t.failed()
+	}
+}
+
+// Clear notes that all of a download was there, which was begun with them.
+func (t *Traits) Clear(k Tricks) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if k.asked {
+		t.struck = 0
+	}
+}
+
 // odd says that a refusal may be owed to a trick not yet proven.
 func (d *dialogue) odd(code int) bool {
 	switch code {
