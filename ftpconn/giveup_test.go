@@ -84,8 +84,12 @@ func TestListEndsWithContext(t *testing.T) {
 			if err := s.Mkdir(t.Context(), "/new"); err == nil {
 				t.Error("a directory that was refused is made")
 			}
-			if n := srv.Opened(); n != before {
-				t.Errorf("%d connections, want %d", n, before)
+			want := before
+			if *overTLS {
+				want++ // what is left of an encrypted listing would come before the next on Pure-FTPd
+			}
+			if n := srv.Opened(); n != want {
+				t.Errorf("%d connections, want %d", n, want)
 			}
 		})
 	}
