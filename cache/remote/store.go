@@ -51,10 +51,10 @@ type Store interface {
 	// server was seen to append; after an error other than Unsupported (nothing was
 	// sent) any part of r may be there, and Changed is also said when all of it was
 	// taken and the file is longer still: look before anything else is sent.
-	// All of r may be taken before anything is sent, also if then nothing is.
-	// If r has a method Again() bool, it says that what r gave is kept until the end. A Write from the beginning to a temporary name may
-	// end early, with kind Temporary, when others wait for the only connection and Again
-	// says that it may be begun again.
+	// All of a short r may be taken before anything is sent, also if then nothing is. If r
+	// has a method Again() bool, true says that what it gave is kept until the end: short
+	// ones are taken so only then, and a Write from the beginning to a temporary name may end
+	// early, with kind Temporary, when others wait for the only connection.
 	Write(ctx context.Context, path string, r io.Reader, offset, size int64) error
 
 	// Publish makes the uploaded file tmp appear as p.Path in as few round trips

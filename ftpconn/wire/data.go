@@ -159,10 +159,11 @@ func (d *Data) Shut() error {
 		}
 	}
 	if cw, ok := d.raw.(interface{ CloseWrite() error }); ok {
-		if d.poured {
-		} else if err := cw.CloseWrite(); err != nil {
-			d.broken = d.dataError(err)
-			return d.broken
+		if !d.poured {
+			if err := cw.CloseWrite(); err != nil {
+				d.broken = d.dataError(err)
+				return d.broken
+			}
 		}
 		d.c.arm(d.raw, d.patience())
 		if _, err := io.Copy(io.Discard, io.LimitReader(d.raw, 1<<20)); err != nil && timedOut(err) {
