@@ -116,6 +116,11 @@ func TestDoctorFindsTheCap(t *testing.T) {
 				Password: s.Password, Timeout: 20 * time.Second, MountTag: "0badcafe"}})
 			if f := rep.Facts; f.Connections != 2 || !f.Capped || rep.Memory.Cap.Value.Conns != 2 || rep.Verdict != doctor.Good {
 				t.Errorf("%d connections, capped %v, remembered %+v, verdict %s", f.Connections, f.Capped, rep.Memory.Cap, rep.Verdict)
+				for _, f := range rep.Findings {
+					if f.Level == doctor.Problem || f.Level == doctor.Unknown {
+						t.Logf("%+v", f)
+					}
+				}
 			}
 		})
 	}

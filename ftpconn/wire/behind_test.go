@@ -405,3 +405,25 @@ func TestStrikes(t *testing.T) {
 		t.Error("asked again", err)
 	}
 }
+
+// Who asks for a port by hand gives up the connection that was prepared: the server does not come to it any more.
+func TestAnotherPortEndsThePreparedConnection(t *testing.T) {
+	for _, cmd := range []string{"PASV", "EPSV", "EPRT |1|127.0.0.1|4711|", "PORT 127,0,0,1,40,40"} {
+		srv := serve(t, "220 hi\r\n", ordinary("content", nil))
+		c := srv.dial(t, nil)
+		warm(t, c)
+		if err := c.Prepare(); err != nil || !c.Prepared() {
+			t.Fatal(err)
+		}
+		if _, err := c.Cmd(cmd); err != nil || c.Prepared() {
+			t.Errorf("%s: prepared all the same; %v", cmd, err)
+		}
+		srv.heard()
+		if got := download(t, c, "RETR /f"); got != "content" {
+			t.Errorf("got %q", got)
+		}
+		if sent := srv.heard(); !slices.Equal(sent, []string{"EPSV", "RETR /f"}) {
+			t.Errorf("after %s: sent %q", cmd, sent)
+		}
+	}
+}

@@ -148,8 +148,12 @@ func (c *Conn) write(cmds ...string) error {
 	var b strings.Builder
 	for _, cmd := range cmds {
 		c.trace("> " + redact(cmd))
-		if verb, secret, _ := strings.Cut(cmd, " "); confidential(verb) {
+		verb, secret, _ := strings.Cut(cmd, " ")
+		if confidential(verb) {
 			c.secret = secret
+		}
+		if asksForPort(verb) {
+			c.Drop() // the server forgets what it had, without a word: vsftpd waits for another connection then
 		}
 		b.WriteString(cmd)
 		b.WriteString("\r\n")
@@ -185,6 +189,11 @@ func (c *Conn) records(text string) (parts []string) {
 		parts = append(parts, text)
 	}
 	return parts
+}
+
+// asksForPort says that a command settles anew where the next data connection comes from.
+func asksForPort(verb string) bool {
+	return verb == "EPSV" || verb == "PASV" || verb == "EPRT" || verb == "PORT"
 }
 
 func (c *Conn) readFor(cmd string) (Reply, error) {
