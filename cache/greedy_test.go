@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -59,4 +60,27 @@ func TestWhatWasTakenForARemovedDirectoryIsSentAgain(t *testing.T) {
 		m.onServer("/d/f", "ours")
 		m.stop()
 	})
+}
+
+// What is sent to the directory made again is compared by its checksum as anything else.
+func TestTheChecksumOfWhatIsSentToADirectoryMadeAgain(t *testing.T) {
+	for _, greedy := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			store := mem.New(mem.Options{Sums: "SHA-256", Greedy: greedy})
+			m := mountMem(t, store, nil)
+			m.must(m.mkdir("/d"))
+			m.must(store.Disk().RemoveAll("/d"))
+			var left atomic.Int32
+			left.Store(1)
+			flipping(store, &left)
+			m.must(m.write("/d/f", []byte("ours")))
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			if n := left.Load(); n > 0 {
+				t.Fatal("nothing arrived corrupted: this shows nothing")
+			}
+			m.onServer("/d/f", "ours")
+			m.stop()
+		})
+	}
 }

@@ -72,7 +72,7 @@ func (s *shipment) sendFrom(ctx context.Context, start int64) error {
 	if err != nil {
 		return err
 	}
-	defer d.close()
+	defer func() { d.close() }() // the last one
 	f.rec.Lock()
 	t.mu.Lock()
 	open := f.savedOpen
@@ -85,10 +85,11 @@ func (s *shipment) sendFrom(ctx context.Context, start int64) error {
 	err = s.write(ctx, d, temp, start)
 	if remote.Is(err, remote.NotExist) && start == 0 && !s.moved(temp) && t.remake(ctx, s.dir) && !s.moved(temp) {
 		d.close() // it may be read already
-		if d, temp, err = s.begin(ctx, start); err != nil {
-			return err
+		anew, name, berr := s.begin(ctx, start)
+		if berr != nil {
+			return berr
 		}
-		defer d.close()
+		d, temp = anew, name
 		err = s.write(ctx, d, temp, start)
 	}
 	if remote.Is(err, remote.NotExist) {

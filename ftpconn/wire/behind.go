@@ -69,8 +69,8 @@ func (d *dialogue) goesBehind(opening string) string {
 		return ""
 	}
 	cmd := d.c.nextPort()
-	n := len(opening) + 2
-	for _, c := range append(d.cmds, cmd) {
+	n := len(opening) + 2 + len(cmd) + 2
+	for _, c := range d.cmds {
 		n += len(c) + 2
 	}
 	if n > mostAhead {

@@ -160,7 +160,7 @@ func (f *facade) transfer(verb, line string) error {
 	if t.Upload {
 		t.Body, t.Eager = f.body, f.eager
 	}
-	f.data, f.offset, f.ahead, f.check, f.alone, f.short, f.body, f.eager = nil, 0, nil, nil, false, false, nil, false
+	f.data, f.offset, f.ahead, f.check, f.alone, f.short, f.half, f.body, f.eager = nil, 0, nil, nil, false, false, false, nil, false
 	if d == nil {
 		return errors.New("wire: " + verb + " without a data connection")
 	}
