@@ -27,6 +27,20 @@ func (w tripwire) Write(p []byte) (int, error) {
 	return os.Stderr.Write(p)
 }
 
+// toMount is a server and a mount point for it, in dir.
+func toMount(t *testing.T) (srv *ftpscript.Server, dir, mnt string) {
+	t.Helper()
+	srv = ftpscript.Start(t, ftpscript.Options{})
+	srv.Tree.MkdirAll("/dir")
+	dir = t.TempDir()
+	mnt = filepath.Join(dir, "mnt")
+	if err := os.Mkdir(mnt, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(mnt, unix.MNT_DETACH) })
+	return srv, dir, mnt
+}
+
 // A request of a mounted daemon panics: it logs its failure, which is a bug here. The
 // daemon ends, and says what to do, which works: the same command once more serves what
 // was acknowledged, and it arrives.
@@ -34,14 +48,7 @@ func TestADaemonThatPanicsSaysWhatToDo(t *testing.T) {
 	if _, err := os.Stat("/dev/fuse"); err != nil || os.Geteuid() != 0 {
 		t.Skip("needs FUSE and root")
 	}
-	srv := ftpscript.Start(t, ftpscript.Options{})
-	srv.Tree.MkdirAll("/dir")
-	dir := t.TempDir()
-	mnt := filepath.Join(dir, "mnt")
-	if err := os.Mkdir(mnt, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = unix.Unmount(mnt, unix.MNT_DETACH) })
+	srv, dir, mnt := toMount(t)
 	mount := []string{"-o", "timeout=2,cache_dir=" + filepath.Join(dir, "cache"), srv.URL(""), mnt}
 	password := "FTPFS_PASSWORD=" + ftpscript.Password
 
@@ -129,14 +136,7 @@ func TestAPanicOutsideOfRequestsSaysWhatToDo(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			srv := ftpscript.Start(t, ftpscript.Options{})
-			srv.Tree.MkdirAll("/dir")
-			dir := t.TempDir()
-			mnt := filepath.Join(dir, "mnt")
-			if err := os.Mkdir(mnt, 0o755); err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = unix.Unmount(mnt, unix.MNT_DETACH) })
+			srv, dir, mnt := toMount(t)
 			daemon := exec.Command("/proc/self/exe", "-f", "-o", "timeout=2,cache_dir="+filepath.Join(dir, "cache"), srv.URL(""), mnt)
 			daemon.Env = []string{"FTPFS_TEST_PANICS_AT=" + c.line, "FTPFS_PASSWORD=" + ftpscript.Password, "HOME=" + t.TempDir(), "XDG_RUNTIME_DIR=" + t.TempDir()}
 			said, log := lines(t)
