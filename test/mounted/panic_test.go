@@ -46,16 +46,18 @@ func TestTheStackOfADeadDaemonIsInItsLog(t *testing.T) {
 	// The next daemon begins in a log that is nearly full.
 	must(t, os.Truncate(log, 8<<20-64<<10))
 	pid, _ := again()
-	for i := 0; ; i++ {
+	begun := func() bool { // and standard error follows it: that happens before the first line
+		_, err := os.Stat(log + ".1")
+		fi, err2 := os.Stat(log)
+		return err == nil && err2 == nil && fi.Size() > 0
+	}
+	for i := range 500 {
 		put(t, filepath.Join(point, fmt.Sprint("file", i)), []byte("acknowledged"))
-		if _, err := os.Stat(log + ".1"); err == nil {
-			break
-		}
-		if i > 500 { // what is published is traced
-			eventually(t, "find a log that begins anew", func() bool { _, err := os.Stat(log + ".1"); return err == nil })
+		if begun() {
 			break
 		}
 	}
+	eventually(t, "find a log that begins anew", begun) // what is published is traced
 	must(t, unix.Kill(pid, syscall.SIGABRT))
 	if !mount.Gone(pid) {
 		t.Fatal("the daemon does not die")
