@@ -133,7 +133,7 @@ func (s *Store) fail(t task, err error) error {
 	case errors.Is(err, context.DeadlineExceeded):
 		e.Kind = remote.Timeout
 	case f != nil:
-		e.Kind, e.Err = kindOfFault(f), plain(f)
+		e.Kind, e.Err = kindOfFault(f), s.cfg.TLS.plain(f)
 	default:
 		if r, ok := replyIn(err); ok {
 			e = refused(t.op, r)
@@ -165,12 +165,12 @@ func kindOfFault(f *wire.Error) remote.Kind {
 }
 
 // plain words a broken dialogue for people.
-func plain(f *wire.Error) error {
+func (t TLS) plain(f *wire.Error) error {
 	var dns *net.DNSError
 	var pe *proxy.Error
 	switch {
 	case f.Fault == wire.Insecure:
-		return insecure(f)
+		return t.insecure(f)
 	case errors.As(f.Err, &pe) && f.Step == "connect":
 		return pe
 	case errors.As(f.Err, &dns) && dns.IsNotFound && f.Step == "connect":

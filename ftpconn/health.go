@@ -103,7 +103,7 @@ func (h *health) doubt(err error) { h.note(h.plain(err), true) }
 
 func (h *health) plain(err error) error {
 	if f := wire.FaultOf(err); f != nil {
-		return &remote.Error{Op: "connect to " + h.store.cfg.addr(), Kind: kindOfFault(f), Err: plain(f)}
+		return &remote.Error{Op: "connect to " + h.store.cfg.addr(), Kind: kindOfFault(f), Err: h.store.cfg.TLS.plain(f)}
 	}
 	return err
 }

@@ -100,13 +100,13 @@ func (e *Insecure) Error() string { return e.why }
 var errNotTaken = errors.New("the server does not take our certificate")
 
 // insecure words a fault of that sort.
-func insecure(f *wire.Error) *Insecure {
+func (t TLS) insecure(f *wire.Error) *Insecure {
 	var cert *tls.CertificateVerificationError
 	var header tls.RecordHeaderError
 	var op *net.OpError
 	switch {
 	case errors.As(f.Err, &cert) && len(cert.UnverifiedCertificates) > 0:
-		return &Insecure{untrusted(cert.UnverifiedCertificates[0], cert.Err)}
+		return &Insecure{t.untrusted(cert.UnverifiedCertificates[0], cert.Err)}
 	case f.Step == "AUTH TLS" && f.Reply.Code != 0:
 		return &Insecure{fmt.Sprintf("%v: %s. Nothing was sent in clear", f.Err, f.Reply)}
 	case errors.As(f.Err, &header) && f.Step == "TLS":
@@ -121,7 +121,7 @@ func insecure(f *wire.Error) *Insecure {
 
 // untrusted says what is wrong with a certificate, and what to do if it is the
 // server's all the same.
-func untrusted(c *x509.Certificate, err error) string {
+func (t TLS) untrusted(c *x509.Certificate, err error) string {
 	accept := "pin_sha256=" + pin.Of(c).String()
 	var invalid x509.CertificateInvalidError
 	var name x509.HostnameError
@@ -136,6 +136,10 @@ func untrusted(c *x509.Certificate, err error) string {
 		return fmt.Sprintf("the server's certificate has expired on %s. To believe it all the same, mount with -o %s", day(c.NotAfter), accept)
 	case errors.As(err, &name):
 		return fmt.Sprintf("the server's certificate is not for %s but for %s. If it is the right server, name it so, or mount with -o %s", name.Host, names(c), accept)
+	case errors.As(err, &unknown) && t.Roots != nil && c.Issuer.String() == c.Subject.String():
+		return "the server's certificate is signed by nobody but itself, and is not in the file that cacert names. If it is the right one, add it there, or mount with -o " + accept + " instead of cacert"
+	case errors.As(err, &unknown) && t.Roots != nil:
+		return fmt.Sprintf("the server's certificate is signed by %q, who is not in the file that cacert names. Add its certificate there, or mount with -o %s instead of cacert if the server's is right", c.Issuer.String(), accept)
 	case errors.As(err, &unknown) && c.Issuer.String() == c.Subject.String():
 		return "the server's certificate is signed by nobody but itself. If it is the right one, mount with -o " + accept + " (or with the certificate as cacert=FILE)"
 	case errors.As(err, &unknown):
