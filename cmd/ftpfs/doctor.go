@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"golang.org/x/term"
@@ -84,7 +85,11 @@ func doctorCommand(a []string, out, errOut io.Writer) int {
 			known.Write(rep.Memory)
 		}
 	}
-	m := mounting(cfg.Target, *lists, rep)
+	given := *lists
+	if o.options.Proxy == "" && cfg.Options.Proxy != "" { // who mounts by fstab does not have it in the environment
+		given = append(slices.Clone(given), escaped([]string{"proxy=" + cfg.Options.Proxy})...)
+	}
+	m := mounting(cfg.Target, given, rep)
 	if *asJSON {
 		e := json.NewEncoder(out)
 		e.SetIndent("", "  ")

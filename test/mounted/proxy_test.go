@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -73,6 +74,9 @@ func TestThroughAProxy(t *testing.T) {
 			examined := cmd.Do(t, program(t), "doctor", "--read-only", "-o", options+",max_conns=1", url)
 			if examined.Code != 0 {
 				t.Errorf("doctor: %+v", examined)
+			}
+			if !regexp.MustCompile(`(?m)^.* ftpfs noauto,.*proxy=.*` + regexp.QuoteMeta(p.Addr)).MatchString(examined.Out) {
+				t.Errorf("no proxy in the line for fstab that doctor has:\n%s", examined.Out)
 			}
 			for what, text := range map[string]string{
 				"argv": argv, "mounts": string(get(t, "/proc/mounts")), "status": said,
