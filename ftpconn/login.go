@@ -124,7 +124,7 @@ func (s *Store) loginOnce(ctx context.Context) (_ *session, err error) {
 
 func (s *Store) wireConfig(id int) wire.Config {
 	cfg := wire.Config{Host: s.cfg.Host, Port: s.cfg.Port, Dial: s.cfg.Dial, Timeout: s.cfg.Timeout,
-		Active: s.cfg.Active, Auto: !s.cfg.Active && !s.cfg.Passive && s.cfg.Proxy == nil, Address: s.cfg.Announce, Ports: s.ports, Proxied: s.cfg.Proxy != nil, Traits: s.traits, ID: id}
+		Active: s.cfg.Active, Auto: !s.cfg.Active && !s.cfg.Passive && s.cfg.Proxy == nil, Address: s.cfg.Announce, Ports: s.ports, Proxied: s.cfg.Proxy != nil, Traits: s.traits, Moved: &s.count.moved, ID: id}
 	if t := s.cfg.TLS; t.Security != Clear {
 		cfg.TLS = wire.TLS{Security: t.Security, Config: t.config(s.cfg.Host), ClearData: t.ClearData, Shared: &s.tls}
 	}

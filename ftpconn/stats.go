@@ -20,6 +20,8 @@ type Stats struct {
 	Queued     bool      `json:"queued,omitempty"` // other mounts of this machine are asked for one
 	Commands   int64     `json:"commands"`
 	Logins     int64     `json:"logins"`
+	Received   int64     `json:"received"` // bytes of data connections
+	Sent       int64     `json:"sent"`
 	Up         bool      `json:"up"`
 	Since      time.Time `json:"since"`
 	LastError  string    `json:"last_error,omitempty"`
@@ -79,7 +81,8 @@ var traitNames = map[wire.Trait]string{wire.Untried: "untried", wire.Proven: "wo
 // Stats returns the present state, without asking the server anything.
 func (s *Store) Stats() Stats {
 	up, since, last := s.Health()
-	st := Stats{Up: up, Since: since, Commands: s.count.commands.Load(), Logins: s.count.logins.Load()}
+	st := Stats{Up: up, Since: since, Commands: s.count.commands.Load(), Logins: s.count.logins.Load(),
+		Received: s.count.moved.Received.Load(), Sent: s.count.moved.Sent.Load()}
 	if last != nil {
 		st.LastError = last.Error()
 	}

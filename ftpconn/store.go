@@ -44,6 +44,7 @@ type Store struct {
 
 type counters struct {
 	commands, logins atomic.Int64
+	moved            wire.Traffic
 	conns            atomic.Int64
 }
 

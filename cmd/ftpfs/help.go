@@ -56,6 +56,7 @@ credentials=FILE, $FTPFS_PASSWORD, systemd's credentials, ~/.netrc, or a prompt.
     codepage=NAME           of the server's names: utf8; iocharset=utf8 is ours
     timezone=auto|+HH:MM    of times in LIST: auto
     log_level=LEVEL         debug, info, warn, error: info
+    metrics=ADDRESS:PORT    tell Prometheus at http://ADDRESS:PORT/metrics
     trace_ftp               log the dialogue with the server, without passwords
   and mount(8)'s own words: noexec, noatime, _netdev, noauto, user, x-systemd...
 

@@ -31,9 +31,13 @@ type Config struct {
 
 	TLS    TLS
 	Traits *Traits                   // shared by the connections to this server
+	Moved  *Traffic                  // shared too; nil: not counted
 	ID     int                       // the connection's number in the trace
 	Trace  func(id int, line string) // nil: none; see trace.go
 }
+
+// Traffic counts the bytes of data connections, before encryption.
+type Traffic struct{ Received, Sent atomic.Int64 }
 
 // Conn is one control connection and the data connection that belongs to it.
 type Conn struct {

@@ -30,6 +30,17 @@ type Data struct {
 // Count is the number of bytes moved so far.
 func (d *Data) Count() int64 { return d.n }
 
+func (d *Data) moved(n int) {
+	d.n += int64(n)
+	switch t := d.c.cfg.Moved; {
+	case t == nil:
+	case d.upload:
+		t.Sent.Add(int64(n))
+	default:
+		t.Received.Add(int64(n))
+	}
+}
+
 // Read returns what comes within the timeout. io.EOF says only that the data
 // connection ended; whether the transfer is complete, Finish tells. After a stall
 // Finish resets the data connection, and leaves the control connection in use if
@@ -40,7 +51,7 @@ func (d *Data) Read(p []byte) (int, error) {
 	}
 	d.c.armFlow(d.nc, d.patience())
 	n, err := d.nc.Read(p)
-	d.n += int64(n)
+	d.moved(n)
 	if n > 0 {
 		d.c.alive()
 	}
@@ -66,7 +77,7 @@ func (d *Data) Write(p []byte) (int, error) {
 		d.c.arm(d.nc, d.c.cfg.Timeout)
 		n, err := d.nc.Write(p[done:])
 		done += n
-		d.n += int64(n)
+		d.moved(n)
 		if n > 0 {
 			d.c.alive()
 		}

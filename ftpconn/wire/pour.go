@@ -37,7 +37,7 @@ func (d *Data) send(body []byte, spilled error) {
 	case spilled != nil:
 		d.broken = d.dataError(spilled)
 	default:
-		d.n = int64(len(body))
+		d.moved(len(body))
 	}
 }
 

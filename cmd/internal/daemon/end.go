@@ -165,6 +165,9 @@ func (d *Daemon) finish() string {
 	close(d.settled)
 	d.mu.Unlock()
 	d.ctl.Close(replyTime)
+	if d.told != nil {
+		d.told.Close()
+	}
 	_ = d.store.Close()
 	line := leftLine(d.cfg.Target.String(), st)
 	if line != "" {

@@ -17,6 +17,7 @@ import (
 	"ftpfs/cmd/internal/debt"
 	"ftpfs/cmd/internal/logfile"
 	"ftpfs/cmd/internal/memory"
+	"ftpfs/cmd/internal/metrics"
 	"ftpfs/cmd/internal/mounts"
 	"ftpfs/cmd/internal/place"
 	"ftpfs/cmd/internal/target"
@@ -40,6 +41,7 @@ type Daemon struct {
 	mount *fs.Server      // immutable
 	id    int             // immutable: of the mount in mountinfo; 0 when it was not found
 	ctl   *control.Server // immutable
+	told  *metrics.Server // immutable; nil: to nobody
 	since time.Time       // immutable
 	note  string          // immutable: what was odd about the start; "" is nothing
 
@@ -132,6 +134,12 @@ func Start(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 		return nil, err
 	}
 	undo = append(undo, func() { d.ctl.Close(0) })
+	if at := cfg.Options.Metrics; at != "" {
+		if d.told, err = metrics.Listen(at, d.status, d.log); err != nil {
+			return nil, failf(ExitSystem, "%v", err)
+		}
+		undo = append(undo, d.told.Close)
+	}
 	if all, err := mounts.All(); err == nil { // somebody may have been faster
 		if m, ok := mounts.At(all, cfg.Mountpoint); ok && m.Ours() {
 			return nil, failf(ExitMount, "%s is already mounted (%s)", cfg.Mountpoint, m.Source)

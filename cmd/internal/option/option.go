@@ -69,6 +69,7 @@ type Options struct {
 	FsName     string   `json:"fsname,omitempty"`
 
 	LogLevel slog.Level `json:"log_level"`
+	Metrics  string     `json:"metrics,omitempty"` // HOST:PORT; "": told to nobody
 
 	// Files; read before anything is handed on.
 	Credentials string `json:"-"`
@@ -107,8 +108,7 @@ func (e *Unknown) Error() string {
 func (o *Options) Parse(list string) error { return o.parse(list, nil) }
 
 // ParseSloppy is Parse for mount -s: unknown options are handed to skipped
-// instead of being an error. Options that are known, but cannot be obeyed by
-// this version, are still errors: they ask for safety that would be missing.
+// instead of being an error.
 func (o *Options) ParseSloppy(list string, skipped func(*Unknown)) error {
 	return o.parse(list, skipped)
 }
@@ -155,8 +155,6 @@ func (o *Options) one(item string) error {
 			return fmt.Errorf("option %q is not one of ftpfs; %s", key, hint)
 		}
 		return &Unknown{Name: key, Nearest: nearest(key)}
-	case d.later:
-		return fmt.Errorf("option %q is not available in this version", key)
 	case d.arg != "" && !hasValue:
 		return fmt.Errorf("option %q needs a value: %s=%s", key, key, d.arg)
 	}
@@ -189,11 +187,11 @@ func split(list string) []string {
 	return append(items, b.String())
 }
 
-// Names of all options that act in this version, without aliases, sorted.
+// Names of all options that change something, without aliases, sorted.
 func Names() []string {
 	var names []string
 	for _, d := range table {
-		if !d.later && !d.settled {
+		if !d.settled {
 			names = append(names, d.name)
 		}
 	}
@@ -225,15 +223,11 @@ func nearest(key string) string {
 		}
 	}
 	for _, d := range table {
-		if !d.later {
-			consider(d.name)
-		}
+		consider(d.name)
 	}
 	for _, d := range table {
-		if !d.later {
-			for _, a := range d.aliases {
-				consider(a)
-			}
+		for _, a := range d.aliases {
+			consider(a)
 		}
 	}
 	for _, w := range append(kernelWords, mountWords...) {

@@ -145,7 +145,10 @@ func TestParseRefuses(t *testing.T) {
 		{"bwlimit=8Mbit", "not a rate"},
 		{"bwlimit=08:00 512K", "timetable"},
 		{"bwlimit=5B", "less than 1K"},
-		{"metrics=:9", "not available in this version"},
+		{"metrics=9111", "127.0.0.1:9111"},
+		{"metrics=:0", "127.0.0.1:9111"},
+		{"metrics=:70000", "127.0.0.1:9111"},
+		{"metrics=example.org:9111", "127.0.0.1:9111"},
 		{"connect_timeout=3", "timeout=SECONDS"},
 		{"pass=geheim", "credentials=FILE"},
 		{"cache_dir", "needs a value"},
@@ -251,7 +254,7 @@ func TestTableIsSound(t *testing.T) {
 				t.Errorf("%s cannot be found: - is read as _", n)
 			}
 		}
-		if !d.later && d.set == nil {
+		if d.set == nil {
 			t.Errorf("%s is taken and ignored", d.name)
 		}
 	}

@@ -17,7 +17,6 @@ type def struct {
 	name    string
 	arg     string
 	aliases []string // names elsewhere whose meaning is truly the same
-	later   bool     // known, and refused: not in this version
 	settled bool     // asks for what ftpfs always does
 	set     func(o *Options, value string, given bool) error
 }
@@ -166,6 +165,7 @@ var table = []def{
 
 	{name: "log_level", arg: "debug|info|warn|error", set: setLevel},
 	{name: "debug", set: func(o *Options, _ string, given bool) error { o.LogLevel = slog.LevelDebug; return bare(given) }},
+	{name: "metrics", arg: "ADDRESS:PORT", set: func(o *Options, v string, _ bool) error { return listenAt(v, &o.Metrics) }},
 	{name: "trace_ftp", set: flag(func(o *Options) *bool { return &o.TraceFTP })},
 
 	// What ftpfs always does.
@@ -173,12 +173,7 @@ var table = []def{
 	settled("reconnect"), settled("use_ino"), settled("readdir_ino"), settled("hard_remove"), settled("large_read"),
 	settled("big_writes"), settled("tcp_nodelay"), settled("soft"),
 	settled("proxytunnel"), settled("proxy_basic"), settled("proxy_anyauth"), // CONNECT, and Basic where it is asked for
-
-	// What comes later. To take them and do nothing would be a lie, for some a dangerous one.
-	later("metrics"),
 }
-
-func later(name string, aliases ...string) def { return def{name: name, aliases: aliases, later: true} }
 
 func settled(name string) def {
 	return def{name: name, settled: true, set: func(_ *Options, v string, given bool) error {

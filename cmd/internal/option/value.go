@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net"
 	"net/netip"
 	"os/user"
 	"strconv"
@@ -44,6 +45,16 @@ func text(v string, to *string) error {
 	}
 	*to = v
 	return noControl(v)
+}
+
+// listenAt takes an address of this machine, or nothing for all of them, with a port.
+func listenAt(v string, to *string) error {
+	host, port, err := net.SplitHostPort(v)
+	if n, perr := strconv.ParseUint(port, 10, 16); err != nil || perr != nil || n == 0 || host != "" && host != "localhost" && net.ParseIP(host) == nil {
+		return fmt.Errorf("%q is no address with a port; write for example 127.0.0.1:9111, or :9111 for all addresses of this machine", v)
+	}
+	*to = v
+	return nil
 }
 
 func number(v string, low, high int, to *int) error {
