@@ -9,11 +9,13 @@
 //	node.go      inodes: names, parents, references, stable inode numbers
 //	entry.go     what is known of one name, packed
 //	listing.go   one directory's listing, and the LRU over all of them
-//	refresh.go   asking the server: one fetch for everybody, changes during it kept
+//	refresh.go   asking the server for a listing: one fetch for everybody, changes
+//	             during it kept; ask.go for one name
 //	lookup.go    lookup, getattr, readlink
 //	statfs.go    the server's space
 //	readdir.go   a directory as of one opendir
-//	setattr.go   truncate, utimens, chmod; overlaid.go what of it the server cannot keep
+//	setattr.go   truncate, utimens, chmod; overlaid.go what of it the server cannot keep;
+//	             dirtime.go times of directories, after what is owed in them
 //	names.go     mkdir, rmdir; unlink.go
 //	rename.go    rename on the server; moving.go what is meant meanwhile, relink.go what
 //	             follows here, and local renames; unsettled.go where the answer was lost,
@@ -27,7 +29,7 @@
 //	handle.go    open, create, flush, fsync, release; io.go read and write
 //	owe.go       from clean to owed, and files born here; marks.go what is written
 //	             between two records; replay.go reading it all back at start,
-//	             untangle.go where it cannot all have its names
+//	             intents.go the renames under way then, untangle.go where it cannot all have its names
 //	jobs.go      when a file is published, and what follows a failure; early.go
 //	             while it is still open
 //	publish.go   one publication: send, check, rename over; conflict.go when theirs
