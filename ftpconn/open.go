@@ -279,7 +279,10 @@ func (r *reader) read(p []byte) (int, error) {
 
 // skipped reads behind what is to be skipped.
 func (r *reader) skipped(p []byte) (int, error) {
-	var none [32 << 10]byte
+	if r.skip == 0 {
+		return r.resp.Read(p)
+	}
+	none := make([]byte, 32<<10)
 	for r.skip > 0 {
 		n, err := r.resp.Read(r.store.down.part(none[:min(r.skip, int64(len(none)))]))
 		_ = r.store.down.moved(r.ctx, n) // the next step ends with the context

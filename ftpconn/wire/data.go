@@ -12,9 +12,10 @@ import (
 // exactly one Finish or Abort.
 type Data struct {
 	c       *Conn
-	raw     net.Conn // the socket
-	nc      net.Conn // what data goes through: the socket, or TLS over it
-	paced   *paced   // the socket as TLS sees it; nil in clear
+	raw     net.Conn  // the socket
+	nc      net.Conn  // what data goes through: the socket, or TLS over it
+	paced   *paced    // the socket as TLS sees it; nil in clear
+	gather  *gatherer // of a large download in clear; nil: of none, or not yet
 	verb    string
 	upload  bool
 	eof     bool // a download was read to its end
@@ -49,8 +50,7 @@ func (d *Data) Read(p []byte) (int, error) {
 	if d.broken != nil {
 		return 0, d.broken
 	}
-	d.c.armFlow(d.nc, d.patience())
-	n, err := d.nc.Read(p)
+	n, err := d.receive(p)
 	d.moved(n)
 	if n > 0 {
 		d.c.alive()
