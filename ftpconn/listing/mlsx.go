@@ -44,7 +44,8 @@ func parseFacts(line string) (e remote.Entry, self bool, class Class, err error)
 	if len(line) > maxLine {
 		return e, false, Invalid, bad(ErrSyntax, line)
 	}
-	facts, name, ok := splitFacts(strings.TrimLeft(line, " "))
+	var room [16]fact // more than servers tell
+	facts, name, ok := splitFacts(room[:0], strings.TrimLeft(line, " "))
 	if !ok {
 		return e, false, Invalid, bad(ErrSyntax, line)
 	}
@@ -52,7 +53,8 @@ func parseFacts(line string) (e remote.Entry, self bool, class Class, err error)
 	var typed bool
 	var owner, group rank
 	for _, f := range facts {
-		switch strings.ToLower(f.key) {
+		var key [keyRoom]byte
+		switch string(lower(key[:], f.key)) {
 		case "type":
 			typed = true
 			e.Type, e.Target, self = factType(f.value)
@@ -109,10 +111,29 @@ func (r *rank) set(n int, v string) {
 
 type fact struct{ key, value string }
 
-// splitFacts splits "key=value;key=value; name". It follows what servers do
+// keyRoom is as long as the keys that mean something here, and longer.
+const keyRoom = 16
+
+// lower is s in lower case, put into room, or "" if it is longer than that. A million lines
+// are read where a million files are.
+func lower(room []byte, s string) []byte {
+	if len(s) > len(room) {
+		return nil
+	}
+	for i := range len(s) {
+		c := s[i]
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		room[i] = c
+	}
+	return room[:len(s)]
+}
+
+// splitFacts adds to facts what it splits "key=value;key=value; name". It follows what servers do
 // beyond the RFC: a value with blanks in it (a link's target, "Domain Users"),
 // a target with a semicolon, and a last fact without its semicolon.
-func splitFacts(s string) (facts []fact, name string, ok bool) {
+func splitFacts(facts []fact, s string) (all []fact, name string, ok bool) {
 	for {
 		if strings.HasPrefix(s, " ") {
 			return facts, s[1:], len(facts) > 0
@@ -120,8 +141,7 @@ func splitFacts(s string) (facts []fact, name string, ok bool) {
 		piece, rest, closed := strings.Cut(s, ";")
 		key, value, isFact := strings.Cut(piece, "=")
 		if isFact && !strings.ContainsAny(key, " /") {
-			lower := strings.ToLower(key)
-			free := lower == "type" || strings.HasPrefix(lower, "unix.")
+			free := strings.EqualFold(key, "type") || len(key) >= len("unix.") && strings.EqualFold(key[:len("unix.")], "unix.")
 			if blank := strings.IndexByte(value, ' '); blank >= 0 && (!closed || !free) {
 				facts = append(facts, fact{key, value[:blank]})
 				return facts, value[blank+1:] + s[len(piece):], true
@@ -147,6 +167,12 @@ func isLink(f fact) bool {
 // OS.unix=slink:TARGET (Pure-FTPd, ProFTPD's UseSlink), OS.unix=symlink, or
 // with no OS prefix at all. What is none of them is shown, not opened.
 func factType(v string) (t remote.EntryType, target string, self bool) {
+	switch v { // as nearly all servers spell it
+	case "file":
+		return remote.File, "", false
+	case "dir":
+		return remote.Dir, "", false
+	}
 	lower := strings.ToLower(v)
 	switch lower {
 	case "file":
@@ -182,8 +208,22 @@ func factTime(v string) (time.Time, bool) {
 		}
 		v = strconv.Itoa(1900+century) + v[5:]
 	}
-	t, err := time.Parse("20060102150405", v)
-	return t, err == nil && len(v) == 14
+	if len(v) != len("20060102150405") {
+		return time.Time{}, false
+	}
+	var n [6]int // year, month, day, hour, minute, second
+	for i, digits := 0, 4; i < len(n); i, digits = i+1, 2 {
+		for _, c := range []byte(v[:digits]) {
+			if c < '0' || c > '9' {
+				return time.Time{}, false
+			}
+			n[i] = n[i]*10 + int(c-'0')
+		}
+		v = v[digits:]
+	}
+	t := time.Date(n[0], time.Month(n[1]), n[2], n[3], n[4], n[5], 0, time.UTC)
+	// A 31st of February is a day of March to Date, and none here.
+	return t, t.Year() == n[0] && int(t.Month()) == n[1] && t.Day() == n[2] && t.Hour() == n[3] && t.Minute() == n[4] && t.Second() == n[5]
 }
 
 // ParseTime reads a time as MDTM, MFMT and the modify fact spell it: UTC,

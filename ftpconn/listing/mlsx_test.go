@@ -2,6 +2,8 @@ package listing
 
 import (
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -156,5 +158,30 @@ func checkResult(t *testing.T, line string, e remote.Entry, class Class, err err
 	}
 	if e.MTime.Location() != time.UTC {
 		t.Errorf("%q: time in %v", line, e.MTime.Location())
+	}
+}
+
+// Times are those that package time reads, with every number out of its range too.
+func TestTimesAreAsPackageTimeReadsThem(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	read := 0
+	for range 200_000 {
+		v := fmt.Sprintf("%04d%02d%02d%02d%02d%02d", 1896+rnd.IntN(220), rnd.IntN(14), rnd.IntN(34), rnd.IntN(26), rnd.IntN(62), rnd.IntN(62))
+		want, err := time.Parse("20060102150405", v)
+		got, ok := ParseTime(v)
+		if ok != (err == nil) || ok && !got.Equal(want) {
+			t.Fatalf("%s is %v, %v; want %v, %v", v, got, ok, want, err)
+		}
+		if ok {
+			read++
+		}
+	}
+	if read == 0 || read == 200_000 {
+		t.Errorf("%d of 200,000 are times", read)
+	}
+	for _, v := range []string{"", "2024010512345", "20240105123456x", "+0240105123456", "2024 105123456", "２024010512345"} {
+		if got, ok := ParseTime(v); ok {
+			t.Errorf("%q is taken for %v", v, got)
+		}
 	}
 }
