@@ -159,7 +159,7 @@ func (a *ahead) moreLocked(r *row, o *order) bool {
 	}
 	total := int64(0)
 	for _, name := range o.names[o.at+1 : o.next] {
-		if e := r.dir.list.ents[name]; e.size > 0 && e.size <= wholeBelow {
+		if e, _ := r.dir.list.ents.get(name); e.size > 0 && e.size <= wholeBelow {
 			total += e.size
 		}
 	}

@@ -78,7 +78,7 @@ func (m *mount) byNumber() []string {
 	defer m.mu.Unlock()
 	d := m.root.kids["d"]
 	var names []string
-	for name := range d.list.ents {
+	for name := range d.list.ents.each() {
 		names = append(names, name)
 	}
 	slices.SortFunc(names, func(a, b string) int { return cmp.Compare(m.inoLocked(d, a), m.inoLocked(d, b)) })

@@ -57,7 +57,7 @@ func (n *Node) listsLocked(name string) bool {
 	if n.list == nil {
 		return false
 	}
-	_, ok := n.list.ents[name]
+	_, ok := n.list.ents.get(name)
 	return ok
 }
 
@@ -135,7 +135,7 @@ func (t *Tree) askOne(ctx context.Context, dir *Node, name, path string) (*Node,
 			t.learnLocked(k, e, began)
 		}
 		if dir.list != nil {
-			if old, ok := dir.list.ents[name]; ok {
+			if old, ok := dir.list.ents.get(name); ok {
 				e.inherit(&old)
 			}
 			dir.list.put(name, e)
@@ -146,7 +146,7 @@ func (t *Tree) askOne(ctx context.Context, dir *Node, name, path string) (*Node,
 		return n, nil
 	case remote.Is(err, remote.NotExist):
 		if dir.list != nil {
-			delete(dir.list.ents, name)
+			dir.list.ents.remove(name)
 			t.lists.touchLocked(dir)
 		}
 		if k != nil {
@@ -172,7 +172,7 @@ func (t *Tree) knownLocked(dir *Node, name string, old bool) (n *Node, known boo
 		return nil, false
 	}
 	t.lists.touchLocked(dir)
-	e, ok := dir.list.ents[name]
+	e, ok := dir.list.ents.get(name)
 	if !ok {
 		if k != nil && k.anyOwedLocked() { // gone from the server, with files of ours still to come
 			k.refs++

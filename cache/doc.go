@@ -8,7 +8,8 @@
 //	tree.go      the Tree: start, end, background work
 //	node.go      inodes: names, parents, references, stable inode numbers
 //	entry.go     what is known of one name, packed
-//	listing.go   one directory's listing, and the LRU over all of them
+//	listing.go   one directory's listing, and the LRU over all of them; entries.go its
+//	             names, packed
 //	refresh.go   asking the server for a listing: one fetch for everybody, changes
 //	             during it kept; ask.go for one name
 //	lookup.go    lookup, getattr, readlink

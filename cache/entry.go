@@ -11,20 +11,52 @@ import (
 // into memory. Overlays hold what the user set and the server could not keep.
 type entry struct {
 	unique string
-	target *string // of a symlink
+	rare   *rare // nil: none of it
 	size   int64
 	mtime  int64 // Unix seconds as the server has it
-	shown  int64 // Unix seconds set here where the server kept another time, if shownSet
 	mode   uint16
 	typ    remote.EntryType
 	grain  grain
 	flags  uint8
 }
 
+// rare is what few entries have. Copies of an entry share it, so that it is replaced and never
+// changed.
+type rare struct {
+	target *string // of a symlink; nil: not known
+	shown  int64   // Unix seconds set here where the server kept another time, if shownSet
+}
+
+// target is that of a symlink, nil while it is not known.
+func (e *entry) target() *string {
+	if e.rare == nil {
+		return nil
+	}
+	return e.rare.target
+}
+
+// shown is the time set here, if shownSet.
+func (e *entry) shown() int64 {
+	if e.rare == nil {
+		return 0
+	}
+	return e.rare.shown
+}
+
+func (e *entry) setTarget(t *string) {
+	if t != nil || e.rare != nil {
+		e.rare = &rare{target: t, shown: e.shown()}
+	}
+}
+
+func (e *entry) setShown(at int64) {
+	e.rare, e.flags = &rare{target: e.target(), shown: at}, e.flags|shownSet
+}
+
 const (
 	hasMode  = 1 << iota // the server tells the mode
 	modeSet              // mode was set here and the server cannot keep it
-	shownSet             // shown is valid
+	shownSet             // rare.shown is valid
 	guessed              // of a directory: mtime is not the server's word, our own changes in it gave it another since
 )
 
@@ -64,7 +96,7 @@ func packEntry(r *remote.Entry) entry {
 	}
 	if r.Type == remote.Symlink && r.Target != "" {
 		t := strings.Clone(r.Target)
-		e.target = &t
+		e.setTarget(&t)
 	}
 	return e
 }
@@ -81,13 +113,13 @@ func (e *entry) version() remote.Version {
 // time that the user sees.
 func (e *entry) time() time.Time {
 	if e.flags&shownSet != 0 {
-		return time.Unix(e.shown, 0)
+		return time.Unix(e.shown(), 0)
 	}
 	return time.Unix(e.mtime, 0)
 }
 
 // show makes t and mode, where given, what the user sees until the server's file changes.
-func (e *entry) showTime(t time.Time) { e.shown, e.flags = t.Unix(), e.flags|shownSet }
+func (e *entry) showTime(t time.Time) { e.setShown(t.Unix()) }
 func (e *entry) showMode(m uint32)    { e.mode, e.flags = uint16(m&0o7777), e.flags|modeSet|hasMode }
 
 // inherit keeps from old, an earlier entry of the same name, what the server's
@@ -97,8 +129,8 @@ func (e *entry) inherit(old *entry) {
 	if e.typ != old.typ {
 		return
 	}
-	if e.target == nil && e.mtime == old.mtime {
-		e.target = old.target
+	if e.target() == nil && e.mtime == old.mtime {
+		e.setTarget(old.target())
 	}
 	if old.flags&modeSet == 0 {
 		e.inheritMode(old)
@@ -111,7 +143,7 @@ func (e *entry) inherit(old *entry) {
 		e.mtime, e.grain = old.mtime, old.grain
 	}
 	if old.flags&shownSet != 0 && (e.typ == remote.File || e.mtime == old.mtime || old.flags&guessed != 0) {
-		e.shown, e.flags = old.shown, e.flags|shownSet
+		e.setShown(old.shown())
 	}
 	if old.flags&modeSet != 0 && (e.typ == remote.File || e.flags&hasMode == 0 || e.mtime == old.mtime) {
 		e.mode, e.flags = old.mode, e.flags|modeSet|hasMode

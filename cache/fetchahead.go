@@ -10,7 +10,7 @@ import (
 // listLocked lists a directory ahead of the asking, unless its listing is known or under way.
 func (a *ahead) listLocked(r *row, name string) {
 	t := a.tree
-	e, ok := r.dir.list.ents[name]
+	e, ok := r.dir.list.ents.get(name)
 	if !ok || e.typ != remote.Dir || t.lists.entries > t.lists.max/2 {
 		return // it would drive out what somebody uses
 	}
@@ -37,7 +37,7 @@ func (a *ahead) listLocked(r *row, name string) {
 // nobody works with it.
 func (a *ahead) fetchLocked(r *row, name string) {
 	t := a.tree
-	e, ok := r.dir.list.ents[name]
+	e, ok := r.dir.list.ents.get(name)
 	if !ok || e.typ != remote.File || e.size <= 0 || e.size > wholeBelow || t.disk.held.Load()+e.size > t.disk.max/2 {
 		return
 	}

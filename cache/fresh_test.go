@@ -163,7 +163,7 @@ func TestRenameOverWhatNobodyHereHasSeenIsRefused(t *testing.T) {
 			m.mu.Lock()
 			if l := m.Root().list; l != nil { // what was listed is what it was
 				l.fetched = time.Now()
-				delete(l.ents, "new")
+				l.ents.remove("new")
 			}
 			m.mu.Unlock()
 			if err := m.rename(c.from, c.to); !errors.Is(err, syscall.EBUSY) {

@@ -50,7 +50,7 @@ func TestAnAnswerFromBeforeARemovalBringsNothingBack(t *testing.T) {
 		}
 		m.mu.Lock()
 		m.root.list.fetched = time.Now() // as after a listing
-		_, ghost := m.root.list.ents["f"]
+		_, ghost := m.root.list.ents.get("f")
 		m.mu.Unlock()
 		if ghost {
 			t.Errorf("%s, /f is listed", away)

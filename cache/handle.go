@@ -316,8 +316,8 @@ func (t *Tree) touchDirLocked(dir *Node) {
 	dir.ent.flags = dir.ent.flags&^shownSet | guessed
 	t.dropTimeLocked(dir)
 	if p := dir.parent; p != nil && p.list != nil {
-		if _, ok := p.list.ents[dir.name]; ok {
-			p.list.ents[dir.name] = dir.ent
+		if _, ok := p.list.ents.get(dir.name); ok {
+			p.list.ents.put(dir.name, dir.ent)
 		}
 	}
 }

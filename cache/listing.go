@@ -11,21 +11,21 @@ import (
 // listing is one directory's complete content as the server told it at time
 // fetched, with our own changes since. Guarded by tree.mu.
 type listing struct {
-	ents    map[string]entry
+	ents    entries
 	fetched time.Time
 	folds   *folds // of the names in ents and of live nodes; nil until it is asked for
 }
 
 // put enters a name, or what is known of it now.
 func (l *listing) put(name string, e entry) {
-	l.ents[name] = e
+	l.ents.put(name, e)
 	l.folds.add(name)
 }
 
 // amongLocked is how many names n's directory is known to have; 0 if that is not known.
 func (n *Node) amongLocked() int {
 	if l := n.parent.list; l != nil {
-		return len(l.ents)
+		return l.ents.len()
 	}
 	return 0
 }
@@ -37,7 +37,7 @@ func (t *Tree) unlistedLocked(n *Node) bool {
 	if l == nil || t.fresh(l.fetched) <= 0 {
 		return true
 	}
-	e, there := l.ents[n.name]
+	e, there := l.ents.get(n.name)
 	return there && e.typ != remote.File
 }
 
@@ -51,7 +51,7 @@ type listings struct {
 }
 
 // weight of a listing: an empty directory costs something too.
-func (l *listing) weight() int { return len(l.ents) + 4 }
+func (l *listing) weight() int { return l.ents.len() + 4 }
 
 func newListings(max int, dropped func(*Node)) *listings {
 	order, err := lru.NewLRU[*Node, int](1<<31-1, nil)

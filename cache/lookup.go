@@ -122,7 +122,7 @@ func (t *Tree) attrLocked(n *Node) Attr {
 // Readlink returns a symlink's target as the server spells it.
 func (t *Tree) Readlink(ctx context.Context, n *Node) (string, error) {
 	t.mu.Lock()
-	target, dir, name, path := n.ent.target, n.parent, n.name, n.pathLocked()
+	target, dir, name, path := n.ent.target(), n.parent, n.name, n.pathLocked()
 	t.mu.Unlock()
 	if target == nil && n.typ == remote.Symlink {
 		m, err := t.ask(ctx, dir, name)
@@ -130,7 +130,7 @@ func (t *Tree) Readlink(ctx context.Context, n *Node) (string, error) {
 			return "", err
 		}
 		t.mu.Lock()
-		target = m.ent.target
+		target = m.ent.target()
 		t.unrefLocked(m)
 		t.mu.Unlock()
 	}

@@ -295,7 +295,7 @@ func (m *mount) blind(p string) bool {
 	if dir == nil || dir.list == nil || m.fresh(dir.list.fetched) < 20*time.Second {
 		return false
 	}
-	_, listed := dir.list.ents[path.Base(p)]
+	_, listed := dir.list.ents.get(path.Base(p))
 	return !listed && dir.kids[path.Base(p)] == nil
 }
 

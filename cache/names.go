@@ -98,7 +98,7 @@ func (t *Tree) Mkdir(ctx context.Context, dir *Node, name string, mode uint32) (
 		t.noteLocked(dir, name, e)
 		t.touchDirLocked(dir)
 		made := t.nodeLocked(dir, name, e, time.Now())
-		made.list = &listing{ents: map[string]entry{}, fetched: time.Now()}
+		made.list = &listing{fetched: time.Now()}
 		t.lists.touchLocked(made)
 		if !left {
 			made.refs++

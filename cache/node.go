@@ -16,15 +16,17 @@ type Node struct {
 	ino  uint64           // immutable
 	typ  remote.EntryType // immutable: another type under the name is another node
 
-	// guarded by tree.mu
+	// guarded by tree.mu; in an order that leaves no gaps, as there may be a million nodes
+	removed bool // no longer under its name
+	strayed bool // has a name that the kernel was not told yet: see keptBeside
+	asked   bool // of a directory: a single name was asked since the last listing
 	parent  *Node
 	name    string
 	label   atomic.Pointer[string] // name, for messages made without the lock; set under it
-	removed bool                   // no longer under its name
-	strayed bool                   // has a name that the kernel was not told yet: see keptBeside
 	seen    uint64                 // id of the content that the kernel has pages of
 	kids    map[string]*Node       // live children
-	refs    int                    // of the kernel and of calls under way
+	refs    int32                  // of the kernel and of calls under way
+	owed    int32                  // of a directory: owed files directly inside
 	ent     entry                  // what the server last said, with what we changed since
 	at      time.Time              // when it said so (our own publications do not count)
 	file    *File                  // regular files that are or were open or are owed
@@ -32,10 +34,8 @@ type Node struct {
 	// of directories
 	list   *listing
 	fetch  *fetch     // listing under way
-	asked  bool       // a single name was asked since the last listing
 	owesAt *time.Time // time to set once nothing is owed inside; see setattr.go
 	owesID uint64     // of its record in the spool, if owesAt
-	owed   int        // owed files directly inside
 }
 
 // Ino is the inode number: the same while the mount lives, wherever the file moves.
@@ -193,6 +193,14 @@ func (t *Tree) attachLocked(n *Node) {
 	}
 }
 
+// dropKid takes a name out of n's live children. A map keeps the room of what it once had,
+// which in a directory that was walked is all its names.
+func (n *Node) dropKid(name string) {
+	if delete(n.kids, name); len(n.kids) == 0 {
+		n.kids = nil
+	}
+}
+
 // inoLocked is the number that name has or would get, without making a node.
 func (t *Tree) inoLocked(dir *Node, name string) uint64 {
 	if k := dir.kids[name]; k != nil {
@@ -216,7 +224,7 @@ func (t *Tree) detachLocked(n *Node) {
 	t.forgetDirTimeLocked(n)
 	n.removed = true
 	if n.parent.kids[n.name] == n {
-		delete(n.parent.kids, n.name)
+		n.parent.dropKid(n.name)
 		t.inos.clear(t.inos.place(n.parent.ino, n.name))
 	}
 	switch f := n.file; {
@@ -254,7 +262,7 @@ func (t *Tree) lostLocked(n *Node) {
 func (t *Tree) moveLocked(n, dir *Node, name string) {
 	t.inos.clear(t.inos.place(n.parent.ino, n.name))
 	old := n.parent
-	delete(old.kids, n.name)
+	old.dropKid(n.name)
 	if n.owedLocked() {
 		old.owed--
 		dir.owed++
@@ -277,7 +285,7 @@ func (t *Tree) releaseLocked(n *Node) {
 		}
 		p := n.parent
 		if !n.removed && p.kids[n.name] == n {
-			delete(p.kids, n.name)
+			p.dropKid(n.name)
 		}
 		n = p
 	}

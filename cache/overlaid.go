@@ -38,7 +38,7 @@ func (t *Tree) keepLocked(dir *Node, name string, e *entry) {
 	}
 	in := dir.pathLocked()
 	a := overlay.Attr{Dir: e.typ == remote.Dir, Over: e.version(), Under: -1,
-		HasMTime: e.flags&shownSet != 0, MTime: e.shown, HasMode: e.flags&modeSet != 0, Mode: e.mode}
+		HasMTime: e.flags&shownSet != 0, MTime: e.shown(), HasMode: e.flags&modeSet != 0, Mode: e.mode}
 	if a.Dir {
 		a.Over.Size = -1
 	}
@@ -88,7 +88,7 @@ func (t *Tree) overlaidLocked(in, name string, told, e *entry) {
 	t.overlay.Set(in, name, a)
 	switch {
 	case a.HasMTime:
-		e.shown, e.flags = a.MTime, e.flags|shownSet
+		e.setShown(a.MTime)
 	default:
 		e.flags &^= shownSet
 	}
@@ -103,7 +103,7 @@ func (t *Tree) overlaidLocked(in, name string, told, e *entry) {
 // unlistedOverlaysLocked forgets what was set for names that the server has not any more.
 func (t *Tree) unlistedOverlaysLocked(dir *Node, in string, f *fetch, l *listing) {
 	for _, name := range t.overlay.Names(in) {
-		_, there := l.ents[name]
+		_, there := l.ents.get(name)
 		_, ours := f.changes[name]
 		if k := dir.kids[name]; !there && !ours && (k == nil || !k.anyOwedLocked()) {
 			t.overlay.Cut(in, name)

@@ -68,14 +68,14 @@ func TestWhatWasSetIsShownOverItsVersionOnly(t *testing.T) {
 		for i := range c.told {
 			told := packEntry(&c.told[i])
 			e = told
-			e.shown, e.flags = 99, e.flags|shownSet // inherited from what was known before
+			e.setShown(99) // inherited from what was known before
 			if _, ok := tree.overlay.Get("/", "n"); !ok {
 				e.flags &^= shownSet // as nothing is
 			}
 			tree.overlaidLocked("/", "n", &told, &e)
 		}
-		if got := e.flags&shownSet != 0; got != c.shown || got && e.shown != shown {
-			t.Errorf("%s: shown %v (%d), want %v", what, got, e.shown, c.shown)
+		if got := e.flags&shownSet != 0; got != c.shown || got && e.shown() != shown {
+			t.Errorf("%s: shown %v (%d), want %v", what, got, e.shown(), c.shown)
 		}
 	}
 }
@@ -89,7 +89,7 @@ func TestWhatIsTakenDownOfAnEntry(t *testing.T) {
 		a, _ := tree.overlay.Get("/", "n")
 		return a
 	}
-	dir := entry{typ: remote.Dir, size: 4096, mtime: 5, grain: grainSecond, shown: 7, flags: shownSet}
+	dir := entry{typ: remote.Dir, size: 4096, mtime: 5, grain: grainSecond, rare: &rare{shown: 7}, flags: shownSet}
 	if a := keep(dir); a.Over.Size != -1 || !a.Dir || a.MTime != 7 || a.Over.MGrain != time.Second {
 		t.Errorf("a directory: %+v", a)
 	}
@@ -126,7 +126,9 @@ func TestWhatIsNotListedIsForgotten(t *testing.T) {
 	tree.overlay.Set("/dir/below", "deep", a)
 	now := time.Now()
 	root.kids = map[string]*Node{"owed": {parent: root, name: "owed", owesAt: &now}, "gone": {parent: root, name: "gone"}}
-	tree.unlistedOverlaysLocked(root, "/", &fetch{changes: map[string]change{"ours": {}}}, &listing{ents: map[string]entry{"listed": {}}})
+	listed := &listing{}
+	listed.put("listed", entry{})
+	tree.unlistedOverlaysLocked(root, "/", &fetch{changes: map[string]change{"ours": {}}}, listed)
 	got := tree.overlay.Names("/")
 	slices.Sort(got)
 	if want := []string{"listed", "ours", "owed"}; !slices.Equal(got, want) {

@@ -56,14 +56,14 @@ func (t *Tree) OpenDir(ctx context.Context, n *Node) (*Dir, error) {
 }
 
 func (t *Tree) snapshotLocked(n *Node) *Dir {
-	size := len(n.list.ents) + len(n.kids)
+	size := n.list.ents.len() + len(n.kids)
 	d := &Dir{node: n, names: make([]string, 0, size), types: make([]remote.EntryType, 0, size), inos: make([]uint64, 0, size)}
 	add := func(name string, typ remote.EntryType) {
 		d.names = append(d.names, name)
 		d.types = append(d.types, typ)
 		d.inos = append(d.inos, t.inoLocked(n, name))
 	}
-	for name, e := range n.list.ents {
+	for name, e := range n.list.ents.each() {
 		if k := n.kids[name]; k != nil {
 			add(name, k.typ)
 			continue
@@ -71,7 +71,7 @@ func (t *Tree) snapshotLocked(n *Node) *Dir {
 		add(name, e.typ)
 	}
 	for name, k := range n.kids {
-		if _, ok := n.list.ents[name]; !ok && k.anyOwedLocked() {
+		if _, ok := n.list.ents.get(name); !ok && k.anyOwedLocked() {
 			add(name, k.typ)
 		}
 	}

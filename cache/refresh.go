@@ -71,7 +71,7 @@ func (t *Tree) noteGoneLocked(dir *Node, name string) {
 		}
 	}
 	if dir.list != nil {
-		delete(dir.list.ents, name)
+		dir.list.ents.remove(name)
 		t.lists.touchLocked(dir)
 	}
 	if dir.fetch != nil {
@@ -174,7 +174,7 @@ func (t *Tree) fetchListing(ctx context.Context, dir *Node, f *fetch, path strin
 
 // installLocked makes ents, listed from time began on, what is known of dir.
 func (t *Tree) installLocked(dir *Node, f *fetch, ents []remote.Entry, began time.Time) {
-	l := &listing{ents: make(map[string]entry, len(ents)), fetched: began}
+	l := &listing{ents: newEntries(len(ents)), fetched: began}
 	var stray []string
 	in := dir.pathLocked()
 	for i := range ents {
@@ -188,7 +188,7 @@ func (t *Tree) installLocked(dir *Node, f *fetch, ents []remote.Entry, began tim
 		e := packEntry(r)
 		told := e
 		if dir.list != nil {
-			if old, ok := dir.list.ents[r.Name]; ok {
+			if old, ok := dir.list.ents.get(r.Name); ok {
 				e.inherit(&old)
 			}
 		}
@@ -198,16 +198,16 @@ func (t *Tree) installLocked(dir *Node, f *fetch, ents []remote.Entry, began tim
 		if _, ours := f.changes[r.Name]; !ours && t.overlay.Len() > 0 {
 			t.overlaidLocked(in, r.Name, &told, &e)
 		}
-		l.ents[r.Name] = e
+		l.ents.put(r.Name, e)
 	}
 	for name, c := range f.changes {
-		switch e, ok := l.ents[name]; {
+		switch e, ok := l.ents.get(name); {
 		case c.gone:
-			delete(l.ents, name)
+			l.ents.remove(name)
 		case c.attr && (!ok || e.typ != c.ent.typ || e.typ == remote.File && e.size != c.ent.size):
 			f.doubted = true // somebody else changed the rest
 		default:
-			l.ents[name] = c.ent
+			l.ents.put(name, c.ent)
 		}
 	}
 	if f.doubted {
@@ -217,7 +217,7 @@ func (t *Tree) installLocked(dir *Node, f *fetch, ents []remote.Entry, began tim
 	dir.list, dir.asked = l, false
 	t.lists.touchLocked(dir)
 	for name, k := range dir.kids {
-		if e, ok := l.ents[name]; ok {
+		if e, ok := l.ents.get(name); ok {
 			t.learnLocked(k, e, began)
 		} else if !t.mayHide(name) {
 			t.vanishedLocked(k)

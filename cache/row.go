@@ -39,8 +39,8 @@ type order struct {
 
 // inOrder is the names of r's type in one of the orders.
 func (r *row) inOrder(way int) *order {
-	o := &order{at: -1, names: make([]string, 0, len(r.dir.list.ents))}
-	for name, e := range r.dir.list.ents {
+	o := &order{at: -1, names: make([]string, 0, r.dir.list.ents.len())}
+	for name, e := range r.dir.list.ents.each() {
 		if e.typ == r.what {
 			o.names = append(o.names, name)
 		}

@@ -45,7 +45,7 @@ func (m *move) alias(ctx context.Context, path string, typ remote.EntryType) err
 	t.mu.Lock()
 	listed := true
 	if m.to.list != nil {
-		_, listed = m.to.list.ents[m.newName]
+		_, listed = m.to.list.ents.get(m.newName)
 	}
 	twin := t.twinLocked(m.to, m.newName, m.src)
 	itself := m.from == m.to && twins(m.name, m.newName)

@@ -25,13 +25,13 @@ func (t *Tree) twinLocked(dir *Node, name string, mover *Node) string {
 		}
 		return ""
 	}
-	if l.folds == nil || l.folds.names > 2*(len(l.ents)+len(dir.kids))+leastFolds {
+	if l.folds == nil || l.folds.names > 2*(l.ents.len()+len(dir.kids))+leastFolds {
 		l.folds = newFolds(l, dir, &t.foldSteps)
 	}
 	fresh := t.fresh(l.fetched) > 0
 	for _, other := range l.folds.like(name) {
 		k := dir.kids[other]
-		_, listed := l.ents[other]
+		_, listed := l.ents.get(other)
 		if twins(other, name) && (k != nil && k != mover || k == nil && listed && fresh) {
 			return other
 		}
@@ -53,8 +53,8 @@ type folds struct {
 const leastFolds = 64
 
 func newFolds(l *listing, dir *Node, steps *int) *folds {
-	f := &folds{by: make(map[string][]string, len(l.ents)), steps: steps}
-	for name := range l.ents {
+	f := &folds{by: make(map[string][]string, l.ents.len()), steps: steps}
+	for name := range l.ents.each() {
 		f.add(name)
 	}
 	for name := range dir.kids {

@@ -50,7 +50,7 @@ func TestTwinsAreFoundAsByLookingAtAll(t *testing.T) {
 	}
 	dir := &Node{kids: map[string]*Node{}}
 	known := func() (out []string) {
-		for n := range dir.list.ents {
+		for n := range dir.list.ents.each() {
 			out = append(out, n)
 		}
 		for n := range dir.kids {
@@ -59,7 +59,7 @@ func TestTwinsAreFoundAsByLookingAtAll(t *testing.T) {
 		return out
 	}
 	list := func() {
-		dir.list = &listing{ents: map[string]entry{}}
+		dir.list = &listing{}
 		now := name()
 		dir.list.put(now, entry{})
 		dir.list.fetched = time.Now()
@@ -73,7 +73,7 @@ func TestTwinsAreFoundAsByLookingAtAll(t *testing.T) {
 		case 1:
 			tree.attachLocked(&Node{parent: dir, name: n})
 		case 2:
-			delete(dir.list.ents, n)
+			dir.list.ents.remove(n)
 		case 3:
 			delete(dir.kids, n)
 		case 4:
@@ -98,7 +98,7 @@ func TestTwinsAreFoundAsByLookingAtAll(t *testing.T) {
 	for i := range 1000 {
 		n := fmt.Sprint(i)
 		dir.list.put(n, entry{})
-		delete(dir.list.ents, n)
+		dir.list.ents.remove(n)
 		tree.twinLocked(dir, n, nil)
 		if got := dir.list.folds.names; got > 2*leastFolds {
 			t.Fatalf("the index has %d names, all gone but one", got)
