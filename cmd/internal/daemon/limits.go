@@ -24,11 +24,12 @@ func raiseLimits() {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(memoryLimit())
 	}
+	boundGarbage()
 }
 
 // memoryLimit is a quarter of the machine's memory, from 256 MiB to 2 GiB: a
-// million known names need about 300 MiB. It is where the collector works
-// harder, not where anything fails.
+// million known names need 250 MiB, and 1 GiB while the kernel holds an inode of each. It is
+// where the collector works harder, not where anything fails.
 func memoryLimit() int64 {
 	const least, most = 256 << 20, 2 << 30
 	var si unix.Sysinfo_t
