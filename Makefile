@@ -35,14 +35,17 @@ REPORT  = $(GO) run ./test/report
 RACE = $(if $(shell command -v $${CC:-gcc} 2>/dev/null),-race)
 
 # Runs of go test, for test/report. The power is cut without the race detector: thousands
-# of starts, one after the other, take five to twenty times as long with it. Many tests of the mounted program wait for timeouts,
+# of starts, one after the other, take five to twenty times as long with it. Each benchmark is run
+# once, and small, so that none of them rots. Many tests of the mounted program wait for timeouts,
 # so that more of them run side by side than there are processors. The daemon under
 # the race detector is slow: it does everyday work on one server, and in make test it
 # leaves out what moves large amounts or mostly waits (make race has all of it, but for
 # the bounds of memory, which are not those of the race detector).
 UNIT = echo "== unit and contract tests $(if $(RACE),under the race detector,WITHOUT the race detector: no C compiler)"; \
 	$(GO) test -json $(RACE) -timeout 20m -skip '^TestPowerCut' $$($(GO) list ./... | grep -v -e /test/mounted -e /test/crash); \
-	$(GO) test -json -timeout 10m -run '^TestPowerCut' ./cache/spool ./cache
+	$(GO) test -json -timeout 10m -run '^TestPowerCut' ./cache/spool ./cache; \
+	$(GO) test -json -short -timeout 10m -run '^$$' -bench . -benchtime 1x $(BENCHMARKS)
+BENCHMARKS = $$(git grep -l '^func Benchmark' -- '*_test.go' | xargs -n1 dirname | sort -u | sed 's,^,./,')
 MOUNTED = echo "== the mounted program"; \
 	FTPFS_BIN=$(CURDIR)/bin/ftpfs $(GO) test -json -timeout 20m -count=1 -p 1 -parallel 4 -run '$(T)' ./test/mounted ./test/crash
 RACED = echo "== the mounted program under the race detector"; \

@@ -253,6 +253,7 @@ func FuzzJSON(f *testing.F) {
 }
 
 func BenchmarkAppend(b *testing.B) {
+	b.ReportAllocs()
 	var s Set
 	for i := range int64(b.N) {
 		s.Add(i*4096, (i+1)*4096)
@@ -261,6 +262,7 @@ func BenchmarkAppend(b *testing.B) {
 
 func BenchmarkRandomAdd(b *testing.B) {
 	rnd := rand.New(rand.NewPCG(1, 2))
+	b.ReportAllocs()
 	var s Set
 	for b.Loop() {
 		off := rnd.Int64N(10000) * 8192
@@ -274,6 +276,7 @@ func BenchmarkContains(b *testing.B) {
 		s.Add(i*8192, i*8192+4096)
 	}
 	rnd := rand.New(rand.NewPCG(1, 2))
+	b.ReportAllocs()
 	for b.Loop() {
 		off := rnd.Int64N(10000) * 8192
 		if !s.Contains(off, off+4096) {

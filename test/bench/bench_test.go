@@ -162,6 +162,9 @@ func (c *course) measure(t *testing.T, w workload, p program, i int) (m measured
 		os.RemoveAll(c.local("out"))
 	})
 	m.failed = failed
+	if p.name == ours.name && m.memory > mostInAWorkload {
+		t.Errorf("%s: %d MiB resident at the peak, want at most %d", w.name, m.memory>>20, mostInAWorkload>>20)
+	}
 	return m
 }
 
