@@ -24,7 +24,7 @@ type known struct {
 
 var (
 	aMillion     = known{1_000_000, 400 << 20, 1 << 30}
-	aTenthOfThat = known{100_000, 56 << 20, 150 << 20} // a tenth, and what a small heap may have of garbage
+	aTenthOfThat = known{100_000, 64 << 20, 180 << 20} // a tenth, and what a small heap may have of garbage
 )
 
 // TestMemoryOfKnownEntries walks over a server's files with find, which asks for each one's size
