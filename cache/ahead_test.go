@@ -35,7 +35,7 @@ func (m *mount) heldWhole(p string) bool {
 	defer m.mu.Unlock()
 	n := m.root
 	for _, name := range strings.Split(strings.Trim(p, "/"), "/") {
-		if n = n.kids[name]; n == nil {
+		if n = n.kid(name); n == nil {
 			return false
 		}
 	}
@@ -76,7 +76,7 @@ func TestFilesAreFetchedAheadOfWhoReadsThemInOrder(t *testing.T) {
 func (m *mount) byNumber() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	d := m.root.kids["d"]
+	d := m.root.kid("d")
 	var names []string
 	for name := range d.list.ents.each() {
 		names = append(names, name)
@@ -141,7 +141,7 @@ func TestWhatWasFetchedAheadIsNotAnsweredWhenItIsOld(t *testing.T) {
 	m.ahead.wait(m)
 	m.must(store.Disk().WriteFile("/d/f03", []byte("theirs, and longer")))
 	m.mu.Lock()
-	n := m.root.kids["d"]
+	n := m.root.kid("d")
 	m.doubtLocked(n) // as after dir_cache_time
 	m.mu.Unlock()
 	m.wantRead("/d/f03", "theirs, and longer")
@@ -309,7 +309,7 @@ func TestDirectoriesAreListedAheadOfAWalk(t *testing.T) {
 func (m *mount) listedNow(name string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	n := m.root.kids[name]
+	n := m.root.kid(name)
 	return n != nil && n.list != nil
 }
 

@@ -95,7 +95,7 @@ func (t *Tree) askOne(ctx context.Context, dir *Node, name, path string) (*Node,
 		if !remote.Is(err, remote.NotExist) {
 			over = nil
 		}
-		k := dir.kids[name]
+		k := dir.kid(name)
 		known := k != nil && (k.owedLocked() || k.at.After(began))
 		if over == nil && join(dir.pathLocked(), name) == path && (known || !q.overtaken) {
 			break
@@ -118,7 +118,7 @@ func (t *Tree) askOne(ctx context.Context, dir *Node, name, path string) (*Node,
 	if dir.removed {
 		return nil, errGone("stat", dir)
 	}
-	k := dir.kids[name]
+	k := dir.kid(name)
 	if k != nil && (k.owedLocked() || k.at.After(began)) {
 		k.refs++ // our own change came in between
 		return k, nil
@@ -151,7 +151,7 @@ func (t *Tree) askOne(ctx context.Context, dir *Node, name, path string) (*Node,
 		}
 		if k != nil {
 			t.vanishedLocked(k)
-			if k = dir.kids[name]; k != nil { // something is owed below it
+			if k = dir.kid(name); k != nil { // something is owed below it
 				k.refs++
 				return k, nil
 			}
@@ -163,7 +163,7 @@ func (t *Tree) askOne(ctx context.Context, dir *Node, name, path string) (*Node,
 // knownLocked answers from memory: the node with a reference, or nil and whether
 // its absence is known. Old knowledge counts only if old is true.
 func (t *Tree) knownLocked(dir *Node, name string, old bool) (n *Node, known bool) {
-	k := dir.kids[name]
+	k := dir.kid(name)
 	if k != nil && (k.owedLocked() || old || t.fresh(k.at) > 0) {
 		k.refs++
 		return k, true

@@ -160,7 +160,7 @@ func (s *shipment) keptBeside(theirs remote.Entry, beside remote.Publish, ours r
 	t, n := s.tree, s.file.node
 	t.mu.Lock()
 	dir, old, name := n.parent, n.name, path.Base(beside.Path)
-	if k := dir.kids[name]; k != nil && k != n {
+	if k := dir.kid(name); k != nil && k != n {
 		t.lostLocked(k) // found by somebody who listed before we knew
 	}
 	t.moveLocked(n, dir, name)

@@ -119,7 +119,7 @@ func (t *Tree) saveDirTimes(n *Node) {
 		if n.owesAt != nil {
 			dirs = append(dirs, n)
 		}
-		for _, k := range n.kids {
+		for _, k := range n.eachKid() {
 			walk(k)
 		}
 	}

@@ -7,9 +7,9 @@ import (
 )
 
 // check says what is wrong with the table of s.
-func (s *entries) check() error {
+func (s *table[T]) check() error {
 	used := 0
-	for i, k := range s.table {
+	for i, k := range s.places {
 		if k == 0 {
 			continue
 		}
@@ -17,15 +17,15 @@ func (s *entries) check() error {
 		if int(k) > len(s.all) {
 			return fmt.Errorf("place %d is of entry %d, of %d", i, k-1, len(s.all))
 		}
-		if name := s.all[k-1].name; s.find(name) != i {
+		if name := s.all[k-1].key(); s.find(name) != i {
 			return fmt.Errorf("%q, at place %d, is looked for at %d", name, i, s.find(name))
 		}
 	}
 	if used != len(s.all) {
 		return fmt.Errorf("%d places used, for %d entries", used, len(s.all))
 	}
-	if len(s.table) > 0 && used > len(s.table)/4*3 {
-		return fmt.Errorf("%d of %d places used", used, len(s.table))
+	if len(s.places) > 0 && used > len(s.places)/4*3 {
+		return fmt.Errorf("%d of %d places used", used, len(s.places))
 	}
 	return nil
 }
@@ -83,7 +83,36 @@ func TestEntriesThatAreGoneTakeNoRoom(t *testing.T) {
 	for i := range 9_990 {
 		s.remove(fmt.Sprint(i))
 	}
-	if err := s.check(); err != nil || s.len() != 10 || cap(s.all) > 100 || len(s.table) > 200 {
-		t.Errorf("%d entries with room for %d, and %d places: %v", s.len(), cap(s.all), len(s.table), err)
+	if err := s.check(); err != nil || s.len() != 10 || cap(s.all) > 100 || len(s.places) > 200 {
+		t.Errorf("%d entries with room for %d, and %d places: %v", s.len(), cap(s.all), len(s.places), err)
+	}
+}
+
+// Whoever goes through live children may remove them, and those that are still to come.
+func TestKidsMayGoWhileTheyAreGoneThrough(t *testing.T) {
+	dir := &Node{}
+	for i := range 100 {
+		dir.putKid(&Node{parent: dir, name: fmt.Sprint(i)})
+	}
+	seen := map[string]bool{}
+	for name, k := range dir.eachKid() {
+		if k.name != name || seen[name] || dir.kid(name) != k {
+			t.Fatalf("%s is %q; seen: %v", name, k.name, seen[name])
+		}
+		seen[name] = true
+		dir.dropKid(name)
+		var n int
+		_, _ = fmt.Sscan(name, &n)
+		dir.dropKid(fmt.Sprint(n ^ 1)) // its neighbour
+		dir.putKid(&Node{parent: dir, name: "new" + name})
+	}
+	if len(seen) != 50 || dir.countKids() != 50 {
+		t.Errorf("%d were gone through, and %d are left; want 50 of both", len(seen), dir.countKids())
+	}
+	for name := range dir.eachKid() {
+		dir.dropKid(name)
+	}
+	if dir.kids != nil {
+		t.Errorf("room is kept for no children")
 	}
 }

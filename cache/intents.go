@@ -134,7 +134,7 @@ func (t *Tree) findLocked(p string) *Node {
 		if name == "" {
 			continue
 		}
-		if n = n.kids[name]; n == nil {
+		if n = n.kid(name); n == nil {
 			return nil
 		}
 	}

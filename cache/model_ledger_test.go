@@ -296,7 +296,7 @@ func (m *mount) blind(p string) bool {
 		return false
 	}
 	_, listed := dir.list.ents.get(path.Base(p))
-	return !listed && dir.kids[path.Base(p)] == nil
+	return !listed && dir.kid(path.Base(p)) == nil
 }
 
 func (s *storm) diesOnServer(p string) {

@@ -24,7 +24,7 @@ type Node struct {
 	name    string
 	label   atomic.Pointer[string] // name, for messages made without the lock; set under it
 	seen    uint64                 // id of the content that the kernel has pages of
-	kids    map[string]*Node       // live children
+	kids    *kids                  // live children; nil: none
 	refs    int32                  // of the kernel and of calls under way
 	owed    int32                  // of a directory: owed files directly inside
 	ent     entry                  // what the server last said, with what we changed since
@@ -86,7 +86,7 @@ func (n *Node) anyOwedLocked() bool {
 	if n.owedLocked() || n.owesAt != nil || n.owed > 0 {
 		return true
 	}
-	for _, k := range n.kids {
+	for _, k := range n.eachKid() {
 		if k.anyOwedLocked() {
 			return true
 		}
@@ -99,7 +99,7 @@ func (n *Node) eachOwedLocked(f func(*File)) {
 	if n.owedLocked() {
 		f(n.file)
 	}
-	for _, k := range n.kids {
+	for _, k := range n.eachKid() {
 		k.eachOwedLocked(f)
 	}
 }
@@ -164,7 +164,7 @@ func (i *inodes) clear(place uint64) {
 // nodeLocked returns the live node of name in dir, made from e if there is none. One in
 // which something is owed is never given up for what the server has there now.
 func (t *Tree) nodeLocked(dir *Node, name string, e entry, at time.Time) *Node {
-	if k := dir.kids[name]; k != nil {
+	if k := dir.kid(name); k != nil {
 		if k.typ == e.typ || k.anyOwedLocked() {
 			return k
 		}
@@ -184,26 +184,15 @@ func (n *Node) setName(name string) {
 }
 
 func (t *Tree) attachLocked(n *Node) {
-	if n.parent.kids == nil {
-		n.parent.kids = map[string]*Node{}
-	}
-	n.parent.kids[n.name] = n
+	n.parent.putKid(n)
 	if l := n.parent.list; l != nil {
 		l.folds.add(n.name)
 	}
 }
 
-// dropKid takes a name out of n's live children. A map keeps the room of what it once had,
-// which in a directory that was walked is all its names.
-func (n *Node) dropKid(name string) {
-	if delete(n.kids, name); len(n.kids) == 0 {
-		n.kids = nil
-	}
-}
-
 // inoLocked is the number that name has or would get, without making a node.
 func (t *Tree) inoLocked(dir *Node, name string) uint64 {
-	if k := dir.kids[name]; k != nil {
+	if k := dir.kid(name); k != nil {
 		return k.ino
 	}
 	return t.inos.of(dir.ino, name, func(i uint64) bool { return t.nodes[i] != nil })
@@ -215,7 +204,7 @@ func (t *Tree) detachLocked(n *Node) {
 	if n.removed || n.parent == nil {
 		return
 	}
-	for _, k := range n.kids {
+	for _, k := range n.eachKid() {
 		t.detachLocked(k)
 	}
 	if n.list != nil {
@@ -223,7 +212,7 @@ func (t *Tree) detachLocked(n *Node) {
 	}
 	t.forgetDirTimeLocked(n)
 	n.removed = true
-	if n.parent.kids[n.name] == n {
+	if n.parent.kid(n.name) == n {
 		n.parent.dropKid(n.name)
 		t.inos.clear(t.inos.place(n.parent.ino, n.name))
 	}
@@ -244,7 +233,7 @@ func (t *Tree) detachLocked(n *Node) {
 // nanosecond. The name is another inode from now on: the kernel
 // keeps one set of pages for an inode, and two versions in it would be mixed.
 func (t *Tree) lostLocked(n *Node) {
-	for _, k := range n.kids {
+	for _, k := range n.eachKid() {
 		t.lostLocked(k)
 	}
 	if f := n.file; f != nil && f.handles > 0 && f.cur != nil && !f.owed && !n.removed {
@@ -277,14 +266,14 @@ func (t *Tree) moveLocked(n, dir *Node, name string) {
 // releaseLocked lets go of n, and of its parents, if nothing needs them any more.
 func (t *Tree) releaseLocked(n *Node) {
 	for n != nil && n.parent != nil {
-		if n.refs > 0 || len(n.kids) > 0 || n.list != nil || n.fetch != nil || n.owesAt != nil || (n.file != nil && n.file.neededLocked()) {
+		if n.refs > 0 || n.countKids() > 0 || n.list != nil || n.fetch != nil || n.owesAt != nil || (n.file != nil && n.file.neededLocked()) {
 			return
 		}
 		if t.nodes[n.ino] == n {
 			delete(t.nodes, n.ino)
 		}
 		p := n.parent
-		if !n.removed && p.kids[n.name] == n {
+		if !n.removed && p.kid(n.name) == n {
 			p.dropKid(n.name)
 		}
 		n = p

@@ -105,7 +105,7 @@ func (t *Tree) unlistedOverlaysLocked(dir *Node, in string, f *fetch, l *listing
 	for _, name := range t.overlay.Names(in) {
 		_, there := l.ents.get(name)
 		_, ours := f.changes[name]
-		if k := dir.kids[name]; !there && !ours && (k == nil || !k.anyOwedLocked()) {
+		if k := dir.kid(name); !there && !ours && (k == nil || !k.anyOwedLocked()) {
 			t.overlay.Cut(in, name)
 		}
 	}

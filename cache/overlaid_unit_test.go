@@ -125,7 +125,8 @@ func TestWhatIsNotListedIsForgotten(t *testing.T) {
 	}
 	tree.overlay.Set("/dir/below", "deep", a)
 	now := time.Now()
-	root.kids = map[string]*Node{"owed": {parent: root, name: "owed", owesAt: &now}, "gone": {parent: root, name: "gone"}}
+	root.putKid(&Node{parent: root, name: "owed", owesAt: &now})
+	root.putKid(&Node{parent: root, name: "gone"})
 	listed := &listing{}
 	listed.put("listed", entry{})
 	tree.unlistedOverlaysLocked(root, "/", &fetch{changes: map[string]change{"ours": {}}}, listed)

@@ -196,10 +196,10 @@ func (t *Tree) bear(dir *Node, name string, mode uint32, now entry) (*Node, erro
 		return nil, err
 	}
 	t.mu.Lock()
-	if k := dir.kids[name]; k != nil && !k.anyOwedLocked() {
+	if k := dir.kid(name); k != nil && !k.anyOwedLocked() {
 		t.lostLocked(k) // the caller asked: the server has no such file any more
 	}
-	if dir.removed || dir.kids[name] != nil || t.nameMovingLocked(dir, name) {
+	if dir.removed || dir.kid(name) != nil || t.nameMovingLocked(dir, name) {
 		gone, path := dir.removed, join(dir.pathLocked(), name)
 		t.mu.Unlock()
 		data.Close()

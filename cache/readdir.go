@@ -56,7 +56,7 @@ func (t *Tree) OpenDir(ctx context.Context, n *Node) (*Dir, error) {
 }
 
 func (t *Tree) snapshotLocked(n *Node) *Dir {
-	size := n.list.ents.len() + len(n.kids)
+	size := n.list.ents.len() + n.countKids()
 	d := &Dir{node: n, names: make([]string, 0, size), types: make([]remote.EntryType, 0, size), inos: make([]uint64, 0, size)}
 	add := func(name string, typ remote.EntryType) {
 		d.names = append(d.names, name)
@@ -64,13 +64,13 @@ func (t *Tree) snapshotLocked(n *Node) *Dir {
 		d.inos = append(d.inos, t.inoLocked(n, name))
 	}
 	for name, e := range n.list.ents.each() {
-		if k := n.kids[name]; k != nil {
+		if k := n.kid(name); k != nil {
 			add(name, k.typ)
 			continue
 		}
 		add(name, e.typ)
 	}
-	for name, k := range n.kids {
+	for name, k := range n.eachKid() {
 		if _, ok := n.list.ents.get(name); !ok && k.anyOwedLocked() {
 			add(name, k.typ)
 		}

@@ -53,7 +53,7 @@ func (t *Tree) noteLocked(dir *Node, name string, e entry) {
 	if dir.fetch != nil {
 		dir.fetch.changes[name] = change{ent: e}
 	}
-	if k := dir.kids[name]; k != nil && k.typ == e.typ {
+	if k := dir.kid(name); k != nil && k.typ == e.typ {
 		k.ent, k.at = e, time.Now()
 	}
 }
@@ -64,7 +64,7 @@ func (t *Tree) noteGoneLocked(dir *Node, name string) {
 		t.settledLocked(join(dir.pathLocked(), name))
 	}
 	if t.overlay.Len() > 0 {
-		if k := dir.kids[name]; k != nil && k.typ == remote.Dir {
+		if k := dir.kid(name); k != nil && k.typ == remote.Dir {
 			t.overlay.Cut(dir.pathLocked(), name)
 		} else {
 			t.overlay.Drop(dir.pathLocked(), name)
@@ -87,7 +87,7 @@ func (t *Tree) doubtLocked(dir *Node) {
 	if dir.list != nil {
 		dir.list.fetched = time.Time{}
 	}
-	for _, k := range dir.kids {
+	for _, k := range dir.eachKid() {
 		k.at = time.Time{}
 	}
 }
@@ -192,7 +192,7 @@ func (t *Tree) installLocked(dir *Node, f *fetch, ents []remote.Entry, began tim
 				e.inherit(&old)
 			}
 		}
-		if k := dir.kids[r.Name]; k != nil {
+		if k := dir.kid(r.Name); k != nil {
 			e.inherit(&k.ent)
 		}
 		if _, ours := f.changes[r.Name]; !ours && t.overlay.Len() > 0 {
@@ -216,7 +216,7 @@ func (t *Tree) installLocked(dir *Node, f *fetch, ents []remote.Entry, began tim
 	t.unlistedOverlaysLocked(dir, in, f, l)
 	dir.list, dir.asked = l, false
 	t.lists.touchLocked(dir)
-	for name, k := range dir.kids {
+	for name, k := range dir.eachKid() {
 		if e, ok := l.ents.get(name); ok {
 			t.learnLocked(k, e, began)
 		} else if !t.mayHide(name) {

@@ -2,8 +2,6 @@ package cache
 
 import (
 	"context"
-	"maps"
-	"slices"
 
 	"ftpfs/cache/remote"
 )
@@ -165,7 +163,7 @@ func (m *move) relinkOver() bool {
 			t.detachLocked(m.dst)
 		}
 	}
-	if k := m.to.kids[m.newName]; k != nil && k != m.dst && k != m.src {
+	if k := m.to.kid(m.newName); k != nil && k != m.dst && k != m.src {
 		t.lostLocked(k) // found by somebody who asked the server before we knew
 	}
 	t.overlay.Move(m.from.pathLocked(), m.name, m.to.pathLocked(), m.newName)
@@ -218,7 +216,7 @@ func (m *move) relinkOver() bool {
 // that was known here: by somebody who found it there, or into a directory that was
 // replaced. Of a file that was replaced nothing is newer.
 func (m *move) newerLocked() *Node {
-	k := m.to.kids[m.newName]
+	k := m.to.kid(m.newName)
 	if k == nil || k == m.src || k == m.dst && k.typ == remote.File || !k.anyOwedLocked() {
 		return nil
 	}
@@ -256,7 +254,7 @@ func (m *move) keepNewer() bool {
 // since: then what is below moves.
 func (t *Tree) mergeInto(src, to *Node, name string) {
 	t.mu.Lock()
-	dst := to.kids[name]
+	dst := to.kid(name)
 	if dst == nil || dst.typ != remote.Dir || src.typ != remote.Dir {
 		m := &move{tree: t, src: src, from: src.parent, name: src.name, to: to, newName: name}
 		t.mu.Unlock()
@@ -265,9 +263,12 @@ func (t *Tree) mergeInto(src, to *Node, name string) {
 	}
 	src.refs++
 	dst.refs++
-	kids := slices.Collect(maps.Values(src.kids))
+	var below []*Node
+	for _, k := range src.eachKid() {
+		below = append(below, k)
+	}
 	t.mu.Unlock()
-	for _, k := range kids {
+	for _, k := range below {
 		t.mergeInto(k, dst, k.name)
 	}
 	t.mu.Lock()

@@ -161,7 +161,7 @@ func (m *move) stillThere() error {
 	}
 	m.tree.mu.Lock()
 	defer m.tree.mu.Unlock()
-	if m.to.removed || m.to.kids[m.newName] != nil {
+	if m.to.removed || m.to.kid(m.newName) != nil {
 		return &remote.Error{Op: "rename", Path: join(m.to.pathLocked(), m.newName), Kind: remote.Temporary, Text: "made or removed meanwhile"}
 	}
 	return nil

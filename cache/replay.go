@@ -214,7 +214,7 @@ func (t *Tree) nodeAtLocked(p string, typ remote.EntryType) *Node {
 		if i == len(parts)-1 {
 			e.typ = typ
 		}
-		if k := n.kids[name]; k != nil && k.typ != e.typ {
+		if k := n.kid(name); k != nil && k.typ != e.typ {
 			return nil
 		}
 		n = t.nodeLocked(n, name, e, time.Time{})

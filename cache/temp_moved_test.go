@@ -56,7 +56,7 @@ func TestUploadIsFoundInADirectoryThatWasRenamed(t *testing.T) {
 			h.Release()
 			m.must(m.rename("/a/big", "/b/big"))
 			m.mu.Lock()
-			for _, n := range m.root.kids { // as if much else had been listed since
+			for _, n := range m.root.eachKid() { // as if much else had been listed since
 				if n.list != nil {
 					m.lists.dropLocked(n)
 				}

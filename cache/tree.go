@@ -320,7 +320,7 @@ func (t *Tree) saveOpen() {
 func (t *Tree) FsyncDir(_ context.Context, dir *Node) error {
 	t.mu.Lock()
 	var files []*File
-	for _, k := range dir.kids {
+	for _, k := range dir.eachKid() {
 		if k.owedLocked() {
 			files = append(files, k.file)
 		}

@@ -18,19 +18,19 @@ func twins(a, b string) bool {
 func (t *Tree) twinLocked(dir *Node, name string, mover *Node) string {
 	l := dir.list
 	if l == nil { // a directory of ours without a listing; the next lookup gets it one
-		for other, k := range dir.kids {
+		for other, k := range dir.eachKid() {
 			if k != mover && twins(other, name) {
 				return other
 			}
 		}
 		return ""
 	}
-	if l.folds == nil || l.folds.names > 2*(l.ents.len()+len(dir.kids))+leastFolds {
+	if l.folds == nil || l.folds.names > 2*(l.ents.len()+dir.countKids())+leastFolds {
 		l.folds = newFolds(l, dir, &t.foldSteps)
 	}
 	fresh := t.fresh(l.fetched) > 0
 	for _, other := range l.folds.like(name) {
-		k := dir.kids[other]
+		k := dir.kid(other)
 		_, listed := l.ents.get(other)
 		if twins(other, name) && (k != nil && k != mover || k == nil && listed && fresh) {
 			return other
@@ -57,7 +57,7 @@ func newFolds(l *listing, dir *Node, steps *int) *folds {
 	for name := range l.ents.each() {
 		f.add(name)
 	}
-	for name := range dir.kids {
+	for name := range dir.eachKid() {
 		f.add(name)
 	}
 	return f

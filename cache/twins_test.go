@@ -48,12 +48,12 @@ func TestTwinsAreFoundAsByLookingAtAll(t *testing.T) {
 		}
 		return b.String()
 	}
-	dir := &Node{kids: map[string]*Node{}}
+	dir := &Node{}
 	known := func() (out []string) {
 		for n := range dir.list.ents.each() {
 			out = append(out, n)
 		}
-		for n := range dir.kids {
+		for n := range dir.eachKid() {
 			out = append(out, n)
 		}
 		return out
@@ -75,7 +75,7 @@ func TestTwinsAreFoundAsByLookingAtAll(t *testing.T) {
 		case 2:
 			dir.list.ents.remove(n)
 		case 3:
-			delete(dir.kids, n)
+			dir.dropKid(n)
 		case 4:
 			if step%500 == 0 {
 				list()
@@ -83,18 +83,18 @@ func TestTwinsAreFoundAsByLookingAtAll(t *testing.T) {
 		}
 		var mover *Node
 		if rng.IntN(2) == 0 {
-			mover = dir.kids[name()]
+			mover = dir.kid(name())
 		}
 		want := false
 		for _, other := range known() {
-			want = want || twins(other, n) && (mover == nil || dir.kids[other] != mover)
+			want = want || twins(other, n) && (mover == nil || dir.kid(other) != mover)
 		}
 		if got := tree.twinLocked(dir, n, mover); (got != "") != want || got != "" && !twins(got, n) {
 			t.Fatalf("step %d: the twin of %q is %q, want one: %v", step, n, got, want)
 		}
 	}
 	list()
-	clear(dir.kids)
+	dir.kids = nil
 	for i := range 1000 {
 		n := fmt.Sprint(i)
 		dir.list.put(n, entry{})
