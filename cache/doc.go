@@ -36,6 +36,7 @@
 //	publish.go   one publication: send, check, rename over; conflict.go when theirs
 //	             changed, conflicts.go telling so; backup.go where the server cannot
 //	             replace; temp.go our names on the server
+//	deliver.go   both in one go
 //	upload.go    the sending; feed.go what is handed out, while others write;
 //	             resume.go going on where an earlier upload ended; sum.go
 //	             whether it arrived as it was sent; tail.go

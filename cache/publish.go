@@ -63,7 +63,7 @@ func (s *shipment) sendWhole(ctx context.Context) error {
 	switch err := s.send(ctx); {
 	case errors.Is(err, errThere):
 		return nil
-	case err != nil:
+	case err != nil || s.settled:
 		return err
 	}
 	if err := s.linger(ctx); err != nil {
@@ -129,18 +129,45 @@ func (s *shipment) settle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-
 	f.rec.Lock()
+	temp, p, err := s.promise(uploaded)
+	f.rec.Unlock()
+	if err != nil {
+		return err
+	}
+	// From here on the dialogue is not broken off: t.ctx, not ctx.
+	done, err := t.store.Publish(t.ctx, temp, p)
+	return s.conclude(temp, done, p, err)
+}
+
+// promise takes down what is about to be published, as of this moment, before the server is told:
+// under temp it has the content. uploaded is the version that this has, if it keeps that. f is frozen, and
+// f.rec held.
+func (s *shipment) promise(uploaded *remote.Version) (temp string, p remote.Publish, err error) {
+	t, f := s.tree, s.file
 	t.mu.Lock()
 	keeps := s.keeps()
 	if f.gen != s.gen && !keeps || !f.owed || f.node.removed || f.cur != s.c {
 		t.mu.Unlock()
-		f.rec.Unlock()
-		return errOvertaken
+		return "", p, errOvertaken
 	}
 	if f.gen == s.gen {
 		s.mtime, s.changes = f.mtime, f.changes
 	}
+	p = s.publicationLocked()
+	p.Sum = s.sumLocked()
+	temp, open := join(s.dir.pathLocked(), s.temp), f.savedOpen
+	if f.sent = uploaded; f.sent == nil {
+		f.sent = &remote.Version{Size: s.size, MTime: *p.MTime, MGrain: time.Second}
+	}
+	f.sentChanges = s.changes
+	t.mu.Unlock()
+	return temp, p, f.save(open, false)
+}
+
+// publicationLocked is what the content is to become, but for its checksum. tree.mu is held.
+func (s *shipment) publicationLocked() remote.Publish {
+	t, f := s.tree, s.file
 	mtime := wholeSecond(s.mtime)
 	p := remote.Publish{Path: f.node.pathLocked(), Size: s.size, Expect: f.base, MTime: &mtime, Mode: f.mode}
 	if p.Kept = f.base != nil && (f.modeKept || f.mode == nil) && f.node.ent.flags&modeSet == 0; p.Kept {
@@ -148,21 +175,13 @@ func (s *shipment) settle(ctx context.Context) error {
 			p.Mode = told
 		}
 	}
-	p.Sum = s.sumLocked()
 	p.Among, p.Unlisted = f.node.amongLocked(), f.base == nil && t.unlistedLocked(f.node)
-	temp, open := join(s.dir.pathLocked(), s.temp), f.savedOpen
-	if f.sent = uploaded; f.sent == nil {
-		f.sent = &remote.Version{Size: s.size, MTime: mtime, MGrain: time.Second}
-	}
-	f.sentChanges = s.changes
-	t.mu.Unlock()
-	err = f.save(open, false)
-	f.rec.Unlock()
-	if err != nil {
-		return err
-	}
-	// From here on the dialogue is not broken off: t.ctx, not ctx.
-	done, err := t.store.Publish(t.ctx, temp, p)
+	return p
+}
+
+// conclude takes in what became of a publication, which the server may have refused. f is frozen.
+func (s *shipment) conclude(temp string, done remote.Published, p remote.Publish, err error) error {
+	t, f := s.tree, s.file
 	if nameTaken(err) {
 		done, err = s.theirs(temp, p)
 	}

@@ -14,11 +14,12 @@ import (
 // renamed into place. What an attempt leaves under the temporary name is used by
 // the next (resume.go).
 type shipment struct {
-	tree   *Tree
-	file   *File
-	c      *content
-	cancel context.CancelFunc // ends the upload, not the publication
-	began  bool               // while the file was open
+	tree    *Tree
+	file    *File
+	c       *content
+	cancel  context.CancelFunc // ends the upload, not the publication
+	began   bool               // while the file was open
+	settled bool               // it was published with the upload
 
 	// guarded by tree.mu
 	feed    *feed // nil until it sends
@@ -83,7 +84,7 @@ func (s *shipment) sendFrom(ctx context.Context, start int64) error {
 		return err
 	}
 	err = s.write(ctx, d, temp, start)
-	if remote.Is(err, remote.NotExist) && start == 0 && !s.moved(temp) && t.remake(ctx, s.dir) && !s.moved(temp) {
+	if remote.Is(err, remote.NotExist) && start == 0 && !s.settled && !s.moved(temp) && t.remake(ctx, s.dir) && !s.moved(temp) {
 		d.close() // it may be read already
 		anew, name, berr := s.begin(ctx, start)
 		if berr != nil {
@@ -91,6 +92,9 @@ func (s *shipment) sendFrom(ctx context.Context, start int64) error {
 		}
 		d, temp = anew, name
 		err = s.write(ctx, d, temp, start)
+	}
+	if s.settled {
+		return err
 	}
 	if remote.Is(err, remote.NotExist) {
 		if waits := s.awaitRename(ctx); waits != nil {
@@ -223,6 +227,9 @@ func (s *shipment) write(ctx context.Context, d *feed, temp string, start int64)
 	c.mu.Unlock()
 	if nothing {
 		return nil // the server has it all
+	}
+	if to, foreseen, ok := s.delivers(d, start); ok {
+		return s.deliver(ctx, to, d, temp, foreseen)
 	}
 	return s.tree.store.Write(ctx, temp, d, start, size)
 }

@@ -44,12 +44,13 @@ func TestFaultMatrix(t *testing.T) {
 	lines := 0
 	for _, how := range []setting{
 		{name: "MLSD", options: ftpscript.Options{ListSelf: true}},
+		{name: "delivering", delivers: true, options: ftpscript.Options{ListSelf: true, Greeting: "ProFTPD Server"}, only: []string{"deliver", "deliver over"}},
 		{name: "LIST", options: ftpscript.Options{ListSelf: true, Refuse: []string{"MLSD", "MLST"}}, only: []string{"lookup of a file", "lookup of a directory", "readdir", "read at an offset", "overwrite", "unlink"}},
 		{name: "active", active: true, options: ftpscript.Options{ListSelf: true}, only: []string{"readdir", "read of a small file", "create"}},
 		{name: "first", cold: true, options: ftpscript.Options{ListSelf: true}, only: []string{"readdir", "read at an offset", "create", "mount"}},
 	} {
 		for i, op := range operations {
-			if how.only != nil && !slices.Contains(how.only, op.name) || how.only == nil && op.name == "mount" {
+			if how.only != nil && !slices.Contains(how.only, op.name) || how.only == nil && (op.name == "mount" || op.delivers) {
 				continue
 			}
 			lines++
@@ -57,7 +58,7 @@ func TestFaultMatrix(t *testing.T) {
 			moves := slices.DeleteFunc(slices.Clone(steps), func(s step) bool { return !s.moves() })
 			for k, m := range misdeeds(nil) {
 				// Waiting costs time: in all ways only where most is different.
-				first := how.name == "MLSD"
+				first := how.name == "MLSD" || how.delivers
 				if m.stalls && (testing.Short() || !first && m.name != "stuck before it" && !m.data) {
 					continue
 				}
@@ -97,11 +98,12 @@ func TestFaultMatrix(t *testing.T) {
 
 // setting is a kind of server and the operations tried on it.
 type setting struct {
-	name    string
-	options ftpscript.Options
-	active  bool
-	cold    bool     // the Store has never been used
-	only    []string // nil: all
+	name     string
+	options  ftpscript.Options
+	active   bool
+	delivers bool     // an upload goes with its command, and what is asked before the rename with that
+	cold     bool     // the Store has never been used
+	only     []string // nil: all
 }
 
 // step is a command in an operation: the n'th with its verb.
@@ -192,6 +194,11 @@ func (h setting) start(t *testing.T) *world {
 			for err = warm(ctx, w.s); err != nil && ctx.Err() == nil; err = warm(ctx, w.s) {
 				_ = w.heal(ctx) // the timeout is short for a machine that has much to do
 			}
+		}
+	}
+	for i := 0; h.delivers && i < 4 && err == nil; i++ {
+		for err = delivered(fmt.Sprintf("/warm-%d", i), nil)(ctx, w.s); err != nil && ctx.Err() == nil; err = delivered("/warm", nil)(ctx, w.s) {
+			_ = w.heal(ctx)
 		}
 	}
 	if err != nil {

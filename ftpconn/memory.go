@@ -41,6 +41,7 @@ type Memory struct {
 	NoBehind    Fact[bool] `json:"no_behind,omitzero" keep:"24h"`
 	NoHalfClose Fact[bool] `json:"no_half_close,omitzero" keep:"24h"`
 	NoEager     Fact[bool] `json:"no_eager,omitzero" keep:"24h"`
+	NoTrail     Fact[bool] `json:"no_trail,omitzero" keep:"24h"`
 	NoFarewells Fact[bool] `json:"no_farewells,omitzero" keep:"24h"`
 
 	// What the network between does, which may be another one.
@@ -209,7 +210,7 @@ func (s *Store) recallWire(greeting string) {
 		return wire.Untried
 	}
 	s.traits.Recall(wire.Known{Segments: off(m.NoSegments), Prepared: off(m.NoPrepared), Joint: off(m.NoJoint),
-		Behind: off(m.NoBehind), HalfClosed: off(m.NoHalfClose), Eager: off(m.NoEager), Farewells: off(m.NoFarewells), EPSV: off(m.NoEPSV), EPRT: off(m.NoEPRT), Active: m.Active.Value})
+		Behind: off(m.NoBehind), HalfClosed: off(m.NoHalfClose), Eager: off(m.NoEager), Trail: off(m.NoTrail), Farewells: off(m.NoFarewells), EPSV: off(m.NoEPSV), EPRT: off(m.NoEPRT), Active: m.Active.Value})
 }
 
 // recall takes over what was known of the server with this greeting and these features,
@@ -260,6 +261,7 @@ func (s *Store) remembered(m Memory, now time.Time) Memory {
 	noteIf(&m.NoBehind, w.Behind == wire.Off, now)
 	noteIf(&m.NoHalfClose, w.HalfClosed == wire.Off, now)
 	noteIf(&m.NoEager, w.Eager == wire.Off, now)
+	noteIf(&m.NoTrail, w.Trail == wire.Off, now)
 	noteIf(&m.NoFarewells, w.Farewells == wire.Off, now)
 	noteIf(&m.NoEPSV, w.EPSV == wire.Off, now)
 	noteIf(&m.NoEPRT, w.EPRT == wire.Off, now)

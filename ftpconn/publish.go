@@ -24,6 +24,12 @@ func (s *Store) Publish(ctx context.Context, tmp string, p remote.Publish) (remo
 		pb.ss = ss
 		return pb.do()
 	})
+	return s.published(ctx, pb, err)
+}
+
+// published is how a publication ended that came to err.
+func (s *Store) published(ctx context.Context, pb *publishing, err error) (remote.Published, error) {
+	tmp, p := pb.tmp, pb.p
 	if remote.Is(err, remote.Corrupt) && s.lies(ctx, tmp, p.Size, p.Sum) {
 		p.Sum = nil
 		return s.Publish(ctx, tmp, p)
@@ -57,83 +63,29 @@ type publishing struct {
 }
 
 func (pb *publishing) do() error {
-	ss, p := pb.ss, pb.p
-	tmp, target := ss.path(pb.tmp), ss.path(p.Path)
-	pb.out = remote.Published{}
-
-	var cmds []string
-	at := func(more ...string) (from, to int) {
-		cmds = append(cmds, more...)
-		return len(cmds) - len(more), len(cmds)
-	}
-	setTime, setMode := -1, -1
-	if p.MTime != nil {
-		way, err := ss.wayToSetTime(tmp, *p.MTime)
-		if err != nil {
-			return err
-		}
-		if way != setTimeNone {
-			setTime, _ = at(timeCommand(way, tmp, *p.MTime))
-		}
-	}
-	if p.Mode != nil {
-		if cmd := ss.chmodCommand(tmp, *p.Mode); cmd != "" {
-			setMode, _ = at(cmd)
-		}
-	}
-	askOurs, askTheirs := ss.inquire(pb.tmp), ss.inquire(p.Path)
-	ours, oursEnd := at(askOurs.cmds...)
-	theirs, theirsEnd := at(askTheirs.cmds...)
-	twins, twinsEnd := at(ss.twinsOf(pb.tmp)...)
-	askLine := -1
-	if cmd := ss.lineQuestion(p); cmd != "" {
-		askLine, _ = at(cmd)
-	}
-	askSum := ss.sumQuestion(pb.tmp, p.Size, p.Sum)
-	sum, sumEnd := at(askSum.cmds...)
-	port := ss.wire.NextPort()
-	askPort := -1
-	if port != "" {
-		askPort, _ = at(port)
-	}
-	rnfr, _ := at("RNFR " + tmp)
-	began := time.Now()
-	rs, err := ss.wire.Batch(cmds...)
+	ss, tmp := pb.ss, pb.ss.path(pb.tmp)
+	q, err := pb.ask(false)
 	if err != nil {
-		ss.unanswered(askSum, err)
+		return err
+	}
+	cmds := q.cmds
+	port := ss.wire.NextPort()
+	if port != "" {
+		cmds = append(cmds, port)
+	}
+	began := time.Now()
+	rs, err := ss.wire.Batch(append(cmds, "RNFR "+tmp)...)
+	if err != nil {
+		ss.unanswered(q.sum, err)
 		return err
 	}
 	took := time.Since(began)
-	if askPort >= 0 { // connected to while the names change: another upload may follow
-		ss.wire.Come(port, rs[askPort])
+	if port != "" { // connected to while the names change: another upload may follow
+		ss.wire.Come(port, rs[len(cmds)-1])
 	}
-	if setTime >= 0 {
-		pb.out.TimeSet = rs[setTime].OK()
-	}
-	if setMode >= 0 {
-		pb.out.ModeSet = rs[setMode].OK()
-		ss.learnChmod(rs[setMode])
-	}
-	r := rs[rnfr]
+	r := rs[len(cmds)]
 	pb.pending = r.Class() == 3
-	if err := pb.checkOurs(askOurs, rs[ours:oursEnd]); err != nil {
-		return pb.letGo(tmp, err)
-	}
-	if err := ss.twins(pb.tmp, askOurs.size(rs[ours:oursEnd]), rs[twins:twinsEnd]); err != nil {
-		return pb.letGo(tmp, err)
-	}
-	if err := ss.compare(askSum, rs[sum:sumEnd], p.Size, p.Sum, took); err != nil {
-		return pb.letGo(tmp, err)
-	}
-	was, exists, err := pb.checkTheirs(askTheirs, rs[theirs:theirsEnd])
-	if line, told := ss.lineIn(path.Base(p.Path), rs, askLine); told && err == nil {
-		switch {
-		case !exists && !p.Force: // SIZE tells of plain files only
-			exists, err = true, fault(remote.Changed, "something appeared under that name that SIZE does not tell of")
-		case exists && was.Type == line.Type:
-			was.Mode, was.HasMode = line.Mode, line.HasMode
-		}
-	}
+	was, exists, err := pb.judge(q, rs, took)
 	if err != nil {
 		return pb.letGo(tmp, err)
 	}
@@ -150,13 +102,32 @@ func (pb *publishing) do() error {
 	if r.Class() != 3 {
 		return ss.notMoved(pb.tmp, r)
 	}
+	return pb.move(was, exists)
+}
+
+// move renames the uploaded file over what was there, and asks whether that was done. RNFR goes with it
+// where it was not sent yet.
+func (pb *publishing) move(was remote.Entry, exists bool) error {
+	ss, p := pb.ss, pb.p
 	ask := pb.askAfter()
+	cmds := append([]string{"RNFR " + ss.path(pb.tmp), "RNTO " + ss.path(p.Path)}, ask.cmds...)
+	if pb.pending {
+		cmds = cmds[1:]
+	}
 	pb.renaming = true
-	rs, err = ss.wire.Batch(append([]string{"RNTO " + target}, ask.cmds...)...)
+	rs, err := ss.wire.Batch(cmds...)
 	if err != nil {
 		return err
 	}
-	if r = rs[0]; !r.OK() {
+	if !pb.pending {
+		if r := rs[0]; r.Class() != 3 {
+			pb.renaming = false
+			return ss.notMoved(pb.tmp, r)
+		}
+		rs = rs[1:]
+	}
+	r := rs[0]
+	if !r.OK() {
 		pb.renaming = false
 		return ss.refusedName(p.Path, ss.notReplaced(pb.tmp, p.Path, exists, r))
 	}

@@ -102,13 +102,14 @@ func (ss *session) stor(full string, r io.Reader, alone bool) error {
 // storAll is stor for a short file under a name of ours. Its data goes with the command to servers
 // that take up a session in a process of its own, which looks at the data connection when
 // it has read the command, and not before: pyftpdlib closes one on which data comes sooner.
-func (ss *session) storAll(full string, src *source) error {
+// What goes behind it may go along then.
+func (ss *session) storAll(full string, src *source, behind []string) error {
 	body, err := src.all()
 	if err != nil {
 		return err
 	}
 	k := ss.store.server.known()
-	ss.wire.Next(wire.Transfer{Body: body, Eager: k.is("vsftpd") || k.is("proftpd") || k.is("pure-ftpd")})
+	ss.wire.Next(wire.Transfer{Body: body, Eager: k.is("vsftpd") || k.is("proftpd") || k.is("pure-ftpd"), Behind: behind})
 	err = ss.settle(ss.lib.Stor(full, bytes.NewReader(nil)))
 	src.sent = ss.wire.Tricks().Sent()
 	return err

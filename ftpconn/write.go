@@ -18,10 +18,20 @@ import (
 // does not append. While r gives nothing no time is counted against the server, so r
 // itself must end with ctx.
 func (s *Store) Write(ctx context.Context, p string, r io.Reader, offset, size int64) error {
+	return s.write(ctx, p, r, offset, size, nil)
+}
+
+// write is Write; what is then to be delivered goes on where the upload has ended.
+func (s *Store) write(ctx context.Context, p string, r io.Reader, offset, size int64, d *delivery) error {
 	src := &source{r: r, ctx: ctx, up: s.up, base: offset, size: size}
 	t := task{op: "upload", path: p, class: upload, changes: true, again: true, past: &src.touched}
 	if err := validPath(p); err != nil {
 		return s.fail(t, err)
+	}
+	if d != nil {
+		if t.other = d.pb.p.Path; validPath(t.other) != nil {
+			t.other, d = "", nil
+		}
 	}
 	brief := offset == 0 && size >= 0 && size <= shortMost && s.temporary(p) && s.up == nil && src.keeps()
 	if brief {
@@ -41,7 +51,9 @@ func (s *Store) Write(ctx context.Context, p string, r io.Reader, offset, size i
 		}
 		var err error
 		if brief {
-			err = ss.storAll(ss.path(p), src)
+			if err = ss.storAll(ss.path(p), src, d.foresee(ss)); err == nil {
+				d.deliver(ss)
+			}
 		} else {
 			err = ss.stor(ss.path(p), src, !s.temporary(p))
 		}

@@ -197,6 +197,7 @@ func contract(t *testing.T, kind servers.Kind, o servers.Options, cfg ftpconn.Co
 		}
 		return remotetest.Subject{
 			Store:  store,
+			Tag:    cfg.MountTag,
 			Behind: remotetest.OnDisk(root, srv.Own),
 			Limits: limits,
 			Freeze: srv.Freeze,

@@ -76,7 +76,7 @@ func TestContractOdd(t *testing.T) {
 				}
 				var still *ftpscript.Applied
 				frozen := make(chan struct{})
-				return remotetest.Subject{Store: store, Behind: inTree{srv.Tree, top}, Limits: oddLimits(p.Name, p.Options),
+				return remotetest.Subject{Store: store, Behind: inTree{srv.Tree, top}, Tag: "contract", Limits: oddLimits(p.Name, p.Options),
 					Freeze: func() { still = srv.Add(ftpscript.Rule{Hold: frozen}) },
 					Thaw:   func() { still.Remove(); close(frozen) }}
 			}, oddParts(p.Name)...)

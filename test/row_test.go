@@ -20,8 +20,8 @@ import (
 
 // TestSmallFilesInARow follows the dialogue of many small files one after the other on one
 // connection. The port of the next data connection comes with the end of the download before, or
-// with the answers before a rename, and a file's data goes with its command, so that a file costs two round trips out and three
-// in. pyftpdlib ends a download for a question that comes behind it, and an upload for data that comes
+// with the answers before a rename, and a file's data goes with its command, so that a file costs two round trips out, and three
+// in, or two if it is published in one go. pyftpdlib ends a download for a question that comes behind it, and an upload for data that comes
 // early: it gets neither.
 func TestSmallFilesInARow(t *testing.T) {
 	const files, warm = 40, 3 // what the server stands is known after the first
@@ -92,6 +92,45 @@ func TestSmallFilesInARow(t *testing.T) {
 			}
 			check("in: a file went with its command", sent, behind)
 			check("in: logged in, or listed", others, 0)
+
+			// In one go: what is asked before the rename, and the next port, go with the upload, and the rename is all
+			// that follows.
+			from, agreed, at, mode := len(trace), 0, time.Unix(1_600_000_000, 0), uint32(0o640)
+			times, asked, sent, others = inARow("STOR", func(i int) {
+				if i == warm {
+					from, agreed = len(trace), 0
+				}
+				tmp := fmt.Sprintf("/.ftpfs-row-again-%d", i)
+				p := remote.Publish{Path: name(i), Size: int64(len(content)), Expect: &versions[i], MTime: &at, Mode: &mode}
+				out, ok, err := s.Deliver(t.Context(), tmp, bytes.NewReader(content), remote.Delivery{Foreseen: p,
+					Ready: func() (context.Context, remote.Publish, bool) { return t.Context(), p, true }})
+				if ok {
+					agreed++
+				} else if err == nil {
+					out, err = s.Publish(t.Context(), tmp, p)
+				}
+				if err != nil || !out.TimeSet || !out.ModeSet {
+					t.Fatalf("%+v, %v", out, err)
+				}
+				versions[i] = out.Entry.Version()
+				if info, err := os.Stat(filepath.Join(srv.Root, name(i))); err != nil || !info.ModTime().Equal(at) || info.Mode() != 0o640 {
+					t.Fatalf("on the server: %v, %v", info, err)
+				}
+			})
+			check("in one go", agreed, behind)
+			check("in one go: a port was asked for behind STOR", times, behind)
+			check("in one go: a port was asked for", asked, files-warm)
+			check("in one go: a file went with its command", sent, behind)
+			check("in one go: logged in, or listed", others, 0)
+			if server == servers.ProFTPD {
+				n := 0
+				for _, line := range trace[from:] {
+					if strings.HasPrefix(line, "> ") {
+						n++
+					}
+				}
+				check("in one go: commands", n, behind*len([]string{"STOR", "EPSV", "MFF", "MLST", "MLST", "SIZE", "RNFR", "RNTO", "MLST"}))
+			}
 
 			times, asked, _, others = inARow("RETR", func(i int) {
 				r, err := s.Open(t.Context(), name(i), 0, &versions[i])

@@ -55,6 +55,9 @@ type Conn struct {
 	lib      facade
 	prepared *coming       // the next transfer's data connection; nil if none
 	asked    string        // a question sent behind a download, whose reply is due after its end; or ""
+	trail    []string      // what went behind an upload, whose replies are due after its end; none
+	port     string        // the question for a port among them, or ""
+	trailed  []Reply       // to the last transfer's, but for that one
 	tricks   Tricks        // of the last transfer
 	sent     int64         // commands
 	secret   string        // the last one that was sent
@@ -209,6 +212,9 @@ func (c *Conn) check(step string) error {
 	}
 	if c.asked != "" {
 		return c.condemn(&Error{Fault: Lost, Step: step, Err: errors.New("a reply to " + c.asked + " was not waited for")})
+	}
+	if len(c.trail) > 0 {
+		return c.condemn(&Error{Fault: Lost, Step: step, Err: errors.New("replies to what went behind an upload were not waited for")})
 	}
 	if c.stray() {
 		c.arm(c.raw, time.Second) // what is there is there

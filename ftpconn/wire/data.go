@@ -26,6 +26,7 @@ type Data struct {
 	poured  bool // an upload that was sent to its end with its command
 	pouredT Trait
 	trial   bool // a question went behind it, which was never seen to work
+	trailed bool // and so did commands behind an upload
 }
 
 // Count is the number of bytes moved so far.
@@ -222,6 +223,9 @@ func (d *Data) Finish() (Reply, error) {
 	if err == nil {
 		r, err = d.c.behind(d.verb, r)
 	}
+	if err == nil {
+		err = d.c.trailers(d.verb, r)
+	}
 	if d.poured {
 		r, err = d.arrived(r, err)
 	} else if err != nil {
@@ -244,7 +248,7 @@ func (d *Data) Finish() (Reply, error) {
 // patience is how long a download may stand still, or the end of an upload take once all of it
 // was sent.
 func (d *Data) patience() time.Duration {
-	if d.trial || d.poured && d.pouredT == Untried {
+	if d.trial || d.trailed || d.poured && d.pouredT == Untried {
 		return min(trialWait, d.c.cfg.Timeout/3)
 	}
 	return d.c.cfg.Timeout
@@ -330,6 +334,8 @@ func (c *Conn) finishAborted(verb string) error {
 	if r.Code == 421 {
 		return c.condemn(&Error{Fault: Closing, Step: verb, Sent: true, Reply: r})
 	}
-	c.last, err = c.behind(verb, r)
+	if c.last, err = c.behind(verb, r); err == nil {
+		err = c.trailers(verb, c.last)
+	}
 	return err
 }

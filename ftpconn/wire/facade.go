@@ -26,6 +26,7 @@ type facade struct {
 	half     bool
 	body     []byte // of an upload; nil: the library sends it
 	eager    bool
+	behind   []string         // commands that go behind that
 	replies  []Reply          // to ahead
 	known    map[string]Reply // replies to commands sent before the library asked
 	withFEAT []string         // sent in one segment with FEAT
@@ -53,7 +54,7 @@ func (c *Conn) Library() func(network, addr string) (net.Conn, error) {
 // Next sets what goes ahead of the library's next transfer; see Transfer.
 func (c *Conn) Next(t Transfer) {
 	c.lib.ahead, c.lib.check, c.lib.alone, c.lib.short = t.Ahead, t.Check, t.Alone, t.Short
-	c.lib.body, c.lib.eager, c.lib.half = t.Body, t.Eager, t.HalfClose
+	c.lib.body, c.lib.eager, c.lib.half, c.lib.behind = t.Body, t.Eager, t.HalfClose, t.Behind
 }
 
 // RestRefused says that the refusal of the library's last transfer was of its offset.
@@ -158,9 +159,9 @@ func (f *facade) transfer(verb, line string) error {
 	d := f.data
 	t := Transfer{Verb: line, Offset: f.offset, Ahead: f.ahead, Check: f.check, Upload: verb != "RETR", Alone: f.alone, Short: f.short && verb == "RETR" && f.offset == 0, HalfClose: f.half}
 	if t.Upload {
-		t.Body, t.Eager = f.body, f.eager
+		t.Body, t.Eager, t.Behind = f.body, f.eager, f.behind
 	}
-	f.data, f.offset, f.ahead, f.check, f.alone, f.short, f.half, f.body, f.eager = nil, 0, nil, nil, false, false, false, nil, false
+	f.data, f.offset, f.ahead, f.check, f.alone, f.short, f.half, f.body, f.eager, f.behind = nil, 0, nil, nil, false, false, false, nil, false, nil
 	if d == nil {
 		return errors.New("wire: " + verb + " without a data connection")
 	}

@@ -13,10 +13,10 @@ func (d *dialogue) pour() {
 	c := d.c
 	tr := c.cfg.Traits
 	d.eagerT = tr.get(&tr.eager)
-	cw, ok := d.data.(interface{ CloseWrite() error })
-	if d.t.Body == nil || !d.t.Eager || !d.early || d.eagerT == Off || !ok || d.untried() || c.sec != nil && c.sec.data != nil {
+	if !d.pours() {
 		return
 	}
+	cw := d.data.(closeWriter)
 	d.poured, c.tricks.sent = true, true
 	c.arm(d.data, c.cfg.Timeout)
 	if _, d.spilled = d.data.Write(d.t.Body); d.spilled == nil {
@@ -27,6 +27,14 @@ func (d *dialogue) pour() {
 		reset(d.data) // a part must not pass for the whole
 	}
 }
+
+// pours says whether the body goes with the command.
+func (d *dialogue) pours() bool {
+	_, ok := d.data.(closeWriter)
+	return ok && d.t.Body != nil && d.t.Eager && d.early && d.eagerT != Off && (d.trailed || !d.untried()) && (d.c.sec == nil || d.c.sec.data == nil)
+}
+
+type closeWriter interface{ CloseWrite() error }
 
 // send sends the body of an upload, unless it has gone with the command; spilled is what that came to.
 func (d *Data) send(body []byte, spilled error) {

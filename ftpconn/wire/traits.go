@@ -29,6 +29,8 @@ type Traits struct {
 	halfClosed Trait // a download's connection closed on our side before its data
 	struck     int   // downloads with that in their segment which failed, in a row
 	eager      Trait // a short upload sent with its command
+	trail      Trait // commands in the segment of such an upload, behind it
+	stumbled   int   // of those that worked before, failed in a row
 	// farewells: encrypted transfers that are given up get a reply
 	farewells Trait
 
@@ -88,7 +90,7 @@ func (t *Traits) Prepared(v Trait) { t.learn(&t.prepared, v) }
 
 // Known is a copy of what was learned.
 type Known struct {
-	Segments, Prepared, EPSV, EPRT, Joint, Behind, HalfClosed, Eager, Farewells Trait
+	Segments, Prepared, EPSV, EPRT, Joint, Behind, HalfClosed, Eager, Trail, Farewells Trait
 
 	Active bool // passive mode was found not to work, and active mode to
 }
@@ -97,14 +99,14 @@ type Known struct {
 func (t *Traits) Known() Known {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return Known{t.segments, t.prepared, t.epsv, t.eprt, t.joint, t.behind, t.halfClosed, t.eager, t.farewells, t.modes.now == Active && !t.modes.trial}
+	return Known{t.segments, t.prepared, t.epsv, t.eprt, t.joint, t.behind, t.halfClosed, t.eager, t.trail, t.farewells, t.modes.now == Active && !t.modes.trial}
 }
 
 // Recall takes over which of the traits were Off in an earlier life. What was Proven is
 // proven again, which costs nothing: a first try that fails is then known for what it is.
 func (t *Traits) Recall(k Known) {
 	for f, v := range map[*Trait]Trait{&t.segments: k.Segments, &t.prepared: k.Prepared, &t.epsv: k.EPSV,
-		&t.eprt: k.EPRT, &t.joint: k.Joint, &t.behind: k.Behind, &t.halfClosed: k.HalfClosed, &t.eager: k.Eager, &t.farewells: k.Farewells} {
+		&t.eprt: k.EPRT, &t.joint: k.Joint, &t.behind: k.Behind, &t.halfClosed: k.HalfClosed, &t.eager: k.Eager, &t.trail: k.Trail, &t.farewells: k.Farewells} {
 		if v == Off {
 			t.learn(f, Off)
 		}

@@ -18,6 +18,9 @@ type Transfer struct {
 	// Eager it goes with the command, if its data connection stands.
 	Body  []byte
 	Eager bool
+	// Behind are commands that may go in the segment of such an upload, to be answered after its end; Trailed
+	// gives the replies if they did.
+	Behind []string
 	// Alone: Verb is never sent before its data connection stands.
 	Alone bool
 	// Short: a download of few bytes, of which it is known how many. The next port may
@@ -56,13 +59,14 @@ func (c *Conn) Transfer(t Transfer) (Outcome, error) {
 		cmds = append(cmds, fmt.Sprintf("REST %d", t.Offset))
 	}
 	cmds = append(cmds, t.Verb)
-	if err := refuse(cmds...); err != nil {
+	if err := refuse(append(slices.Clip(cmds), t.Behind...)...); err != nil {
 		return Outcome{}, err
 	}
 	if err := c.check(verbOf(t.Verb)); err != nil {
 		return Outcome{}, err
 	}
 	c.tricks = Tricks{}
+	c.trail, c.port, c.trailed = nil, "", nil
 	d := &dialogue{c: c, t: t, cmds: cmds, rest: rest}
 	out, err := d.run()
 	if d.inVain(out, err) && c.cfg.Ports != nil && c.cfg.Ports.Count() > 1 {
@@ -108,6 +112,8 @@ type dialogue struct {
 	poured    bool  // the body went with the command
 	spilled   error // or not all of it
 	eagerT    Trait
+	trailed   bool // and what follows it went along
+	trailT    Trait
 }
 
 func (d *dialogue) run() (Outcome, error) {
@@ -160,6 +166,9 @@ func (d *dialogue) begin() (Outcome, error) {
 		c.tricks.asked = true
 		segment = append(slices.Clip(segment), next)
 		d.behind, c.asked = true, next
+	}
+	if d.trails() {
+		segment = append(slices.Clip(segment), d.trailing()...)
 	}
 	if err := c.write(segment...); err != nil {
 		return Outcome{}, err
@@ -251,7 +260,7 @@ func (d *dialogue) answers(from int) (Outcome, error) {
 		// not come: that is not worth the whole timeout.
 		c.wait = min(trialWait, c.cfg.Timeout/3)
 	}
-	if d.joint && d.jointT == Untried || d.poured && d.eagerT == Untried {
+	if d.joint && d.jointT == Untried || d.poured && d.eagerT == Untried || d.trailed && d.trailT == Untried {
 		c.wait = min(trialWait, c.cfg.Timeout/3)
 	}
 	r, err := c.readReply(verbOf(d.t.Verb))
@@ -274,7 +283,10 @@ func (d *dialogue) answers(from int) (Outcome, error) {
 			return out, c.condemn(&Error{Fault: Garbage, Step: verbOf(d.t.Verb), Sent: true, Reply: r,
 				Err: errors.New("no data connection was announced")})
 		}
-		if r, err = c.behind(verbOf(d.t.Verb), r); err == nil && r.Class() < 4 {
+		if r, err = c.behind(verbOf(d.t.Verb), r); err == nil {
+			err = c.trailers(verbOf(d.t.Verb), r)
+		}
+		if err == nil && r.Class() < 4 {
 			err = c.condemn(&Error{Fault: Garbage, Step: verbOf(d.t.Verb), Sent: true, Reply: r, Err: errors.New("refused, and done")})
 		}
 		if err != nil {
@@ -311,7 +323,7 @@ func (d *dialogue) answers(from int) (Outcome, error) {
 		return out, err
 	}
 	out.Data = &Data{c: c, raw: d.data, nc: nc, paced: under, upload: d.t.Upload, verb: verbOf(d.t.Verb), began: time.Now(), trial: d.behind && d.behindT == Untried,
-		poured: d.poured, pouredT: d.eagerT}
+		poured: d.poured, pouredT: d.eagerT, trailed: d.trailed && d.trailT == Untried}
 	d.door, d.data = nil, nil
 	c.flow(!d.t.Upload)
 	c.reached(d.mode)

@@ -48,7 +48,7 @@ func (d *dialogue) odd(code int) bool {
 }
 
 func (d *dialogue) untried() bool {
-	return d.early && d.preparedT == Untried || d.joint && d.jointT == Untried || d.behind && d.behindT == Untried || d.poured && d.eagerT == Untried || d.joined && d.segments == Untried
+	return d.early && d.preparedT == Untried || d.joint && d.jointT == Untried || d.behind && d.behindT == Untried || d.poured && d.eagerT == Untried || d.trailed && d.trailT == Untried || d.joined && d.segments == Untried
 }
 
 // surprised gives up the trick that failed at its first try.
@@ -65,6 +65,11 @@ func (d *dialogue) surprised(err error) error {
 	if d.joint && d.jointT == Untried && d.segments == Proven {
 		d.c.cfg.Traits.learn(&d.c.cfg.Traits.joint, Off)
 		d.c.trace("! a command in one segment with its data connection's failed, sent after it from now on")
+		return d.c.condemn(&Error{Fault: Surprise, Step: e.Step, Sent: e.Sent, Reply: e.Reply, Err: e.Err})
+	}
+	if d.trailed && d.trailT == Untried {
+		d.c.cfg.Traits.untrail()
+		d.c.trace("! an upload with commands behind it failed, they are sent after it from now on")
 		return d.c.condemn(&Error{Fault: Surprise, Step: e.Step, Sent: e.Sent, Reply: e.Reply, Err: e.Err})
 	}
 	if d.poured && d.eagerT == Untried {

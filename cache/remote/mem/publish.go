@@ -3,6 +3,7 @@ package mem
 import (
 	"bytes"
 	"context"
+	"io"
 
 	"ftpfs/cache/remote"
 )
@@ -78,4 +79,17 @@ func (s *Store) compare(d *Disk, p remote.Publish) error {
 		return &remote.Error{Kind: remote.Changed}
 	}
 	return nil
+}
+
+// Deliver implements remote.Deliverer.
+func (s *Store) Deliver(ctx context.Context, tmp string, r io.Reader, d remote.Delivery) (out remote.Published, agreed bool, err error) {
+	if err := s.Write(ctx, tmp, r, 0, d.Foreseen.Size); err != nil {
+		return out, false, err
+	}
+	ctx, p, agreed := d.Ready()
+	if !agreed {
+		return out, false, nil
+	}
+	out, err = s.Publish(ctx, tmp, p)
+	return out, true, err
 }

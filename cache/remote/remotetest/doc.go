@@ -22,6 +22,7 @@ type Subject struct {
 	Store  remote.Store
 	Behind Behind // nil: none
 	Limits Limits
+	Tag    string // names with it are temporary ones to the Store; "": all are alike
 
 	// Freeze makes the server stop answering, with its connections open, until
 	// Thaw; both nil where that cannot be done.
@@ -89,6 +90,7 @@ var parts = []part{
 	{"OpenEarlyClose", (*suite).openEarlyClose},
 	{"OpenExpect", (*suite).openExpect},
 	{"Publish", (*suite).publish},
+	{"Deliver", (*suite).deliver},
 	{"PublishRefused", (*suite).publishRefused},
 	{"PublishOverNoFile", (*suite).publishOverNoFile},
 	{"PublishKeepsTheMode", (*suite).publishKeepsTheMode},
