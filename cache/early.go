@@ -1,6 +1,10 @@
 package cache
 
-import "time"
+import (
+	"time"
+
+	"ftpfs/cache/remote"
+)
 
 // A large file is not uploaded after it was written but while it is: one that was
 // written front to back so far, and of which the server has nothing that must be
@@ -90,6 +94,7 @@ func (f *File) asItStandsLocked() bool {
 // closedLocked is called when f's last writer has closed.
 func (t *Tree) closedLocked(f *File, now time.Time) {
 	f.closedAt, f.late, f.triedAt = now, false, 0
+	f.short.Store(f.size <= remote.Short)
 	if s := f.ship; s != nil && s.feed != nil && !s.decided {
 		s.decideLocked(f.asItStandsLocked())
 	}

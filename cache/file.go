@@ -16,8 +16,9 @@ import (
 // file is open, waiting, uploading or parked; any write makes gen grow, and an
 // upload counts only if gen is what it was when it began.
 type File struct {
-	node *Node         // immutable
-	pub  chan struct{} // holds one token: order: see doc.go
+	node  *Node         // immutable
+	short atomic.Bool   // when it was last closed: uploading it takes a moment
+	pub   chan struct{} // holds one token: order: see doc.go
 
 	rec sync.RWMutex // shared by writes, exclusive to save the record; order: see doc.go
 

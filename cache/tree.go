@@ -115,6 +115,7 @@ func New(cfg Config, store remote.Store) (*Tree, error) {
 	t.nodes[1] = t.root
 	t.overlay, t.unlooked = newOverlay(cfg), map[*Node]bool{}
 	t.queue = queue.New(t.uploads, t.job)
+	t.queue.Lighten(func(f *File) bool { return f.short.Load() }, t.shortUploads)
 	t.queue.HoldBack(func(late time.Duration) time.Duration {
 		return t.pour.wait(time.Now(), late, pourHold*cfg.PublishDelay)
 	})
@@ -155,6 +156,14 @@ func (t *Tree) uploads() int {
 		return t.cfg.Uploads
 	}
 	return max(1, t.store.Caps().MaxUploads)
+}
+
+// shortUploads is how many uploads there may be if one more of a short file begins.
+func (t *Tree) shortUploads() int {
+	if t.cfg.Uploads > 0 {
+		return t.cfg.Uploads
+	}
+	return t.store.Caps().MaxShort
 }
 
 // SetHolder tells whoever finds the spool locked where it is mounted.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -258,4 +259,37 @@ func TestQuestionsBehindAnUploadAreGivenUp(t *testing.T) {
 	if tail := asked[9:]; slices.Contains(tail, true) {
 		t.Errorf("asked behind the upload to the last: %v", asked)
 	}
+}
+
+// Short files may have all connections, where there are some, and who asks for anything else has one as soon as one
+// of them is through.
+func TestShortFilesMayHaveAllConnections(t *testing.T) {
+	srv, s := startAsIs(t, ftpscript.Options{}, func(c *ftpconn.Config) { c.MaxConns = 4 })
+	if c := s.Caps(); c.MaxShort != 4 || c.MaxUploads != 2 {
+		t.Errorf("%d short uploads, %d uploads", c.MaxShort, c.MaxUploads)
+	}
+	held := make(chan struct{})
+	from := srv.Mark()
+	all := srv.Add(ftpscript.Rule{Verb: "STOR", Path: "", Hold: held})
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			p := remote.Publish{Path: fmt.Sprintf("/f-%d", i), Size: int64(len(body))}
+			_, _, err := s.Deliver(t.Context(), fmt.Sprintf("/.tag7-%d", i), bytes.NewReader(body), remote.Delivery{Foreseen: p,
+				Ready: func() (context.Context, remote.Publish, bool) { return t.Context(), p, false }})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	_, err := srv.Await(t.Context(), from, func(c ftpscript.Commands) bool { return len(c.Verbs("STOR")) == 4 })
+	ok(t, "four uploads", err)
+	wg.Go(func() {
+		if _, err := s.List(t.Context(), "/"); err != nil {
+			t.Error(err)
+		}
+	})
+	all.Remove()
+	close(held)
+	wg.Wait()
 }

@@ -139,9 +139,21 @@ func (s *Store) Caps() remote.Caps {
 		Sum:        k.sum(),
 		FoldsCase:  k.caseless == wire.Proven,
 		MaxUploads: max(1, limit-2),
+		MaxShort:   maxShort(limit),
 		Ahead:      max(0, limit-keptIdle),
 		Software:   k.software,
 	}
+}
+
+// fewConns is how many connections there must be at least for short uploads to take any of them. Of so many one is
+// free in a fraction of their two round trips, so that none has to be left for others.
+const fewConns = 4
+
+func maxShort(limit int) int {
+	if limit < fewConns {
+		return 0
+	}
+	return limit
 }
 
 // task names an operation for its errors and its place in the queue.

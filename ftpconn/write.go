@@ -34,6 +34,9 @@ func (s *Store) write(ctx context.Context, p string, r io.Reader, offset, size i
 		}
 	}
 	brief := offset == 0 && size >= 0 && size <= shortMost && s.temporary(p) && s.up == nil && src.keeps()
+	if brief && d != nil && s.pool.limitNow() >= fewConns {
+		t.class = metadata // it is as short, and needs nothing left for others
+	}
 	if brief {
 		t.past = &src.sent // what is kept may be begun again until it is on its way
 	} else if s.temporary(p) { // only what nobody takes for the whole file may be cut
@@ -181,7 +184,7 @@ type source struct {
 }
 
 // shortMost is how long an upload may be that is read at once and sent in one piece.
-const shortMost = 32 << 10
+const shortMost = remote.Short
 
 // keeps says that what r gave stays where it was until it is on the server, so that it may be read ahead.
 func (s *source) keeps() bool {

@@ -24,6 +24,8 @@ type Queue[K comparable] struct {
 
 	mu      sync.Mutex // guards what follows
 	hold    func(late time.Duration) time.Duration
+	light   func(K) bool
+	lights  func() int
 	jobs    map[K]*job[K]
 	due     byTime[K]
 	running int
@@ -56,6 +58,14 @@ func (q *Queue[K]) HoldBack(hold func(late time.Duration) time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.hold = hold
+}
+
+// Lighten sets which jobs are light, and how many may run at once when the next is one, if that is more.
+// light must neither wait nor call the queue.
+func (q *Queue[K]) Lighten(light func(K) bool, workers func() int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.light, q.lights = light, workers
 }
 
 // Schedule makes key due at at, instead of at whatever time it was. A job that is
@@ -147,9 +157,23 @@ func (q *Queue[K]) loop() {
 func (q *Queue[K]) startDue() time.Duration {
 	workers := q.workers()
 	q.mu.Lock()
+	many := q.lights
+	q.mu.Unlock()
+	lights := workers
+	if many != nil {
+		lights = max(lights, many())
+	}
+	q.mu.Lock()
 	defer q.mu.Unlock()
-	for len(q.due) > 0 && q.running < workers {
+	for len(q.due) > 0 {
 		j := q.due[0]
+		most := workers
+		if q.light != nil && q.light(j.key) {
+			most = lights
+		}
+		if q.running >= most {
+			break
+		}
 		wait := time.Until(j.at)
 		if wait <= 0 && q.hold != nil {
 			wait = q.hold(-wait)

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -125,5 +126,46 @@ func TestHeldBackUntilToldOtherwise(t *testing.T) {
 		if len(asked) != 3 || asked[0] != 0 || asked[1] != 2*time.Second || asked[2] != 3*time.Second {
 			t.Errorf("asked at %v of lateness, want 0s, 2s and 3s", asked)
 		}
+	})
+}
+
+// More jobs run at once if the next one is light, and one that is not waits until there are few.
+func TestMoreOfWhatIsLight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var began []int
+		end := make(chan struct{})
+		q := New(func() int { return 2 }, func(_ context.Context, k int) {
+			mu.Lock()
+			began = append(began, k)
+			mu.Unlock()
+			<-end
+		})
+		defer q.Close()
+		q.Lighten(func(k int) bool { return k < 10 }, func() int { return 4 })
+		running := func(want ...int) {
+			t.Helper()
+			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
+			slices.Sort(began)
+			if !slices.Equal(began, want) {
+				t.Errorf("began %d, want %d", began, want)
+			}
+		}
+		now := time.Now()
+		for i, k := range []int{10, 1, 2, 3, 4, 11, 5} {
+			q.Schedule(k, now.Add(time.Duration(i)*time.Millisecond))
+		}
+		time.Sleep(time.Second)
+		running(1, 2, 3, 10)
+		end <- struct{}{} // any of them
+		running(1, 2, 3, 4, 10)
+		end <- struct{}{}
+		end <- struct{}{}
+		running(1, 2, 3, 4, 10) // 11 needs one place of two
+		end <- struct{}{}
+		running(1, 2, 3, 4, 5, 10, 11)
+		close(end)
 	})
 }

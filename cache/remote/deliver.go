@@ -5,6 +5,9 @@ import (
 	"io"
 )
 
+// Short is how long a file may be of which the dialogue costs more than the bytes.
+const Short = 32 << 10
+
 // A Deliverer is a Store that can upload a short file and publish it in fewer round trips than by Write
 // and Publish: what Publish asks goes with the upload.
 type Deliverer interface {

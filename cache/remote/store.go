@@ -212,5 +212,6 @@ type Caps struct {
 	FoldsCase  bool   // names that differ by case only are one name
 	Ahead      int    // how many transfers and listings may run ahead of the asking; 0: none. See Ahead
 	MaxUploads int    // how many transfers it makes sense to run at once; at least 1
+	MaxShort   int    // the same if one more of a file up to Short is begun; counts if it is more
 	Software   string
 }
