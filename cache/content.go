@@ -47,8 +47,11 @@ type content struct {
 	users   int    // handles; guarded by tree.mu
 	marks   *marks // writes since the record was saved; nil while the length tells
 	streams []*stream
+	left    []int64       // where those ended that were left for another place: leaveLocked
+	beside  bool          // several read side by side
 	wake    chan struct{} // closed and replaced when ranges or streams change
 	ahead   int64         // how far to read ahead of the last reader
+	jumps   int           // of readers, in a row
 	last    int64         // where the last read ended
 
 	// What uploads need to know (feed.go, through.go).

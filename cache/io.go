@@ -49,10 +49,11 @@ func (h *Handle) content() *content {
 func (c *content) readOn(off, end int64) int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.jumps++
 	switch {
 	case end == c.last:
 	case end >= c.last-joinGap && off <= c.last+joinGap:
-		c.ahead = min(c.ahead*2, maxAhead)
+		c.ahead, c.jumps = min(c.ahead*2, maxAhead), 0
 	default:
 		c.ahead = minAhead
 	}
@@ -64,6 +65,7 @@ func (c *content) readOn(off, end int64) int64 {
 	for _, s := range c.streams {
 		if s.pos <= limit && s.pos >= off && s.limit < limit {
 			s.limit = limit
+			s.on = true
 			if s.idle {
 				c.broadcastLocked()
 			}

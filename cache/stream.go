@@ -20,6 +20,7 @@ const (
 	gather      = 4 << 20          // how far apart the kernel's requests for one stretch may arrive
 	gatherTime  = time.Millisecond // and how much later
 	streamIdle  = 15 * time.Second // servers drop a transfer that stalls; so do we, before
+	manyJumps   = 3                // in a row: then the kernel's request for a stretch is one
 	maxStreams  = 3                // of one file
 	retryStream = 2                // fresh attempts when a transfer breaks while somebody waits
 )
@@ -36,6 +37,9 @@ type stream struct {
 	// guarded by content.mu
 	pos   int64 // next byte it will deliver
 	limit int64 // where it may pause
+	due   int64 // somebody waits for the bytes before it
+	on    bool  // somebody has read on from where it was begun for
+	over  bool  // it was called off
 	sent  bool  // the server was asked: pos can no longer be moved back
 	idle  bool
 	err   error // how it ended
@@ -109,6 +113,7 @@ func (c *content) wantOnce(ctx context.Context, off, end, limit int64) error {
 	if s == nil {
 		s = c.startLocked(off, limit)
 	}
+	s.due = max(s.due, end)
 	wake := c.wake
 	c.mu.Unlock()
 	for {
@@ -176,62 +181,10 @@ func (c *content) closedLocked() error {
 	return &remote.Error{Op: "read", Path: c.file.node.lastName(), Kind: remote.Changed, Text: "closed"}
 }
 
-// joinLocked finds a stream that will come by off soon, and lets it run on to limit.
-func (c *content) joinLocked(off, limit int64) *stream {
-	for _, s := range c.streams {
-		if !s.sent && off < s.pos && s.pos-off <= gather {
-			s.pos = off // the kernel's read-ahead arrives in any order
-		}
-		if s.pos <= off && off <= max(s.pos+joinGap, s.limit) {
-			if s.hurry != nil {
-				s.hurry()
-			}
-			if limit > s.limit {
-				s.limit = limit
-			}
-			c.broadcastLocked()
-			return s
-		}
-	}
-	return nil
-}
-
-// startLocked begins a transfer at off; of too many the one furthest from its
-// readers, an idle one first, has to go.
-func (c *content) startLocked(off, limit int64) *stream {
-	if len(c.streams) >= maxStreams {
-		victim := c.streams[0]
-		for _, s := range c.streams {
-			if s.idle {
-				victim = s
-				break
-			}
-		}
-		victim.cancel()
-	}
-	if off <= gather && c.have.Covered(0) == 0 {
-		off = 0 // most likely the first of a sequential reader's requests to arrive
-	}
-	return c.streamLocked(c.tree.ctx, off, limit)
-}
-
-// streamLocked begins a transfer at off.
-func (c *content) streamLocked(ctx context.Context, off, limit int64) *stream {
-	ctx, cancel := context.WithCancel(ctx)
-	s := &stream{content: c, cancel: cancel, pos: off, limit: limit}
-	c.streams = append(c.streams, s)
-	c.tree.spawn(func() {
-		err := s.run(ctx)
-		cancel()
-		s.end(err)
-	})
-	return s
-}
-
 func (s *stream) run(ctx context.Context) error {
 	c := s.content
 	c.mu.Lock()
-	alone := s.pos == 0
+	alone := s.pos == 0 || c.jumps >= manyJumps
 	c.mu.Unlock()
 	if !alone { // requests for what comes before may be just behind
 		select {
@@ -265,7 +218,7 @@ func (s *stream) run(ctx context.Context) error {
 	bp := chunks.Get().(*[]byte)
 	defer chunks.Put(bp)
 	for s.mayGoOn(ctx) {
-		n, err := r.Read(*bp)
+		n, err := r.Read((*bp)[:s.next()])
 		brought += int64(n)
 		if s.endsWith(n, err) && (brought > muchAtOnce || time.Since(began) > longAtOnce) {
 			return s.endSure(ctx, r, (*bp)[:n], err)
@@ -287,17 +240,14 @@ func (s *stream) run(ctx context.Context) error {
 	return nil
 }
 
-// overtakenLocked says whether another transfer is to come by where this one would
-// begin, since the requests in between have arrived; that one then runs on as far.
-func (s *stream) overtakenLocked() bool {
-	for _, r := range s.content.streams {
-		if r != s && r.sent && r.pos <= s.pos && s.pos <= r.limit {
-			r.limit = max(r.limit, s.limit)
-			s.content.broadcastLocked()
-			return true
-		}
+// next is how much to read at once: no more than somebody waits for.
+func (s *stream) next() int64 {
+	s.content.mu.Lock()
+	defer s.content.mu.Unlock()
+	if s.due <= s.pos {
+		return chunk
 	}
-	return false
+	return min(chunk, s.due-s.pos)
 }
 
 // endsWith says whether n more bytes, which came with err, end the transfer: all that
