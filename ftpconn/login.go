@@ -69,7 +69,11 @@ func (s *Store) loginOnce(ctx context.Context) (_ *session, err error) {
 	}
 	s.tellTry()
 	guard := w.Protection()
-	w.BeforeFeat(append(guard, "TYPE I", s.cfg.wantUTF8(), "PWD")...)
+	first := append(guard, "TYPE I", s.cfg.wantUTF8())
+	if s.traits.Known().Segments != wire.Off { // else each costs a round trip, and it is asked once it is known to be of use
+		first = append(first, onlyWanted)
+	}
+	w.BeforeFeat(append(first, "PWD")...)
 	if err := ss.lib.Login(s.cfg.User, s.cfg.Password); err != nil {
 		return nil, s.loginFailed(w, err)
 	}
@@ -83,7 +87,7 @@ func (s *Store) loginOnce(ctx context.Context) (_ *session, err error) {
 	if err := s.keepPage(w, feats); err != nil {
 		return nil, err
 	}
-	if err := ss.wantFacts(feats["MLST"]); err != nil {
+	if err := ss.wantFacts(feats); err != nil {
 		return nil, err
 	}
 	if ss.base, err = s.baseOf(w); err != nil {
@@ -219,30 +223,6 @@ func features(r wire.Reply) map[string]string {
 		}
 	}
 	return m
-}
-
-// facts of MLSD that are of use; a server may list more.
-var wanted = []string{"type", "size", "modify", "unique", "unix.mode", "unix.owner", "unix.group", "unix.uid", "unix.gid", "unix.ownername", "unix.groupname", "perm"}
-
-// wantFacts turns on facts that the server knows but does not send by itself.
-func (ss *session) wantFacts(mlst string) error {
-	var have []string
-	missing := false
-	for _, f := range strings.Split(mlst, ";") {
-		f = strings.TrimSpace(f)
-		name := strings.ToLower(strings.TrimSuffix(f, "*"))
-		for _, w := range wanted {
-			if name == w {
-				have = append(have, name)
-				missing = missing || !strings.HasSuffix(f, "*")
-			}
-		}
-	}
-	if !missing {
-		return nil
-	}
-	_, err := ss.wire.Cmd("OPTS MLST " + strings.Join(have, ";") + ";")
-	return err
 }
 
 // baseOf finds the absolute path of the mounted directory.
