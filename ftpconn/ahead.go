@@ -1,11 +1,50 @@
 package ftpconn
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // What nobody has asked for yet gets a connection when nobody waits for one, and leaves two:
 // one for metadata, as always, and one for the next read that is asked for. Once it has one
-// it counts as any other; it is short. It may have connections made, but logins are paced.
-const keptIdle = 2
+// it counts as any other. It may have connections made, but logins are paced.
+//
+// As long as each is over in a moment, as small files and listings are on most lines, one is left: a read
+// that is asked for then waits for the first of those under way to end, and for none of those in line.
+const (
+	keptIdle  = 2
+	keptBrief = 1
+	brief     = 500 * time.Millisecond
+)
+
+// keptLocked is how many connections are left.
+func (p *pool) keptLocked() int {
+	if !p.brief {
+		return keptIdle
+	}
+	now := time.Now()
+	for ss := range p.all {
+		if !ss.ahead.IsZero() && now.Sub(ss.ahead) > brief {
+			return keptIdle
+		}
+	}
+	return keptBrief
+}
+
+// aheadEndsLocked takes in how long something took that was begun ahead.
+func (p *pool) aheadEndsLocked(ss *session) {
+	if !ss.ahead.IsZero() {
+		p.brief = time.Since(ss.ahead) <= brief
+		ss.ahead = time.Time{}
+	}
+}
+
+// mayRunAhead is how many connections may work ahead, of so many that there may be.
+func (p *pool) mayRunAhead(limit int) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return max(0, limit-p.keptLocked())
+}
 
 // queueLocked puts w in line. With asked it waits for its turn behind all others until that
 // is closed.
@@ -42,9 +81,10 @@ func (p *pool) aheadLocked() (want int) {
 		return 0
 	}
 	for len(p.later) > 0 {
+		kept := p.keptLocked()
 		busy := p.busy[metadata] + p.busy[read] + p.busy[upload]
-		if busy+keptIdle >= len(p.all) {
-			return max(0, min(len(p.later), p.capLocked()-keptIdle-busy))
+		if busy+kept >= len(p.all) {
+			return max(0, min(len(p.later), p.capLocked()-kept-busy))
 		}
 		w := p.later[0]
 		ss := p.takeLocked(false)
@@ -53,6 +93,7 @@ func (p *pool) aheadLocked() (want int) {
 		}
 		p.later = slices.Delete(p.later, 0, 1)
 		p.busy[w.class]++
+		ss.ahead = time.Now()
 		w.ch <- grant{ss: ss}
 	}
 	return 0

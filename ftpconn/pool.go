@@ -42,6 +42,7 @@ type pool struct {
 	busy     [classes]int
 	waiting  [classes][]*waiter
 	later    []*waiter // for what nobody has asked for yet: ahead.go
+	brief    bool      // the last of these was over in a moment
 	auth     error     // the server refused the password
 	authNext time.Time // when it is tried again
 	authTold int       // refusals in a row
@@ -186,6 +187,7 @@ func (p *pool) release(ss *session, c class) {
 	p.store.count.commands.Add(ss.counted())
 	p.mu.Lock()
 	p.busy[c]--
+	p.aheadEndsLocked(ss)
 	p.used, p.reopened = time.Now(), false
 	switch {
 	case dead || p.closed:

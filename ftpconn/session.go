@@ -35,7 +35,8 @@ type session struct {
 	vetted  bool          // nothing was done since the server gave a sign of life
 	watched bool          // somebody hears what it says; guarded by the pool's mutex
 	ready   readiness
-	told    int64 // commands counted so far
+	ahead   time.Time // since when it does what nobody had asked for; zero: it does not. Guarded by the pool's mutex
+	told    int64     // commands counted so far
 }
 
 // readiness of a session's next data connection.

@@ -140,7 +140,7 @@ func (s *Store) Caps() remote.Caps {
 		FoldsCase:  k.caseless == wire.Proven,
 		MaxUploads: max(1, limit-2),
 		MaxShort:   maxShort(limit),
-		Ahead:      max(0, limit-keptIdle),
+		Ahead:      s.pool.mayRunAhead(limit),
 		Software:   k.software,
 	}
 }
