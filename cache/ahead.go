@@ -89,7 +89,8 @@ func (a *ahead) expectLocked(dir *Node, what remote.EntryType, like *row, hits i
 	}
 }
 
-// listedLocked takes in that dir was listed for somebody.
+// listedLocked takes in that dir is listed for somebody: when it is asked for, and again when it is there, which
+// changes nothing but that its own names are known.
 func (a *ahead) listedLocked(dir *Node) {
 	parent := dir.parent
 	down := a.last == parent && parent != nil && time.Since(a.lastAt) < aheadIdle

@@ -306,6 +306,30 @@ func TestDirectoriesAreListedAheadOfAWalk(t *testing.T) {
 	}
 }
 
+// What comes next is listed beside what is asked for, and not after it.
+func TestTheNextDirectoriesAreListedWhileOneIsAwaited(t *testing.T) {
+	store := mem.New(mem.Options{Ahead: 4})
+	m := mountMem(t, store, nil)
+	for i := range 6 {
+		m.must(store.Disk().Mkdir(fmt.Sprintf("/d%d", i)))
+	}
+	m.names("/")
+	first := store.HoldOp(mem.OpList, "/d0")
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		m.names("/d0")
+	}()
+	<-first.Arrived()
+	m.until("the next four are there", func() bool { return m.listedNow("d1") && m.listedNow("d4") })
+	first.Release()
+	<-done
+	m.ahead.wait(m)
+	if n := store.Count(mem.OpList); n != 6 {
+		t.Errorf("%d listings, want the root's, that of d0, and four ahead", n)
+	}
+}
+
 func (m *mount) listedNow(name string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -32,6 +32,11 @@ func (t *Tree) OpenDir(ctx context.Context, n *Node) (*Dir, error) {
 	if err := t.wait(ctx, "list", n); err != nil {
 		return nil, err
 	}
+	t.mu.Lock()
+	if n.list == nil || t.fresh(n.list.fetched) <= 0 { // what comes next need not wait for this one's end
+		t.ahead.listedLocked(n)
+	}
+	t.mu.Unlock()
 	for range 3 {
 		err := t.list(ctx, n)
 		t.mu.Lock()
