@@ -14,7 +14,7 @@ var onVSFTPD = map[string]string{
 	"read it again, not from the kernel's pages": "login 0",
 	"first 64 KiB of a large file":               "CWD 1 LIST 1 MDTM 3 RETR 1 SIZE 1 login 0",
 	"head, tail, head of a large file":           "CWD 1-2 LIST 1 MDTM 4-5 REST 1 RETR 2 SIZE 2-3 login 0-2",
-	"reads of 64 KiB at random in a large file":  "CWD 1-2 LIST 1 MDTM 5-6 REST 2 RETR 3 SIZE 3-4 login 0-3",
+	"reads of 64 KiB at random in a large file":  "CWD 1-2 LIST 1 MDTM 6-7 REST 3 RETR 4 SIZE 4-5 login 0-2",
 	"cp -r out of small files":                   "CWD 6 LIST 6 MDTM 82-85 RETR 40 SIZE 40-43 login 0-7",
 	"grep -r over them":                          "CWD 6 LIST 6 MDTM 82-85 RETR 40 SIZE 40-43 login 0-7",
 	"four readers, a quarter each":               "CWD 6 LIST 6 MDTM 82-85 RETR 40 SIZE 40-43 login 0-7",
