@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -415,5 +416,30 @@ func TestLostReplyLeavesNoOldName(t *testing.T) {
 	}
 	if _, err := os.Lstat(d.path("doubt")); !errors.Is(err, unix.ENOENT) {
 		t.Errorf("stat of what is gone: %v, want ENOENT", err)
+	}
+}
+
+// The first read of a file makes the kernel ask for twice as much in one request, which is
+// answered when all of it is there: four times as much would be a round trip more.
+func TestTheFirstReadAsksForLittleMore(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root sets how far the kernel reads ahead")
+	}
+	var d *daemon
+	t.Cleanup(func() { // the daemon has ended by then
+		reads := regexp.MustCompile(`READ n\d+ .*\[0 \+(\d+)\)`).FindAllStringSubmatch(d.log.String(), -1)
+		if len(reads) != 1 || reads[0][1] != "131072" {
+			t.Errorf("the kernel's first request: %q, want one of 128 KiB", reads)
+		}
+	})
+	d = start(t, order{Config: Config{Debug: true}})
+	write(t, d.path("large"), strings.Repeat("0123456789abcdef", 4<<20/16))
+	f, err := os.Open(d.path("large"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if n, err := f.ReadAt(make([]byte, 64<<10), 0); n != 64<<10 || err != nil {
+		t.Errorf("read %d bytes, %v", n, err)
 	}
 }
