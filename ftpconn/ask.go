@@ -80,6 +80,15 @@ func (ss *session) setBoth(full string, t time.Time, mode uint32) string {
 	return "MFF Modify=" + t.UTC().Format(stamp) + ";" + chmod
 }
 
+// oursOf are the replies to the question about the uploaded file, as if nothing had been left out.
+func (q *asked) oursOf(rs []wire.Reply) []wire.Reply {
+	ours := q.atOurs.of(rs)
+	if len(ours) == 1 && q.ours.mlst { // lean
+		ours = append(ours[:1:1], wire.Reply{})
+	}
+	return ours
+}
+
 // judge takes the answers. It returns what has the name that the file is to get; an error says
 // that it must not.
 func (pb *publishing) judge(q asked, rs []wire.Reply, took time.Duration) (was remote.Entry, exists bool, err error) {
@@ -91,10 +100,7 @@ func (pb *publishing) judge(q asked, rs []wire.Reply, took time.Duration) (was r
 		pb.out.ModeSet = rs[q.setMode].OK()
 		ss.learnChmod(rs[q.setMode])
 	}
-	ours := q.atOurs.of(rs)
-	if len(ours) == 1 { // lean
-		ours = append(ours[:1:1], wire.Reply{})
-	}
+	ours := q.oursOf(rs)
 	if err := pb.checkOurs(q.ours, ours); err != nil {
 		return was, false, err
 	}

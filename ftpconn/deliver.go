@@ -75,6 +75,9 @@ func (d *delivery) deliver(ss *session) {
 	if !d.Foreseen.Foresaw(&p) || q.setTime >= 0 && q.setTime == q.setMode && !rs[q.setTime].OK() {
 		return
 	}
+	if a, err := ss.answered(q.ours, q.oursOf(rs)); err == nil && a.found && a.Entry.Size < 0 {
+		return // whether all of it arrived has to be asked otherwise
+	}
 	if p.Sum == nil {
 		q.sum = sumQuestion{}
 	}

@@ -198,6 +198,7 @@ func TestADeliveryThatIsRefused(t *testing.T) {
 		{"the time", ftpscript.Rule{Verb: "MFMT", Instead: "450 Busy."}, nil, true, ""}, // as if a transfer was under way: asked again
 		{"no word of the upload", ftpscript.Rule{Verb: "MLST", Swallow: true}, nil, true, ""},
 		{"cut off behind the upload", ftpscript.Rule{Verb: "MFMT", Drop: true}, nil, true, ""},
+		{"421 before the rename", ftpscript.Rule{Verb: "RNFR", Instead: "421 Idle too long."}, nil, true, ""},
 		{"no word of the rename", ftpscript.Rule{Verb: "RNTO", Hangup: true}, nil, true, ""},
 		{"cut off before the rename", ftpscript.Rule{Verb: "RNFR", Drop: true}, []remote.Kind{remote.Down, remote.Temporary, remote.Protocol}, false, ""},
 	} {
@@ -231,6 +232,27 @@ func TestADeliveryThatIsRefused(t *testing.T) {
 			d.holds("/g")
 		})
 	}
+}
+
+// A server whose MLST tells no size is asked for it otherwise, before anything is renamed.
+func TestADeliveryIsNotBelievedWithoutASize(t *testing.T) {
+	d := deliveries(t, ftpscript.Options{})
+	p := d.how("/f")
+	blind := func() {
+		d.srv.Add(ftpscript.Rule{Verb: "MLST", Path: fmt.Sprintf("/.tag7-%d", d.n+1), Instead: "250-Listing\r\n type=file;modify=20200229235958; /x\r\n250 End"})
+	}
+	blind()
+	d.srv.Add(ftpscript.Rule{Verb: "STOR", Times: 1, Data: &ftpscript.DataFault{After: 100, Reply: "226 Transfer complete."}})
+	_, err := d.send(p, nil)
+	if _, there := d.srv.Tree.Stat("/f"); there || err == nil {
+		t.Errorf("100 bytes, of which MLST does not tell the size, are published: %v", err)
+	}
+	blind()
+	agreed, err := d.send(p, nil)
+	if ok(t, "all of it", err); !agreed {
+		d.publish(p)
+	}
+	d.holds("/f")
 }
 
 // What behind an upload goes unanswered twice in a row is asked after it from then on.

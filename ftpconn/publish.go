@@ -64,6 +64,7 @@ type publishing struct {
 
 func (pb *publishing) do() error {
 	ss, tmp := pb.ss, pb.ss.path(pb.tmp)
+	pb.out, pb.pending = remote.Published{}, false // on another connection before, it came to something else
 	q, err := pb.ask(false)
 	if err != nil {
 		return err
@@ -117,6 +118,9 @@ func (pb *publishing) move(was remote.Entry, exists bool) error {
 	pb.renaming = true
 	rs, err := ss.wire.Batch(cmds...)
 	if err != nil {
+		if e := wire.FaultOf(err); e != nil && (!e.Sent || e.Fault == wire.Closing && e.Step == "RNFR") {
+			pb.renaming = false // nothing was sent, or the server has ended it at RNFR and reads no more
+		}
 		return err
 	}
 	if !pb.pending {
@@ -170,10 +174,10 @@ func (pb *publishing) checkOurs(q inquiry, rs []wire.Reply) error {
 	}
 	pb.ours = e
 	e.Name, e.Size = path.Base(pb.p.Path), pb.p.Size
-	if pb.out.TimeSet {
+	if pb.out.TimeSet && pb.p.MTime != nil {
 		e.MTime, e.MGrain = pb.p.MTime.UTC().Truncate(time.Second), time.Second
 	}
-	if pb.out.ModeSet {
+	if pb.out.ModeSet && pb.p.Mode != nil {
 		e.Mode, e.HasMode = *pb.p.Mode, true
 	}
 	pb.out.Entry = e

@@ -201,6 +201,7 @@ func (d *Data) Finish() (Reply, error) {
 	}
 	if !clean {
 		if err := d.finishAborted(); err != nil {
+			d.c.trailLost(err)
 			return d.c.last, err
 		}
 		if err := d.refusedData(d.c.last); err != nil {
@@ -219,6 +220,9 @@ func (d *Data) Finish() (Reply, error) {
 	d.c.wait = 0
 	if err == nil && r.Class() == 1 { // some announce the transfer twice
 		r, err = d.c.afterPreliminary(d.verb)
+	}
+	if err != nil {
+		d.c.trailLost(err)
 	}
 	if err == nil {
 		r, err = d.c.behind(d.verb, r)

@@ -84,6 +84,16 @@ func (c *Conn) trailers(verb string, r Reply) error {
 	return nil
 }
 
+// trailLost notes that an upload with commands behind it did not come to an end that is known, which may be owed to them.
+func (c *Conn) trailLost(err error) {
+	e := FaultOf(err)
+	if len(c.trail) == 0 || e == nil || e.Fault == Stopped || e.Fault == Local {
+		return
+	}
+	c.cfg.Traits.untrail()
+	c.trace("! an upload with commands behind it did not end")
+}
+
 // untrail notes that commands behind an upload failed: they are given up where they never worked, or
 // at the second failure in a row.
 func (t *Traits) untrail() {
