@@ -70,7 +70,7 @@ func (s *Store) loginOnce(ctx context.Context) (_ *session, err error) {
 	s.tellTry()
 	guard := w.Protection()
 	first := append(guard, "TYPE I", s.cfg.wantUTF8())
-	if s.traits.Known().Segments != wire.Off { // else each costs a round trip, and it is asked once it is known to be of use
+	if s.traits.Known().Segments != wire.Off && s.mayHaveMLST(w.Greeting()) { // else each costs a round trip, and it is asked once it is known to be of use
 		first = append(first, onlyWanted)
 	}
 	w.BeforeFeat(append(first, "PWD")...)

@@ -1,6 +1,10 @@
 package ftpconn
 
-import "strings"
+import (
+	"strings"
+
+	"ftpfs/ftpconn/wire"
+)
 
 // wanted are the facts of MLSD and MLST that are of use. Servers list others by themselves, owners, groups and
 // permissions, which make half of each line. ProFTPD's lines of 100 files are longer with them than what a
@@ -10,6 +14,13 @@ var wanted = []string{"type", "size", "modify", "unique", "unix.mode"}
 // onlyWanted asks for these and no others. It goes in the segment of the login, before anything is known of the
 // server: RFC 3659 (7.9) has it leave out what it does not know, and one that has no MLST refuses.
 var onlyWanted = optsMLST(wanted)
+
+// mayHaveMLST says that the server that greets so is not known to have no MLST, by what it told another session. If it has
+// been given one since, without a word in its greeting, wantFacts asks.
+func (s *Store) mayHaveMLST(greeting wire.Reply) bool {
+	k := s.server.known()
+	return !k.seen || k.has("MLST") || lasting(k.greeting) != lasting(greeting.Text())
+}
 
 func optsMLST(facts []string) string { return "OPTS MLST " + strings.Join(facts, ";") + ";" }
 

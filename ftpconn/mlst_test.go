@@ -3,6 +3,7 @@ package ftpconn_test
 import (
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"ftpfs/ftpconn"
@@ -62,5 +63,60 @@ func TestFactsAreNotAskedForSinglyInVain(t *testing.T) {
 	ok(t, "connect", s.Connect(t.Context()))
 	if got := srv.Since(0).Verbs("OPTS"); len(got) != 2 {
 		t.Errorf("one with MLST was sent %v", got)
+	}
+}
+
+// A server that is known to have no MLST is not asked for facts at each login: only at the first, which knows nothing of
+// it. Once its greeting is another, or it tells of MLST, it is asked again, the latter by a command of its own.
+func TestFactsAreNotAskedForWhereThereAreNone(t *testing.T) {
+	const asked = "OPTS MLST type;size;modify;unique;unix.mode;\r\n"
+	for what, c := range map[string]struct {
+		greets, tells string // from the third login on
+		third         []string
+	}{
+		"as before":                {"220 Hello.", "SIZE", nil},
+		"another greeting":         {"220 It is me.", "SIZE", []string{"in the segment"}},
+		"another one, and MLST":    {"220 It is me.", "MLST type*;size*;modify*;UNIX.mode*;", []string{"in the segment"}},
+		"MLST behind its greeting": {"220 Hello.", "MLST type*;size*;modify*;UNIX.mode*;", []string{"by itself"}},
+	} {
+		t.Run(what, func(t *testing.T) {
+			var seg segments
+			var later atomic.Bool
+			srv := ftpscript.Start(t, ftpscript.Options{Reword: func(verb, reply string) string {
+				greets, tells := "220 Hello.", "SIZE"
+				if later.Load() {
+					greets, tells = c.greets, c.tells
+				}
+				switch verb {
+				case "CONNECT":
+					return greets
+				case "FEAT":
+					return "211-Features:\r\n " + tells + "\r\n211 End"
+				}
+				return reply
+			}})
+			s := open(t, srv, func(cfg *ftpconn.Config) { cfg.Dial = seg.dial(srv.Port, nil); cfg.MaxConns = 1 })
+			login := func() (how []string) {
+				t.Helper()
+				srv.KillSessions()
+				seg.take()
+				ok(t, "connect", s.Connect(t.Context()))
+				for _, sent := range seg.take() {
+					switch {
+					case sent == asked:
+						how = append(how, "by itself")
+					case strings.Contains(sent, asked):
+						how = append(how, "in the segment")
+					}
+				}
+				return how
+			}
+			for i, want := range [][]string{{"in the segment"}, nil, c.third} {
+				later.Store(i == 2)
+				if got := login(); !slices.Equal(got, want) {
+					t.Errorf("login %d asked for facts %q, want %q", i+1, got, want)
+				}
+			}
+		})
 	}
 }
