@@ -14,7 +14,7 @@ import (
 const (
 	keptIdle  = 2
 	keptBrief = 1
-	brief     = 500 * time.Millisecond
+	moment    = 500 * time.Millisecond
 )
 
 // keptLocked is how many connections are left.
@@ -24,7 +24,7 @@ func (p *pool) keptLocked() int {
 	}
 	now := time.Now()
 	for ss := range p.all {
-		if !ss.ahead.IsZero() && now.Sub(ss.ahead) > brief {
+		if !ss.ahead.IsZero() && now.Sub(ss.ahead) > p.moment {
 			return keptIdle
 		}
 	}
@@ -34,7 +34,7 @@ func (p *pool) keptLocked() int {
 // aheadEndsLocked takes in how long something took that was begun ahead.
 func (p *pool) aheadEndsLocked(ss *session) {
 	if !ss.ahead.IsZero() {
-		p.brief = time.Since(ss.ahead) <= brief
+		p.brief = time.Since(ss.ahead) <= p.moment
 		ss.ahead = time.Time{}
 	}
 }

@@ -80,6 +80,7 @@ func TestWhatIsAheadLeavesConnections(t *testing.T) {
 // they take long, the next leave two again.
 func TestWhatIsAheadAndShortLeavesOneConnection(t *testing.T) {
 	srv, s := start(t, ftpscript.Options{}, func(c *ftpconn.Config) { c.MaxConns = 4 })
+	s.SetMoment(time.Hour) // however slow the machine
 	for _, name := range []string{"/asked", "/0", "/1", "/2", "/3", "/4"} {
 		srv.Tree.Put(name, content)
 	}
@@ -140,6 +141,7 @@ func TestWhatIsAheadAndShortLeavesOneConnection(t *testing.T) {
 // Where what was begun ahead takes long, while it does and afterwards, two connections are left.
 func TestWhatIsAheadAndLongLeavesTwoConnections(t *testing.T) {
 	srv, s := start(t, ftpscript.Options{}, func(c *ftpconn.Config) { c.MaxConns = 4 })
+	s.SetMoment(time.Hour)
 	for _, name := range []string{"/0", "/1"} {
 		srv.Tree.Put(name, content)
 	}
@@ -152,7 +154,7 @@ func TestWhatIsAheadAndLongLeavesTwoConnections(t *testing.T) {
 	if n := s.Caps().Ahead; n != 3 {
 		t.Errorf("%d may run ahead of 4 connections at first, want 3", n)
 	}
-	time.Sleep(600 * time.Millisecond) // longer than "a moment"
+	s.SetMoment(0) // it has taken longer
 	if n := s.Caps().Ahead; n != 2 {
 		t.Errorf("%d may run ahead beside one that takes long, want 2", n)
 	}

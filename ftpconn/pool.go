@@ -41,11 +41,12 @@ type pool struct {
 	reopened bool      // since then
 	busy     [classes]int
 	waiting  [classes][]*waiter
-	later    []*waiter // for what nobody has asked for yet: ahead.go
-	brief    bool      // the last of these was over in a moment
-	auth     error     // the server refused the password
-	authNext time.Time // when it is tried again
-	authTold int       // refusals in a row
+	later    []*waiter     // for what nobody has asked for yet: ahead.go
+	brief    bool          // the last of these was over in a moment
+	moment   time.Duration // as long as that may be
+	auth     error         // the server refused the password
+	authNext time.Time     // when it is tried again
+	authTold int           // refusals in a row
 	closed   bool
 	tick     *time.Timer
 	uploads  map[*source]bool // under way, and such as may be cut
@@ -73,6 +74,7 @@ func (p *pool) init(s *Store) {
 	p.slept = slept
 	p.cap.most = s.cfg.MaxConns
 	p.times = unhurried
+	p.moment = moment
 	p.logins = rate.NewLimiter(loginRate, loginBurst)
 	p.all = make(map[*session]bool)
 	p.empty = make(chan struct{})
