@@ -10,7 +10,7 @@ import (
 // How much garbage may lie about. Go collects when there is as much of it as of what lives, so
 // that a mount with a million inodes in the kernel, 800 MiB, would have 1.6 GiB resident.
 const (
-	mostGarbage  = 24 << 20 // bytes; where that is more than what lives, as much as that
+	mostGarbage  = 16 << 20 // bytes; where that is more than what lives, as much as that
 	leastPercent = 10       // of what lives: each collection looks at all of it
 )
 
