@@ -118,10 +118,16 @@ func run(in io.Reader, out io.Writer, packages []string, requireAll bool) int {
 					ended[e.Package], idle = true, nil
 					packageFailed = true
 					fmt.Fprintf(out, "FAIL  %-32s %6.1fs\n%s", e.Package, e.Elapsed, strings.Join(output[t], ""))
+					for u, lines := range output { // of a test that never ended, the stacks among it
+						if u.pkg == e.Package && u.name != "" {
+							fmt.Fprintf(out, "%s did not end:\n%s", u.name, strings.Join(lines, ""))
+						}
+					}
 				} else {
 					cells.take(output[t], "FAILED", "")
 					failures = append(failures, t.pkg+" "+t.name+heading)
 					fmt.Fprint(out, strings.Join(output[t], ""))
+					delete(output, t)
 				}
 			}
 		}

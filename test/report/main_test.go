@@ -41,6 +41,7 @@ func TestRun(t *testing.T) {
 		{"the second run fails", "== first\n" + start + pass + end + "== second\n" + start + fail, true, 1, []string{"p TestC, second"}},
 		{"the second run broke off", "== first\n" + start + pass + end + "== second\n" + start + pass, true, 1, []string{"broke off"}},
 		{"failure", start + pass + fail, false, 1, []string{"got 1, want 2", "FAILED:\n  p TestC", "1 passed, 1 failed, 0 skipped"}},
+		{"a test that did not end", start + pass + say("TestC", "goroutine 7 [select]") + `{"Action":"fail","Package":"p"}` + "\n", false, 1, []string{"TestC did not end:\ngoroutine 7 [select]\n"}},
 		{"broken off", start + pass, false, 1, []string{"broke off"}},
 		{"the second run is missing", "== first\n" + start + pass + end + "== second\n", true, 1, []string{"nothing ran, second"}},
 		{"nothing at all", "", false, 1, []string{"p: it never ran"}},
