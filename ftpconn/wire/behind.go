@@ -131,20 +131,8 @@ func meanwhile(r Reply) bool {
 	return r.Code == 450 || r.Code == 500 || r.Code == 501 || r.Code == 502 || r.Code == 503
 }
 
-// strikes is how often in a row a download with a question behind it may fail, where that has
-// worked before: once anything may be the reason.
-const strikes = 2
-
 // failed notes a download with a question behind it that failed.
-func (t *Traits) failed() {
-	t.mu.Lock()
-	t.struck++
-	off := t.behind != Proven || t.struck >= strikes
-	t.mu.Unlock()
-	if off {
-		t.learn(&t.behind, Off)
-	}
-}
+func (t *Traits) failed() { t.strike(&t.behind, &t.struck) }
 
 // unbehind gives up the trick, which is on trial, and makes err its fault: what was done
 // is done again without it.

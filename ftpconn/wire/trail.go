@@ -94,17 +94,8 @@ func (c *Conn) trailLost(err error) {
 	c.trace("! an upload with commands behind it did not end")
 }
 
-// untrail notes that commands behind an upload failed: they are given up where they never worked, or
-// at the second failure in a row.
-func (t *Traits) untrail() {
-	t.mu.Lock()
-	t.stumbled++
-	off := t.trail != Proven || t.stumbled >= strikes
-	t.mu.Unlock()
-	if off {
-		t.learn(&t.trail, Off)
-	}
-}
+// untrail notes that commands behind an upload failed.
+func (t *Traits) untrail() { t.strike(&t.trail, &t.stumbled) }
 
 // trailed notes that they worked.
 func (t *Traits) trailed() {

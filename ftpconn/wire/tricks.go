@@ -29,6 +29,21 @@ func (t *Traits) Blame(k Tricks) {
 	}
 }
 
+// strikes is how often in a row a trick may fail that has worked before: once anything may be the reason.
+const strikes = 2
+
+// strike notes that a trick failed, as often in a row as inRow says: it is given up where it never worked, or at the
+// last of its strikes.
+func (t *Traits) strike(trick *Trait, inRow *int) {
+	t.mu.Lock()
+	*inRow++
+	off := *trick != Proven || *inRow >= strikes
+	t.mu.Unlock()
+	if off {
+		t.learn(trick, Off)
+	}
+}
+
 // Clear notes that all of a download was there, which was begun with them.
 func (t *Traits) Clear(k Tricks) {
 	t.mu.Lock()
