@@ -148,6 +148,33 @@ func TestIdleConnectionLost(t *testing.T) {
 	}
 }
 
+// A connection that the server ends as idle may be one that nobody has used yet: where we are slow to begin,
+// or it is one that was made ahead.
+func TestFreshConnectionEndedAsIdle(t *testing.T) {
+	for what, do := range map[string]func(*ftpconn.Store) error{
+		"stat": func(s *ftpconn.Store) error { _, err := s.Stat(t.Context(), "/f"); return err },
+		"list": func(s *ftpconn.Store) error { _, err := s.List(t.Context(), "/"); return err },
+		"upload": func(s *ftpconn.Store) error {
+			return s.Write(t.Context(), "/g", struct{ io.Reader }{bytes.NewReader(content)}, 0, -1)
+		},
+		"download": func(s *ftpconn.Store) error { _, err := read(s, "/f", 0); return err },
+	} {
+		srv, s := start(t, ftpscript.Options{}, nil)
+		srv.Tree.Put("/f", content)
+		verb := "EPSV"
+		if what == "stat" {
+			verb = "MLST"
+		}
+		gone := srv.Add(ftpscript.Rule{Verb: verb, Times: 2, Instead: "421 Idle for too long: closing the control connection."})
+		if err := do(s); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		if n := gone.Hits(); n != 2 {
+			t.Errorf("%s: %d connections were ended as idle, and not 2", what, n)
+		}
+	}
+}
+
 // A reply that nobody asked for condemns the connection before it can answer the
 // wrong command.
 func TestStrayReply(t *testing.T) {

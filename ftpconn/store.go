@@ -173,8 +173,8 @@ const attempts = 6
 
 // run does f on a connection of the pool. It is done again on a fresh one when
 // an idle connection turned out dead before anything could have taken effect
-// (or the task may be done twice), or when the server was surprised by a trick
-// that is then given up.
+// (or the task may be done twice), also one that was never used and ended with the words
+// for idle ones, or when the server was surprised by a trick that is then given up.
 func (s *Store) run(ctx context.Context, t task, f func(*session) error) error {
 	fresh := false
 	for i := 1; ; i++ {
@@ -219,8 +219,8 @@ func (s *Store) repeat(t task, err error, reused bool) bool {
 	if past && t.class == upload {
 		return false // part of it may be there, also when a later command was not sent
 	}
-	late := t.class == metadata && tooLate(e)
-	safe := !e.Sent || t.again && !past || late
+	late := tooLate(e)
+	safe := !e.Sent || t.again && !past || late && t.class == metadata
 	switch e.Fault {
 	case wire.Surprise:
 		return safe
