@@ -76,7 +76,7 @@ func (d *Data) Write(p []byte) (int, error) {
 	done := 0
 	for d.broken == nil && done < len(p) {
 		d.c.arm(d.nc, d.c.cfg.Timeout)
-		n, err := d.nc.Write(p[done:])
+		n, err := d.put(p[done:])
 		done += n
 		d.moved(n)
 		if n > 0 {
@@ -87,6 +87,13 @@ func (d *Data) Write(p []byte) (int, error) {
 		}
 	}
 	return done, d.broken
+}
+
+func (d *Data) put(p []byte) (int, error) {
+	if d.paced != nil {
+		return d.writeHeld(p)
+	}
+	return d.nc.Write(p)
 }
 
 // dataError of an upload leaves the control connection alone: the server's

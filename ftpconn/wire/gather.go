@@ -17,6 +17,7 @@ const (
 	gatherFrom = 64 << 10              // bytes of the download before that
 	gatherMost = 256 << 10             // bytes of a piece
 	gatherTime = 10 * time.Millisecond // and how long its first bytes may wait for the last
+	anyTime    = time.Duration(1 << 62)
 )
 
 // gatherer reads a socket in pieces.
@@ -80,18 +81,31 @@ func (g *gatherer) wakeAt(fd, n int) {
 	}
 }
 
+// pull reads a socket: what has gathered, or, when that takes long, what there is.
+func (g *gatherer) pull(p []byte, nc net.Conn, arm func(most time.Duration)) (int, error) {
+	arm(gatherTime)
+	if n, err := g.read(p); n > 0 || err != nil {
+		return n, err
+	}
+	_ = g.raw.Control(func(fd uintptr) { g.wakeAt(int(fd), 1) })
+	arm(anyTime)
+	return nc.Read(p)
+}
+
 // receive reads what comes of a download: the first of it as it comes, then what has gathered.
 func (d *Data) receive(p []byte) (int, error) {
-	if d.n >= gatherFrom && d.gather == nil && d.paced == nil && !d.upload {
+	large := d.n >= gatherFrom && !d.upload && len(p) > 0
+	if d.paced != nil {
+		d.paced.large = large
+		return d.records(p)
+	}
+	arm := func(most time.Duration) { d.c.armFlow(d.nc, min(most, d.patience())) }
+	if large && d.gather == nil {
 		d.gather = gathering(d.raw)
 	}
-	if g := d.gather; g != nil && len(p) > 0 {
-		d.c.armFlow(d.nc, min(gatherTime, d.patience()))
-		if n, err := g.read(p); n > 0 || err != nil {
-			return n, err
-		}
-		_ = g.raw.Control(func(fd uintptr) { g.wakeAt(int(fd), 1) })
+	if large && d.gather != nil {
+		return d.gather.pull(p, d.nc, arm)
 	}
-	d.c.armFlow(d.nc, d.patience())
+	arm(anyTime)
 	return d.nc.Read(p)
 }

@@ -3,6 +3,7 @@ package wire_test
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -27,7 +28,20 @@ type server struct {
 type session struct {
 	*server
 	net.Conn
-	data net.Listener
+	data   net.Listener
+	secure *tls.Config // nil: in clear
+}
+
+// accept takes the data connection: what data goes through, and its socket.
+func (c *session) accept() (net.Conn, *net.TCPConn, error) {
+	nc, err := c.data.Accept()
+	if err != nil {
+		return nil, nil, err
+	}
+	if c.secure == nil {
+		return nc, nc.(*net.TCPConn), nil
+	}
+	return tls.Server(nc, c.secure), nc.(*net.TCPConn), nil
 }
 
 func (c *session) reply(lines ...string) { io.WriteString(c.Conn, strings.Join(lines, "\r\n")+"\r\n") }
@@ -67,6 +81,12 @@ func (c *session) receive() string {
 // serve starts a server; answer is called for each command.
 func serve(t *testing.T, greeting string, answer func(c *session, verb, arg string)) *server {
 	t.Helper()
+	return serveIn(t, nil, greeting, answer)
+}
+
+// serveIn is serve with all of it encrypted, from the beginning, if secure is not nil.
+func serveIn(t *testing.T, secure *tls.Config, greeting string, answer func(c *session, verb, arg string)) *server {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -83,7 +103,10 @@ func serve(t *testing.T, greeting string, answer func(c *session, verb, arg stri
 			conns.Store(nc, true)
 			wg.Go(func() {
 				defer nc.Close()
-				c := &session{server: s, Conn: nc}
+				if secure != nil {
+					nc = tls.Server(nc, secure)
+				}
+				c := &session{server: s, Conn: nc, secure: secure}
 				io.WriteString(nc, greeting)
 				in := bufio.NewScanner(nc)
 				for in.Scan() {

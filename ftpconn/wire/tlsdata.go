@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"time"
 )
 
@@ -119,15 +120,30 @@ func (d *Data) refusedData(r Reply) error {
 // or went, and not for a record of 16 KiB: TLS would forget what a slow link has done.
 // The deadlines that TLS sets itself are not obeyed: an upload's close_notify waits, as
 // all of it did, until the socket takes it.
+//
+// TLS reads and writes record by record. A large download is read in pieces nevertheless, and what
+// goes out goes in as large ones as it came in.
 type paced struct {
 	net.Conn
 	c    *Conn
 	by   time.Time     // when the handshake must be over; zero: it is
 	wait time.Duration // instead of the timeout; 0: the timeout
 	eof  bool          // the peer's end was seen; TLS, which reads no further than close_notify, has not got one then
+
+	large  bool      // the download is one that is read in pieces
+	gather *gatherer // nil: not yet
+	buf    []byte    // of a piece
+	came   []byte    // the rest of it in buf
+	dry    bool      // only what came is wanted
+
+	hold bool // what is written waits in out for flush
+	out  []byte
 }
 
-func (p *paced) arm() {
+// pieceMost is how many bytes of records are read or written at once.
+const pieceMost = 128 << 10
+
+func (p *paced) arm(most time.Duration) {
 	wait := p.c.cfg.Timeout
 	if p.wait > 0 {
 		wait = p.wait
@@ -135,6 +151,7 @@ func (p *paced) arm() {
 	if !p.by.IsZero() {
 		wait = min(wait, time.Until(p.by))
 	}
+	wait = min(wait, most)
 	if p.wait > 0 { // it is wanted though the download is given up
 		p.c.arm(p.Conn, wait)
 	} else {
@@ -142,19 +159,77 @@ func (p *paced) arm() {
 	}
 }
 
-func (p *paced) Read(b []byte) (int, error) {
-	p.arm()
-	n, err := p.Conn.Read(b)
-	if n > 0 {
-		p.c.alive()
+func (p *paced) Read(b []byte) (n int, err error) {
+	if len(p.came) == 0 {
+		if p.dry {
+			return 0, os.ErrDeadlineExceeded // a temporary error, after which TLS keeps what it has of a record
+		}
+		if p.large && p.gather == nil {
+			if p.gather = gathering(p.Conn); p.gather != nil {
+				p.buf = make([]byte, pieceMost)
+			}
+		}
+		if p.large && p.gather != nil {
+			n, err = p.gather.pull(p.buf, p.Conn, p.arm)
+			p.came = p.buf[:n]
+		} else {
+			p.arm(anyTime)
+			n, err = p.Conn.Read(b)
+		}
+		if n > 0 {
+			p.c.alive()
+		}
+		p.eof = p.eof || n == 0 && err == io.EOF
 	}
-	p.eof = p.eof || n == 0 && err == io.EOF
+	if len(p.came) > 0 {
+		n, err = copy(b, p.came), nil // the socket will say again what ended it
+		p.came = p.came[n:]
+	}
 	return n, err
 }
 
-func (p *paced) Write(b []byte) (done int, err error) {
+// records reads what TLS has of a download: a record, and of a large one all whole records
+// that came in one piece with it.
+func (d *Data) records(b []byte) (n int, err error) {
+	n, err = d.nc.Read(b)
+	for d.paced.large && n > 0 && n < len(b) && err == nil {
+		var k int
+		d.paced.dry = true
+		k, err = d.nc.Read(b[n:])
+		d.paced.dry = false
+		n += k
+	}
+	if n > 0 {
+		err = nil // an end comes again
+	}
+	return n, err
+}
+
+func (p *paced) Write(b []byte) (int, error) {
+	if p.hold && len(p.out)+len(b) <= cap(p.out) {
+		p.out = append(p.out, b...)
+		return len(b), nil
+	}
+	if err := p.flush(); err != nil {
+		return 0, err
+	}
+	if p.hold && len(b) <= cap(p.out) {
+		p.out = append(p.out, b...)
+		return len(b), nil
+	}
+	return p.send(b)
+}
+
+// flush sends what was held.
+func (p *paced) flush() error {
+	_, err := p.send(p.out)
+	p.out = p.out[:0]
+	return err
+}
+
+func (p *paced) send(b []byte) (done int, err error) {
 	for done < len(b) {
-		p.arm()
+		p.arm(anyTime)
 		n, err := p.Conn.Write(b[done:])
 		done += n
 		if n > 0 {
@@ -165,6 +240,21 @@ func (p *paced) Write(b []byte) (done int, err error) {
 		}
 	}
 	return done, nil
+}
+
+// writeHeld writes through TLS, and lets its records go out together.
+func (d *Data) writeHeld(b []byte) (n int, err error) {
+	p := d.paced
+	if cap(p.out) == 0 && len(b) > 16<<10 {
+		p.out = make([]byte, 0, pieceMost)
+	}
+	p.hold = true
+	n, err = d.nc.Write(b)
+	p.hold = false
+	if ferr := p.flush(); ferr != nil {
+		return 0, ferr
+	}
+	return n, err
 }
 
 func (p *paced) SetDeadline(time.Time) error      { return nil }
