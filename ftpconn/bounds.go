@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -109,6 +110,31 @@ func scan(r io.Reader, most *bounds, f func(line string) error) error {
 			return nil
 		}
 	}
+}
+
+// gathered are the entries of a listing whose length is not known. A slice that grows would be copied a dozen
+// times, and leave four times its size behind.
+type gathered struct {
+	full [][]remote.Entry
+	last []remote.Entry
+}
+
+func (g *gathered) add(e remote.Entry) {
+	if len(g.last) == cap(g.last) {
+		if len(g.last) > 0 {
+			g.full = append(g.full, g.last)
+		}
+		g.last = make([]remote.Entry, 0, min(max(16, 2*cap(g.last)), 2048))
+	}
+	g.last = append(g.last, e)
+}
+
+// entries are all of them, in order.
+func (g *gathered) entries() []remote.Entry {
+	if len(g.full) == 0 {
+		return g.last
+	}
+	return slices.Concat(append(g.full, g.last)...)
 }
 
 // keeper has entries hold what they need of their lines, and what many of them

@@ -32,34 +32,33 @@ type keptTimes struct {
 func (k *keptTimes) init() { k.many, k.most, k.seed = manyTimes, maxKeptTimes, maphash.MakeSeed() }
 
 // split takes the entries that are known out of those to be asked for; lines are those of all
-// entries.
-func (k *keptTimes) split(dir string, lines []string, timed []int) (ask []int, known map[int]time.Time) {
+// entries. What is known goes into exact.
+func (k *keptTimes) split(dir string, lines []string, timed []int, exact stamps) (ask []int) {
 	if len(timed) <= k.many {
-		return timed, nil
+		return timed
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	of := k.dirs[dir]
-	known = make(map[int]time.Time, len(of))
 	for _, i := range timed {
 		if at, ok := of[maphash.String(k.seed, lines[i])]; ok {
-			known[i] = time.Unix(at, 0).UTC()
+			exact[i] = at
 		} else {
 			ask = append(ask, i)
 		}
 	}
-	return ask, known
+	return ask
 }
 
 // keep takes down the exact times of one listing, in place of those of the one before.
-func (k *keptTimes) keep(dir string, lines []string, times map[int]time.Time, now time.Time) {
-	if len(times) <= k.many {
+func (k *keptTimes) keep(dir string, lines []string, exact stamps, now time.Time) {
+	if len(exact) <= k.many || exact.known() <= k.many {
 		return
 	}
-	of := make(map[uint64]int64, len(times))
-	for i, at := range times {
-		if now.Sub(at) > settledAfter {
-			of[maphash.String(k.seed, lines[i])] = at.Unix()
+	of := make(map[uint64]int64, len(exact))
+	for i, at := range exact {
+		if at != untold && now.Sub(time.Unix(at, 0)) > settledAfter {
+			of[maphash.String(k.seed, lines[i])] = at
 		}
 	}
 	k.mu.Lock()

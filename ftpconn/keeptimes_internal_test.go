@@ -64,9 +64,9 @@ func TestKeptTimesAreBounded(t *testing.T) {
 	k.init()
 	k.many, k.most = 1, 2000
 	now := time.Now()
-	times, lines := make(map[int]time.Time), make([]string, 500)
+	times, lines := newStamps(500), make([]string, 500)
 	for i := range lines {
-		lines[i], times[i] = fmt.Sprint(i), now.Add(-72*time.Hour)
+		lines[i], times[i] = fmt.Sprint(i), now.Add(-72*time.Hour).Unix()
 	}
 	for d := range 6 {
 		k.keep(fmt.Sprint(d), lines, times, now)

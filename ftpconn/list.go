@@ -84,7 +84,7 @@ func (ss *session) notListed(dir string, r wire.Reply) error {
 // mlsd lists by MLSD. Symlinks whose target it does not tell are looked up in a
 // LIST.
 func (ss *session) mlsd(dir string) ([]remote.Entry, error) {
-	var entries []remote.Entry
+	var all gathered
 	keep := keeper{}
 	links, self := false, false
 	err := ss.lines(dir, "MLSD", func(line string) error {
@@ -95,7 +95,7 @@ func (ss *session) mlsd(dir string) ([]remote.Entry, error) {
 		if class == listing.IsEntry {
 			e = keep.entry(e)
 			ss.store.local(&e)
-			entries = append(entries, e)
+			all.add(e)
 			links = links || e.Type == remote.Symlink && e.Target == ""
 		}
 		self = self || class == listing.Noise && e.Type == remote.Dir
@@ -104,6 +104,7 @@ func (ss *session) mlsd(dir string) ([]remote.Entry, error) {
 	if err != nil {
 		return nil, err
 	}
+	entries := all.entries()
 	switch k := ss.store.server.known(); {
 	case self && !k.mlsdSelf:
 		ss.store.server.learn(func(f *facts) { f.mlsdSelf = true })

@@ -1,7 +1,8 @@
 package ftpconn
 
 import (
-	"maps"
+	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,7 +16,7 @@ import (
 // those of files exactly, all asked for in one go, and the difference gives the zone.
 func (ss *session) timed(dir string, got lsOutput, exact bool) ([]remote.Entry, error) {
 	was := ss.store.server.location()
-	entries, err := ss.parse(got, was)
+	entries, err := ss.parse(got, was, make([]remote.Entry, 0, len(got.lines)))
 	if err != nil || got.format.Absolute() {
 		return entries, err
 	}
@@ -26,28 +27,28 @@ func (ss *session) timed(dir string, got lsOutput, exact bool) ([]remote.Entry, 
 		}
 	}
 	kept, each := &ss.store.times, len(entries) == len(got.lines) // an entry for each line
-	var known map[int]time.Time
+	told := answers{times: newStamps(len(entries))}
 	if each {
-		q.timed, known = kept.split(dir, got.lines, q.timed)
+		q.timed = kept.split(dir, got.lines, q.timed, told.times)
 	}
-	told, err := ss.ask(dir, entries, q)
-	if err != nil {
+	if err := ss.ask(dir, entries, q, &told); err != nil {
 		return nil, err
 	}
-	maps.Copy(told.times, known)
 	if each {
 		kept.keep(dir, got.lines, told.times, time.Now())
 	}
 	if zone := ss.store.heard(told.votes); zone != was {
-		if entries, err = ss.parse(got, zone); err != nil {
+		if entries, err = ss.parse(got, zone, entries[:0]); err != nil {
 			return nil, err
 		}
 	}
 	if ss.store.server.known().mdtm {
 		blur(entries)
 	}
-	for i, t := range told.times {
-		entries[i].MTime, entries[i].MGrain = t, time.Second
+	for i, at := range told.times {
+		if at != untold {
+			entries[i].MTime, entries[i].MGrain = time.Unix(at, 0).UTC(), time.Second
+		}
 	}
 	for i, size := range told.sizes {
 		entries[i].Size = size
@@ -59,15 +60,35 @@ func (ss *session) timed(dir string, got lsOutput, exact bool) ([]remote.Entry, 
 // to count beside the listing itself.
 const maxAsked = 4000
 
+// stamps are exact times by entry, in seconds since 1970, or untold.
+type stamps []int64
+
+const untold = math.MinInt64
+
+func newStamps(n int) stamps { return slices.Repeat(stamps{untold}, n) }
+
+// known is how many there are.
+func (s stamps) known() (n int) {
+	for _, at := range s {
+		if at != untold {
+			n++
+		}
+	}
+	return n
+}
+
 // answers to questions, by entry.
 type answers struct {
-	times map[int]time.Time
+	times stamps
 	sizes map[int]int64
 	votes []vote
 }
 
-func (ss *session) ask(dir string, entries []remote.Entry, q questions) (a answers, err error) {
-	a.times, a.sizes = make(map[int]time.Time, len(q.timed)), make(map[int]int64, len(q.sized))
+// ask puts the questions, and adds what is answered to a.
+func (ss *session) ask(dir string, entries []remote.Entry, q questions, a *answers) error {
+	if len(q.sized) > 0 {
+		a.sizes = make(map[int]int64, len(q.sized))
+	}
 	zone := ss.store.server.location()
 	command := func(verb string, i int) string {
 		return verb + " " + ss.path(strings.TrimSuffix(dir, "/")+"/"+entries[i].Name)
@@ -85,7 +106,7 @@ func (ss *session) ask(dir string, entries []remote.Entry, q questions) (a answe
 		}
 		replies, err := ss.wire.Batch(cmds...)
 		if err != nil {
-			return a, err
+			return err
 		}
 		ss.learnMDTM(replies[:len(timed)])
 		if len(a.votes) < maxAsked {
@@ -93,7 +114,7 @@ func (ss *session) ask(dir string, entries []remote.Entry, q questions) (a answe
 		}
 		for n, i := range timed {
 			if t, ok := timeIn(replies[n]); ok {
-				a.times[i] = t
+				a.times[i] = t.Unix()
 			}
 		}
 		for n, i := range sized {
@@ -102,7 +123,7 @@ func (ss *session) ask(dir string, entries []remote.Entry, q questions) (a answe
 			}
 		}
 	}
-	return a, nil
+	return nil
 }
 
 // questions are the files, by their place among the entries, of which times and sizes are
@@ -124,11 +145,11 @@ func (ss *session) questions(dir string, entries []remote.Entry) (q questions, e
 		}
 	}
 	if len(q.timed) > 1 && !k.mdtm && len(k.features) > 0 && !k.has("MDTM") { // does it have MDTM all the same?
-		one, err := ss.ask(dir, entries, questions{timed: q.timed[:1]})
-		if err != nil {
+		one := answers{times: newStamps(len(entries))}
+		if err := ss.ask(dir, entries, questions{timed: q.timed[:1]}, &one); err != nil {
 			return q, err
 		}
-		if len(one.times) == 0 {
+		if one.times.known() == 0 {
 			q.timed = nil
 		}
 	}
@@ -183,15 +204,16 @@ func blur(entries []remote.Entry) {
 	}
 }
 
-func (ss *session) parse(got lsOutput, zone *time.Location) ([]remote.Entry, error) {
-	p := got.format.Again(zone)
-	entries := make([]remote.Entry, 0, len(got.lines))
+// parse appends what the lines say to entries.
+func (ss *session) parse(got lsOutput, zone *time.Location, entries []remote.Entry) ([]remote.Entry, error) {
+	p, keep := got.format.Again(zone), keeper{}
 	for _, l := range got.lines {
 		e, class, err := p.Line(l)
 		switch {
 		case err != nil:
 			return nil, &remote.Error{Kind: remote.Protocol, Err: err}
 		case class == listing.IsEntry:
+			e = keep.entry(e)
 			ss.store.local(&e)
 			entries = append(entries, e)
 		}
