@@ -18,7 +18,7 @@ type refs struct {
 	tree *cache.Tree // immutable
 
 	mu    sync.Mutex
-	nodes map[uint64]*held
+	nodes map[uint64]held
 }
 
 type held struct {
@@ -26,19 +26,20 @@ type held struct {
 	lookups uint64
 }
 
-func newRefs(t *cache.Tree) *refs { return &refs{tree: t, nodes: map[uint64]*held{}} }
+func newRefs(t *cache.Tree) *refs { return &refs{tree: t, nodes: map[uint64]held{}} }
 
 // add counts an answer that names n, and takes over the one reference that the
 // tree gave with it.
 func (r *refs) add(n *cache.Node) {
 	r.mu.Lock()
-	h := r.nodes[n.Ino()]
-	if h == nil {
-		r.nodes[n.Ino()] = &held{node: n, lookups: 1}
+	h, there := r.nodes[n.Ino()]
+	if !there {
+		r.nodes[n.Ino()] = held{node: n, lookups: 1}
 		r.mu.Unlock()
 		return
 	}
 	h.lookups++
+	r.nodes[n.Ino()] = h
 	r.mu.Unlock()
 	r.tree.Forget(n) // the first one is enough
 }
@@ -46,10 +47,11 @@ func (r *refs) add(n *cache.Node) {
 // drop is the kernel's FORGET of n earlier answers. The root is never counted.
 func (r *refs) drop(ino, n uint64) (gone bool) {
 	r.mu.Lock()
-	h := r.nodes[ino]
-	if h == nil || h.lookups > n {
-		if h != nil {
+	h, there := r.nodes[ino]
+	if !there || h.lookups > n {
+		if there {
 			h.lookups -= n
+			r.nodes[ino] = h
 		}
 		r.mu.Unlock()
 		return false
@@ -64,17 +66,14 @@ func (r *refs) drop(ino, n uint64) (gone bool) {
 func (r *refs) node(ino uint64) *cache.Node {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if h := r.nodes[ino]; h != nil {
-		return h.node
-	}
-	return nil
+	return r.nodes[ino].node
 }
 
 // dropAll is the end of the mount: the kernel does not forget one by one then.
 func (r *refs) dropAll() {
 	r.mu.Lock()
 	nodes := r.nodes
-	r.nodes = map[uint64]*held{}
+	r.nodes = map[uint64]held{}
 	r.mu.Unlock()
 	for _, h := range nodes {
 		r.tree.Forget(h.node)

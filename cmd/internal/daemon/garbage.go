@@ -11,12 +11,15 @@ import (
 // that a mount with a million inodes in the kernel, 800 MiB, would have 1.6 GiB resident.
 const (
 	mostGarbage  = 16 << 20 // bytes; where that is more than what lives, as much as that
+	leastGarbage = 4 << 20  // or as much as what lives
+	heapAim      = 44 << 20 // bytes with what lives, as far as that leaves leastGarbage: with the program itself that is less than 64 MiB
 	leastPercent = 10       // of what lives: each collection looks at all of it
 )
 
 // garbagePercent is the percentage for debug.SetGCPercent with so many bytes alive.
 func garbagePercent(live uint64) int {
-	return int(min(max(mostGarbage*100/max(live, 1), leastPercent), 100))
+	room := min(max(heapAim-int64(live), leastGarbage), mostGarbage)
+	return int(min(max(room*100/max(int64(live), 1), leastPercent), 100))
 }
 
 // boundGarbage keeps to it from now on, unless the environment says what to do.

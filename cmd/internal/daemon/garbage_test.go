@@ -11,7 +11,7 @@ import (
 )
 
 func TestGarbagePercent(t *testing.T) {
-	for live, want := range map[uint64]int{0: 100, 8 << 20: 100, 16 << 20: 100, 32 << 20: 50, 64 << 20: 25, 128 << 20: 12, 8 << 30: 10} {
+	for live, want := range map[uint64]int{0: 100, 8 << 20: 100, 16 << 20: 100, 20 << 20: 80, 32 << 20: 37, 38 << 20: 15, 64 << 20: 10, 8 << 30: 10} {
 		if got := garbagePercent(live); got != want {
 			t.Errorf("%d MiB alive: %d %%, want %d", live>>20, got, want)
 		}
