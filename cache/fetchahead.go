@@ -19,6 +19,12 @@ func (a *ahead) listLocked(r *row, name string) {
 		t.releaseLocked(n)
 		return
 	}
+	a.beginLocked(r, n)
+}
+
+// beginLocked begins to list n, for r if that is not nil.
+func (a *ahead) beginLocked(r *row, n *Node) {
+	t := a.tree
 	f := newFetch()
 	ctx, hurry := remote.Ahead(t.ctx)
 	f.hurry, n.fetch = hurry, f
@@ -87,7 +93,7 @@ func (a *ahead) ended(r *row, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	a.running--
-	if err != nil {
+	if err != nil && r != nil {
 		r.lost()
 	}
 	a.pumpLocked()

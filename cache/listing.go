@@ -13,6 +13,7 @@ import (
 type listing struct {
 	ents    entries
 	fetched time.Time
+	asked   int32  // how often a name was asked for while it was fresh, also one that is not there; up to walkedMost
 	folds   *folds // of the names in ents and of live nodes; nil until it is asked for
 }
 

@@ -22,6 +22,9 @@ func (t *Tree) Lookup(ctx context.Context, dir *Node, name string) (*Node, Attr,
 		t.mu.Unlock()
 		return nil, Attr{}, errGone("lookup", dir)
 	}
+	if l := dir.list; l != nil && l.asked < walkedMost && t.fresh(l.fetched) > 0 {
+		l.asked++
+	}
 	n, known := t.knownLocked(dir, name, false)
 	if known {
 		defer t.mu.Unlock()
