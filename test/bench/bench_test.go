@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -63,9 +64,21 @@ type course struct {
 // run is one program's run of one workload.
 type run struct {
 	*course
-	t   *testing.T
-	who string
-	m   mounted
+	t      *testing.T
+	who    string
+	m      mounted
+	failed atomic.Bool
+}
+
+// fail notes that the program did not do it. Only ours has to: a peer that does not is a row of the table.
+func (r *run) fail(format string, args ...any) {
+	r.t.Helper()
+	r.failed.Store(true)
+	if r.who == ours.name {
+		r.t.Errorf(format, args...)
+	} else {
+		r.t.Logf(format, args...)
+	}
 }
 
 func (r *run) path(elem ...string) string {
@@ -85,7 +98,7 @@ func (r *run) run(name string, args ...string) string {
 	var out, errOut strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &errOut
 	if err := cmd.Run(); err != nil {
-		r.t.Errorf("%s: %s %q: %v: %.300s", r.who, name, args, err, errOut.String())
+		r.fail("%s: %s %q: %v: %.300s", r.who, name, args, err, errOut.String())
 	}
 	return out.String()
 }
@@ -134,13 +147,20 @@ const patience = 5 * time.Minute
 
 // measure runs a workload once, on a fresh mount.
 func (c *course) measure(t *testing.T, w workload, p program, i int) (m measured) {
-	// Only ours has to do it: a peer that fails is a row of the table.
-	failed := !t.Run(fmt.Sprintf("%s/%s/%d", w.name, p.name, i), func(t *testing.T) {
+	m.failed = true
+	t.Run(fmt.Sprintf("%s/%s/%d", w.name, p.name, i), func(t *testing.T) {
 		c.reset(t)
 		r := &run{course: c, t: t, who: p.name}
-		r.m = p.start(t, c)
-		if w.before != nil {
+		var err error
+		if r.m, err = p.start(t, c); err != nil {
+			r.fail("%s: %v", r.who, err)
+			return
+		}
+		if w.before != nil { // nobody is cut off there
+			cut := c.patience
+			c.patience = patience
 			w.before(r)
+			c.patience = cut
 		}
 		var commands, logins int64
 		if r.m.wire != nil {
@@ -159,9 +179,9 @@ func (c *course) measure(t *testing.T, w workload, p program, i int) (m measured
 			m.commands -= commands
 			m.logins -= logins
 		}
+		m.failed = r.failed.Load()
 		os.RemoveAll(c.local("out"))
 	})
-	m.failed = failed
 	if p.name == ours.name && m.memory > mostInAWorkload {
 		t.Errorf("%s: %d MiB resident at the peak, want at most %d", w.name, m.memory>>20, mostInAWorkload>>20)
 	}

@@ -25,10 +25,10 @@ type mounted struct {
 // program mounts the course's server. The mount ends with the test.
 type program struct {
 	name  string
-	start func(t *testing.T, c *course) mounted
+	start func(t *testing.T, c *course) (mounted, error)
 }
 
-var ours = program{"ftpfs", func(t *testing.T, c *course) mounted {
+var ours = program{"ftpfs", func(t *testing.T, c *course) (mounted, error) {
 	o := mount.Options{URL: c.srv.URL(""), Password: c.srv.Password, Watchdog: c.patience + time.Minute, O: append([]string{"log_level=info"}, c.options...)}
 	if c.line != nil {
 		o.In = c.line.Near.Do
@@ -40,22 +40,22 @@ var ours = program{"ftpfs", func(t *testing.T, c *course) mounted {
 	return mounted{dir: m.Dir, pid: m.PID(), wire: func() (commands, logins int64) {
 		k := m.Status().Connections
 		return k.Commands, k.Logins
-	}}
+	}}, nil
 }}
 
 // peers are the other programs that are there.
 func peers() []program {
 	var all []program
 	if path, err := exec.LookPath("rclone"); err == nil {
-		all = append(all, program{"rclone", func(t *testing.T, c *course) mounted { return rclone(t, c, path) }})
+		all = append(all, program{"rclone", func(t *testing.T, c *course) (mounted, error) { return rclone(t, c, path) }})
 	}
 	if path, err := exec.LookPath("curlftpfs"); err == nil && c0.encrypted == "" {
-		all = append(all, program{"curlftpfs", func(t *testing.T, c *course) mounted { return curlftpfs(t, c, path) }})
+		all = append(all, program{"curlftpfs", func(t *testing.T, c *course) (mounted, error) { return curlftpfs(t, c, path) }})
 	}
 	return all
 }
 
-func rclone(t *testing.T, c *course, path string) mounted {
+func rclone(t *testing.T, c *course, path string) (mounted, error) {
 	hidden := strings.TrimSpace(mount.Run(t, "", path, "obscure", c.srv.Password))
 	args := []string{"mount", ":ftp:", "", "--config", os.DevNull, "--cache-dir", mount.TempDir(t), "--vfs-cache-mode", "full",
 		"--ftp-host", c.srv.Host, "--ftp-port", strconv.Itoa(c.srv.Port), "--ftp-user", c.srv.User, "--ftp-pass", hidden}
@@ -71,14 +71,14 @@ func rclone(t *testing.T, c *course, path string) mounted {
 	return foreign(t, c, path, func(dir string) []string { args[2] = dir; return args })
 }
 
-func curlftpfs(t *testing.T, c *course, path string) mounted {
+func curlftpfs(t *testing.T, c *course, path string) (mounted, error) {
 	return foreign(t, c, path, func(dir string) []string {
 		return []string{"-f", "-o", fmt.Sprintf("user=%s:%s", c.srv.User, c.srv.Password), fmt.Sprintf("ftp://%s:%d/", c.srv.Host, c.srv.Port), dir}
 	})
 }
 
 // foreign starts a program that mounts in the foreground, and waits for its mount.
-func foreign(t *testing.T, c *course, path string, args func(dir string) []string) mounted {
+func foreign(t *testing.T, c *course, path string, args func(dir string) []string) (mounted, error) {
 	dir := mount.TempDir(t)
 	cmd := exec.Command(path, args(dir)...)
 	var said strings.Builder
@@ -88,7 +88,7 @@ func foreign(t *testing.T, c *course, path string, args func(dir string) []strin
 		start = func() error { return c.line.Near.Do(cmd.Start) }
 	}
 	if err := start(); err != nil {
-		t.Fatal(err)
+		return mounted{}, err
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
@@ -104,16 +104,16 @@ func foreign(t *testing.T, c *course, path string, args func(dir string) []strin
 	})
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		if isMount(dir) {
-			return mounted{dir: dir, pid: cmd.Process.Pid}
+			return mounted{dir: dir, pid: cmd.Process.Pid}, nil
 		}
 		select {
 		case err := <-ended:
 			ended <- err
-			t.Fatalf("%s did not mount: %v: %s", filepath.Base(path), err, said.String())
+			return mounted{}, fmt.Errorf("%s did not mount: %v: %s", filepath.Base(path), err, said.String())
 		default:
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%s did not mount within a minute", filepath.Base(path))
+			return mounted{}, fmt.Errorf("%s did not mount within a minute", filepath.Base(path))
 		}
 	}
 }

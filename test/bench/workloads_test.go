@@ -93,7 +93,7 @@ var workloads = []workload{
 		before: func(r *run) { r.run("rsync", "-a", r.local("small")+"/", r.path("in")+"/"); r.allArrived("in") },
 		work: func(r *run) {
 			if out := r.run("rsync", "-ai", r.local("small")+"/", r.path("in")+"/"); strings.Contains(out, "<f") || strings.Contains(out, ">f") {
-				r.t.Errorf("%s: rsync sent again: %.300s", r.who, out)
+				r.fail("%s: rsync sent again: %.300s", r.who, out)
 			}
 		}},
 	{name: "rm -r of small files", aim: 21, bytes: none,
@@ -116,13 +116,13 @@ func (r *run) jumps() []int64 {
 func (r *run) read(name string, size int64) {
 	f, err := os.Open(r.path(name))
 	if err != nil {
-		r.t.Errorf("%s: %v", r.who, err)
+		r.fail("%s: %v", r.who, err)
 		return
 	}
 	defer f.Close()
 	n, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{f}, make([]byte, 1<<20))
 	if err != nil || n != size {
-		r.t.Errorf("%s: read %d of %d bytes of %s: %v", r.who, n, size, name, err)
+		r.fail("%s: read %d of %d bytes of %s: %v", r.who, n, size, name, err)
 	}
 }
 
@@ -130,7 +130,7 @@ func (r *run) read(name string, size int64) {
 func (r *run) reads(name string, at ...int64) {
 	f, err := os.Open(r.path(name))
 	if err != nil {
-		r.t.Errorf("%s: %v", r.who, err)
+		r.fail("%s: %v", r.who, err)
 		return
 	}
 	defer f.Close()
@@ -143,7 +143,7 @@ func (r *run) reads(name string, at ...int64) {
 	for _, off := range at {
 		_, err := f.ReadAt(got, off)
 		if _, terr := theirs.ReadAt(want, off); err != nil || terr != nil || string(got) != string(want) {
-			r.t.Errorf("%s: 64 KiB at %d of %s: %v, or not what the server has", r.who, off, name, err)
+			r.fail("%s: 64 KiB at %d of %s: %v, or not what the server has", r.who, off, name, err)
 			return
 		}
 	}
@@ -158,12 +158,12 @@ func (r *run) readers() {
 			dir := r.path("small", fmt.Sprint(i))
 			entries, err := os.ReadDir(dir)
 			if err != nil {
-				r.t.Errorf("%s: %v", r.who, err)
+				r.fail("%s: %v", r.who, err)
 			}
 			for _, e := range entries {
 				b, err := os.ReadFile(filepath.Join(dir, e.Name()))
 				if err != nil {
-					r.t.Errorf("%s: %v", r.who, err)
+					r.fail("%s: %v", r.who, err)
 					return
 				}
 				n.Add(int64(len(b)))
@@ -172,7 +172,7 @@ func (r *run) readers() {
 	}
 	all.Wait()
 	if n.Load() != allSmall(r.s) {
-		r.t.Errorf("%s: read %d bytes, want %d", r.who, n.Load(), allSmall(r.s))
+		r.fail("%s: read %d bytes, want %d", r.who, n.Load(), allSmall(r.s))
 	}
 }
 
@@ -180,19 +180,19 @@ func (r *run) readers() {
 func (r *run) dropPages(name string) {
 	f, err := os.Open(r.path(name))
 	if err != nil {
-		r.t.Errorf("%s: %v", r.who, err)
+		r.fail("%s: %v", r.who, err)
 		return
 	}
 	defer f.Close()
 	if err := unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED); err != nil {
-		r.t.Errorf("%s: drop the pages of %s: %v", r.who, name, err)
+		r.fail("%s: drop the pages of %s: %v", r.who, name, err)
 	}
 }
 
 // lines runs a program that must print so many lines.
 func (r *run) lines(want int, name string, args ...string) {
 	if got := strings.Count(r.run(name, args...), "\n"); got != want {
-		r.t.Errorf("%s: %s printed %d lines, want %d", r.who, name, got, want)
+		r.fail("%s: %s printed %d lines, want %d", r.who, name, got, want)
 	}
 }
 
@@ -237,7 +237,7 @@ func (r *run) gone(name string) {
 func (r *run) wait(what string, ok func() bool) {
 	for deadline := time.Now().Add(r.patience); !ok(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			r.t.Errorf("%s: no %s within %v", r.who, what, r.patience)
+			r.fail("%s: no %s within %v", r.who, what, r.patience)
 			return
 		}
 	}
