@@ -11,7 +11,7 @@ import (
 // directory: they ask for its names one by one, and go through all directories so, again and
 // again. What is known has grown old until they come back. So where most names of a directory
 // were asked for, the first question lists it again, and the directories beside it, of which
-// the same is true, are listed ahead.
+// the same is true, and in it, are listed ahead.
 const (
 	walkedLeast = 16   // questions
 	walkedMost  = 1000 // entries: of more a listing takes too long for who wants only one this time
@@ -26,35 +26,36 @@ func (l *listing) walked() bool {
 // walkedLocked says that n's names will all be asked for again.
 func (n *Node) walkedLocked() bool { return n.list != nil && n.list.walked() }
 
-// againLocked is called when somebody comes back to dir, which is walked.
+// againLocked is called when somebody comes back to dir, which is walked: what was walked in it comes
+// next, and then what is beside it.
 func (a *ahead) againLocked(dir *Node) {
-	if dir.parent == nil {
-		return
+	next := a.walkedInLocked(dir)
+	if dir.parent != nil {
+		beside := a.walkedInLocked(dir.parent)
+		i, _ := slices.BinarySearchFunc(beside, dir.name, func(n *Node, name string) int { return strings.Compare(n.name, name) })
+		next = slices.Concat(next, beside[i:], beside[:i])
 	}
-	var beside []*Node
-	for _, k := range dir.parent.eachKid() {
-		if k != dir && k.typ == remote.Dir && k.walkedLocked() && k.fetch == nil && a.tree.fresh(k.list.fetched) <= 0 {
-			beside = append(beside, k)
+	limit := -1 // asked for only if there is something to list
+	for _, n := range next[:min(len(next), mostAhead)] {
+		if limit < 0 {
+			limit = a.tree.store.Caps().Ahead
 		}
-	}
-	if len(beside) == 0 {
-		return
-	}
-	// In the order in which they come, from dir on.
-	slices.SortFunc(beside, func(x, y *Node) int {
-		if later := x.name > dir.name; later != (y.name > dir.name) {
-			if later {
-				return -1
-			}
-			return 1
-		}
-		return strings.Compare(x.name, y.name)
-	})
-	limit := a.tree.store.Caps().Ahead
-	for _, k := range beside[:min(len(beside), mostAhead)] {
 		if a.running >= limit {
 			return
 		}
-		a.beginLocked(nil, k)
+		if n != dir {
+			a.beginLocked(nil, n)
+		}
 	}
+}
+
+// walkedInLocked are the walked directories in dir of which the listings have grown old, by name.
+func (a *ahead) walkedInLocked(dir *Node) (walked []*Node) {
+	for _, k := range dir.eachKid() {
+		if k.typ == remote.Dir && k.walkedLocked() && k.fetch == nil && a.tree.fresh(k.list.fetched) <= 0 {
+			walked = append(walked, k)
+		}
+	}
+	slices.SortFunc(walked, func(x, y *Node) int { return strings.Compare(x.name, y.name) })
+	return walked
 }

@@ -89,6 +89,27 @@ func TestWhoComesBackFindsDirectoriesListed(t *testing.T) {
 	})
 }
 
+// Who was everywhere and begins again at the top finds what is below it listed.
+func TestWhoBeginsAgainAtTheTop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const dirs, files = 4, 30
+		store, m := dirsOf(t, dirs, files, mem.Options{Ahead: 4})
+		for range walkedLeast { // of the directories, too
+			for d := range dirs {
+				m.asks(d, files)
+			}
+		}
+		time.Sleep(11 * time.Second)
+		count := counted(store)
+		_, err := m.walk("/d/0")
+		m.must(err)
+		synctest.Wait()
+		if n := count(mem.OpList); n != dirs {
+			t.Errorf("%d directories below it are listed, want all %d", n, dirs)
+		}
+	})
+}
+
 // For one name in a directory that was not walked, is too large or too new to tell, one question is asked.
 func TestOneNameIsAskedForAlone(t *testing.T) {
 	for what, c := range map[string]struct{ files, before int }{
