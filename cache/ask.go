@@ -24,7 +24,7 @@ func (t *Tree) askSince(ctx context.Context, dir *Node, name string, since time.
 	again := t.cfg.DirCacheTime > 0 && dir.walkedLocked() && !unlisted && t.fresh(dir.list.fetched) <= 0
 	// Where cases are not told apart, the answer may be about another name.
 	single := unlisted || !dir.asked && dir.fetch == nil && !again && t.store.Caps().CheapStat && !t.foldsCase()
-	if again {
+	if again && dir.fetch == nil {
 		t.ahead.againLocked(dir)
 	}
 	dir.asked = true
@@ -38,6 +38,9 @@ func (t *Tree) askSince(ctx context.Context, dir *Node, name string, since time.
 		t.Forget(n) // it has just told that it does not
 	}
 	if err := t.listSince(ctx, dir, since); err != nil {
+		t.mu.Lock()
+		dir.failedLocked()
+		t.mu.Unlock()
 		return nil, err
 	}
 	t.mu.Lock()

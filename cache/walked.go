@@ -15,6 +15,7 @@ import (
 const (
 	walkedLeast = 16   // questions
 	walkedMost  = 1000 // entries: of more a listing takes too long for who wants only one this time
+	besideMost  = 2000 // live nodes in a directory that is searched for walked ones
 )
 
 // walked says that most of the names were asked for one by one.
@@ -23,23 +24,30 @@ func (l *listing) walked() bool {
 	return n <= walkedMost && l.asked >= walkedLeast && int(l.asked) >= n/4
 }
 
+// failedLocked is called when n could not be listed: it is not tried again for each name.
+func (n *Node) failedLocked() {
+	if n.list != nil {
+		n.list.asked = 0
+	}
+}
+
 // walkedLocked says that n's names will all be asked for again.
 func (n *Node) walkedLocked() bool { return n.list != nil && n.list.walked() }
 
 // againLocked is called when somebody comes back to dir, which is walked: what was walked in it comes
 // next, and then what is beside it.
 func (a *ahead) againLocked(dir *Node) {
+	limit := a.tree.store.Caps().Ahead
+	if a.running >= limit {
+		return
+	}
 	next := a.walkedInLocked(dir)
 	if dir.parent != nil {
 		beside := a.walkedInLocked(dir.parent)
 		i, _ := slices.BinarySearchFunc(beside, dir.name, func(n *Node, name string) int { return strings.Compare(n.name, name) })
 		next = slices.Concat(next, beside[i:], beside[:i])
 	}
-	limit := -1 // asked for only if there is something to list
 	for _, n := range next[:min(len(next), mostAhead)] {
-		if limit < 0 {
-			limit = a.tree.store.Caps().Ahead
-		}
 		if a.running >= limit {
 			return
 		}
@@ -51,6 +59,9 @@ func (a *ahead) againLocked(dir *Node) {
 
 // walkedInLocked are the walked directories in dir of which the listings have grown old, by name.
 func (a *ahead) walkedInLocked(dir *Node) (walked []*Node) {
+	if dir.kids == nil || len(dir.kids.all) > besideMost {
+		return nil
+	}
 	for _, k := range dir.eachKid() {
 		if k.typ == remote.Dir && k.walkedLocked() && k.fetch == nil && a.tree.fresh(k.list.fetched) <= 0 {
 			walked = append(walked, k)

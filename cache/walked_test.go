@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"path"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"ftpfs/cache/remote"
 	"ftpfs/cache/remote/mem"
 )
 
@@ -106,6 +108,37 @@ func TestWhoBeginsAgainAtTheTop(t *testing.T) {
 		synctest.Wait()
 		if n := count(mem.OpList); n != dirs {
 			t.Errorf("%d directories below it are listed, want all %d", n, dirs)
+		}
+	})
+}
+
+// A server that lists nothing now is not asked for all again with each name.
+func TestAFailureIsNotRepeatedForEachName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const dirs = 4
+		store, m := dirsOf(t, dirs, 30, mem.Options{Ahead: 4})
+		for d := range dirs {
+			m.asks(d, 30)
+		}
+		d, err := m.walk("/d/0")
+		m.must(err)
+		defer m.Forget(d)
+		time.Sleep(11 * time.Second)
+		var lists atomic.Int64
+		store.Hook(func(op, p string) error {
+			if op == mem.OpList {
+				lists.Add(1)
+			}
+			return &remote.Error{Op: op, Path: p, Kind: remote.Permission}
+		})
+		for f := range 20 {
+			if n, _, err := m.Lookup(t.Context(), d, fmt.Sprintf("f%02d", f)); err == nil {
+				m.Forget(n)
+			}
+			synctest.Wait()
+		}
+		if lists := lists.Load(); lists > dirs+20 {
+			t.Errorf("%d listings for 20 names of one directory", lists)
 		}
 	})
 }

@@ -219,7 +219,7 @@ func (s *Store) repeat(t task, err error, reused bool) bool {
 	if past && t.class == upload {
 		return false // part of it may be there, also when a later command was not sent
 	}
-	late := tooLate(e)
+	late := tooLate(e) && (t.class == metadata || !crowded(e)) // "full" and "limit" may be meant of what is transferred
 	safe := !e.Sent || t.again && !past || late && t.class == metadata
 	switch e.Fault {
 	case wire.Surprise:

@@ -251,10 +251,13 @@ func (d *Data) writeHeld(b []byte) (n int, err error) {
 	p.hold = true
 	n, err = d.nc.Write(b)
 	p.hold = false
-	if ferr := p.flush(); ferr != nil {
-		return 0, ferr
+	if ferr := p.flush(); err == nil {
+		err = ferr
 	}
-	return n, err
+	if err != nil {
+		return 0, err // how much of it has gone nobody can tell
+	}
+	return n, nil
 }
 
 func (p *paced) SetDeadline(time.Time) error      { return nil }
