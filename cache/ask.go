@@ -9,8 +9,8 @@ import (
 
 // ask asks the server about one name in a directory whose listing is unknown or
 // old: the name alone at first where that is cheap, the whole listing at the
-// second question, or where all are going to be asked for (walked.go). It returns the node with a reference for the caller. NotExist
-// is returned only when it is certain.
+// second question, or where all are going to be asked for (walked.go). It returns the
+// node with a reference for the caller. NotExist is returned only when it is certain.
 func (t *Tree) ask(ctx context.Context, dir *Node, name string) (*Node, error) {
 	return t.askSince(ctx, dir, name, time.Time{})
 }
@@ -21,7 +21,7 @@ func (t *Tree) askSince(ctx context.Context, dir *Node, name string, since time.
 	t.mu.Lock()
 	hidden := t.mayHide(name)
 	unlisted := hidden && dir.list != nil && t.fresh(dir.list.fetched) > 0 && since.IsZero()
-	again := t.cfg.DirCacheTime > 0 && dir.walkedLocked() && !unlisted && t.fresh(dir.list.fetched) <= 0
+	again := t.walkedLocked(dir)
 	// Where cases are not told apart, the answer may be about another name.
 	single := unlisted || !dir.asked && dir.fetch == nil && !again && t.store.Caps().CheapStat && !t.foldsCase()
 	if again && dir.fetch == nil {
@@ -38,9 +38,6 @@ func (t *Tree) askSince(ctx context.Context, dir *Node, name string, since time.
 		t.Forget(n) // it has just told that it does not
 	}
 	if err := t.listSince(ctx, dir, since); err != nil {
-		t.mu.Lock()
-		dir.failedLocked()
-		t.mu.Unlock()
 		return nil, err
 	}
 	t.mu.Lock()

@@ -32,11 +32,6 @@ func (a *ahead) beginLocked(r *row, n *Node) {
 	a.running++
 	if !t.spawn(func() {
 		t.fetchListing(ctx, n, f, path)
-		if f.err != nil {
-			t.mu.Lock()
-			n.failedLocked()
-			t.mu.Unlock()
-		}
 		a.ended(r, f.err)
 	}) {
 		n.fetch = nil

@@ -167,6 +167,9 @@ func (t *Tree) fetchListing(ctx context.Context, dir *Node, f *fetch, path strin
 	case remote.Is(err, remote.NotExist) && dir.parent != nil:
 		t.vanishedLocked(dir)
 	}
+	if err != nil && dir.list != nil {
+		dir.list.asked = 0 // not walked: it is not to be tried again, with all beside it, for each name
+	}
 	f.err = err
 	close(f.done)
 	t.releaseLocked(dir)

@@ -3,8 +3,6 @@ package cache
 import (
 	"slices"
 	"strings"
-
-	"ftpfs/cache/remote"
 )
 
 // Programs that know the names already, such as rsync to a mount and git status, never list a
@@ -24,15 +22,10 @@ func (l *listing) walked() bool {
 	return n <= walkedMost && l.asked >= walkedLeast && int(l.asked) >= n/4
 }
 
-// failedLocked is called when n could not be listed: it is not tried again for each name.
-func (n *Node) failedLocked() {
-	if n.list != nil {
-		n.list.asked = 0
-	}
+// walkedLocked says that dir was walked, and what is known of it has grown old.
+func (t *Tree) walkedLocked(dir *Node) bool {
+	return dir.list != nil && dir.list.walked() && t.fresh(dir.list.fetched) <= 0
 }
-
-// walkedLocked says that n's names will all be asked for again.
-func (n *Node) walkedLocked() bool { return n.list != nil && n.list.walked() }
 
 // againLocked is called when somebody comes back to dir, which is walked: what was walked in it comes
 // next, and then what is beside it.
@@ -57,13 +50,13 @@ func (a *ahead) againLocked(dir *Node) {
 	}
 }
 
-// walkedInLocked are the walked directories in dir of which the listings have grown old, by name.
+// walkedInLocked are the directories in dir that are to be listed again, by name.
 func (a *ahead) walkedInLocked(dir *Node) (walked []*Node) {
 	if dir.kids == nil || len(dir.kids.all) > besideMost {
 		return nil
 	}
 	for _, k := range dir.eachKid() {
-		if k.typ == remote.Dir && k.walkedLocked() && k.fetch == nil && a.tree.fresh(k.list.fetched) <= 0 {
+		if k.fetch == nil && a.tree.walkedLocked(k) {
 			walked = append(walked, k)
 		}
 	}

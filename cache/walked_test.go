@@ -143,6 +143,18 @@ func TestAFailureIsNotRepeatedForEachName(t *testing.T) {
 	})
 }
 
+// wantOneAlone asks for one name of a directory after what is known has grown old, which is no reason to list.
+func (m *mount) wantOneAlone() {
+	m.t.Helper()
+	time.Sleep(11 * time.Second)
+	count := counted(m.store)
+	m.asks(1, 1)
+	synctest.Wait()
+	if n := count(mem.OpList); n != 0 {
+		m.t.Errorf("%d listings for one name", n)
+	}
+}
+
 // For one name in a directory that was not walked, is too large or too new to tell, one question is asked.
 func TestOneNameIsAskedForAlone(t *testing.T) {
 	for what, c := range map[string]struct{ files, before int }{
@@ -152,17 +164,11 @@ func TestOneNameIsAskedForAlone(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				store, m := dirsOf(t, 2, c.files, mem.Options{Ahead: 4})
+				_, m := dirsOf(t, 2, c.files, mem.Options{Ahead: 4})
 				for d := range 2 {
 					m.asks(d, 2+c.before) // it is listed at the second
 				}
-				time.Sleep(11 * time.Second)
-				count := counted(store)
-				m.asks(1, 1)
-				synctest.Wait()
-				if n := count(mem.OpList); n != 0 {
-					t.Errorf("%d listings for one name", n)
-				}
+				m.wantOneAlone()
 			})
 		})
 	}
@@ -171,18 +177,12 @@ func TestOneNameIsAskedForAlone(t *testing.T) {
 // What was walked long ago and is listed by who reads the directory now is not walked any more.
 func TestAListingThatNobodyWalkedIsNotListedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store, m := dirsOf(t, 2, 30, mem.Options{Ahead: 4})
+		_, m := dirsOf(t, 2, 30, mem.Options{Ahead: 4})
 		m.asks(0, 30)
 		m.asks(1, 30)
 		time.Sleep(11 * time.Second)
 		m.names("/d/0")
 		m.names("/d/1")
-		time.Sleep(11 * time.Second)
-		count := counted(store)
-		m.asks(0, 1)
-		synctest.Wait()
-		if n := count(mem.OpList); n != 0 {
-			t.Errorf("%d listings for one name", n)
-		}
+		m.wantOneAlone()
 	})
 }

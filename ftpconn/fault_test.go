@@ -175,6 +175,18 @@ func TestFreshConnectionEndedAsIdle(t *testing.T) {
 	}
 }
 
+// A transfer that is always answered so is not begun as often as may be: each time may cost the server's patience.
+func TestATransferIsNotEndedAsIdleForEver(t *testing.T) {
+	srv, s := start(t, ftpscript.Options{}, nil)
+	srv.Tree.Put("/f", content)
+	ended := srv.Add(ftpscript.Rule{Verb: "RETR", Instead: "421 Data timeout."})
+	_, err := read(s, "/f", 0)
+	kind(t, "read", err, remote.Down)
+	if n := ended.Hits(); n > 3 {
+		t.Errorf("it was begun %d times", n)
+	}
+}
+
 // A reply that nobody asked for condemns the connection before it can answer the
 // wrong command.
 func TestStrayReply(t *testing.T) {

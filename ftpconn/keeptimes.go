@@ -52,7 +52,7 @@ func (k *keptTimes) split(dir string, lines []string, timed []int, exact stamps)
 
 // keep takes down the exact times of one listing, in place of those of the one before.
 func (k *keptTimes) keep(dir string, lines []string, exact stamps, now time.Time) {
-	if len(exact) <= k.many || exact.known() <= k.many {
+	if exact.known() <= k.many {
 		return
 	}
 	of := make(map[uint64]int64, len(exact))

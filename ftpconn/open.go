@@ -87,7 +87,7 @@ func (r *reader) open() error {
 			r.err = io.EOF // at or past the end
 			return nil
 		}
-		if i == attempts || r.ctx.Err() != nil || !s.repeat(r.task, err, reused) {
+		if i == attempts || r.ctx.Err() != nil || !s.repeat(r.task, err, reused, i) {
 			return s.fail(r.task, err)
 		}
 		fresh = fresh || renew(ss, err)

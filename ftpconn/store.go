@@ -171,6 +171,9 @@ type task struct {
 // data connections that fails.
 const attempts = 6
 
+// lateAttempts bounds how often a transfer is begun where the server ends connections as idle that nobody has used.
+const lateAttempts = 3
+
 // run does f on a connection of the pool. It is done again on a fresh one when
 // an idle connection turned out dead before anything could have taken effect
 // (or the task may be done twice), also one that was never used and ended with the words
@@ -195,7 +198,7 @@ func (s *Store) run(ctx context.Context, t task, f func(*session) error) error {
 		}
 		unbind()
 		s.finish(ss, t.class, err)
-		if err == nil || i == attempts || ctx.Err() != nil || !s.repeat(t, err, reused) {
+		if err == nil || i == attempts || ctx.Err() != nil || !s.repeat(t, err, reused, i) {
 			return s.fail(t, err)
 		}
 		fresh = fresh || renew(ss, err)
@@ -209,8 +212,8 @@ func renew(ss *session, err error) bool {
 	return ss.wire.Dead() != nil || wire.FaultOf(err).Fault != wire.Surprise
 }
 
-// repeat decides whether a failed operation is begun again.
-func (s *Store) repeat(t task, err error, reused bool) bool {
+// repeat decides whether an operation that failed at its i-th attempt is begun again.
+func (s *Store) repeat(t task, err error, reused bool, i int) bool {
 	e := wire.FaultOf(err)
 	if e == nil {
 		return false
@@ -219,7 +222,8 @@ func (s *Store) repeat(t task, err error, reused bool) bool {
 	if past && t.class == upload {
 		return false // part of it may be there, also when a later command was not sent
 	}
-	late := tooLate(e) && (t.class == metadata || !crowded(e)) // "full" and "limit" may be meant of what is transferred
+	// Of a transfer "full" may be meant, and "timeout" too, so that not much is tried.
+	late := tooLate(e) && (t.class == metadata || !crowded(e) && i < lateAttempts)
 	safe := !e.Sent || t.again && !past || late && t.class == metadata
 	switch e.Fault {
 	case wire.Surprise:

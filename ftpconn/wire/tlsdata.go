@@ -135,6 +135,7 @@ type paced struct {
 	buf    []byte    // of a piece
 	came   []byte    // the rest of it in buf
 	dry    bool      // only what came is wanted
+	late   error     // what TLS said behind the bytes that were given out last
 
 	hold bool // what is written waits in out for flush
 	out  []byte
@@ -191,6 +192,9 @@ func (p *paced) Read(b []byte) (n int, err error) {
 // records reads what TLS has of a download: a record, and of a large one all whole records
 // that came in one piece with it.
 func (d *Data) records(b []byte) (n int, err error) {
+	if d.paced.late != nil {
+		return 0, d.paced.late
+	}
 	n, err = d.nc.Read(b)
 	for d.paced.large && n > 0 && n < len(b) && err == nil {
 		var k int
@@ -200,7 +204,10 @@ func (d *Data) records(b []byte) (n int, err error) {
 		n += k
 	}
 	if n > 0 {
-		err = nil // an end comes again
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			d.paced.late = err
+		}
+		err = nil
 	}
 	return n, err
 }
