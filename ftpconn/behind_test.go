@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"testing"
+	"time"
 
 	"ftpfs/ftpconn"
 	"ftpfs/test/ftpscript"
@@ -25,15 +26,17 @@ func TestADownloadCutForTheQuestionBehindIt(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, after %d", what, before), func(t *testing.T) {
 				t.Parallel()
 				srv, s := startAsIs(t, ftpscript.Options{}, func(c *ftpconn.Config) { c.MaxConns = 1 })
+				s.SetRest(time.Hour) // what asks for a port at rest asks behind nothing
 				srv.Tree.Put("/f", content)
 				e, err := s.Stat(t.Context(), "/f")
 				ok(t, "stat", err)
 				v := e.Version()
-				download := func() (retrs int, asked bool) {
+				download := func(opened func()) (retrs int, asked bool) {
 					t.Helper()
 					from := srv.Mark()
 					r, err := s.Open(t.Context(), "/f", 0, &v)
 					ok(t, "open", err)
+					opened()
 					got, err := io.ReadAll(r)
 					r.Close()
 					if err != nil || !bytes.Equal(got, content) {
@@ -48,17 +51,20 @@ func TestADownloadCutForTheQuestionBehindIt(t *testing.T) {
 					return retrs, asked
 				}
 				for i := range before {
-					if _, asked := download(); asked != (i == 0 || i > 2) {
+					if _, asked := download(func() {}); asked != (i == 0 || i > 2) {
 						t.Fatalf("download %d: asked behind it: %v", i+1, asked)
 					}
 				}
 				for range cuts {
-					srv.Add(ftpscript.Rule{Verb: "RETR", Times: 1, Data: data})
-					if retrs, _ := download(); retrs != 2 {
+					// A reset that comes before we know of the data connection is one that could not be made.
+					opened, cut := make(chan struct{}), *data
+					cut.Hold = opened
+					srv.Add(ftpscript.Rule{Verb: "RETR", Times: 1, Data: &cut})
+					if retrs, _ := download(func() { close(opened) }); retrs != 2 {
 						t.Errorf("%d downloads, not 2", retrs)
 					}
 				}
-				if retrs, asked := download(); asked || retrs != 1 {
+				if retrs, asked := download(func() {}); asked || retrs != 1 {
 					t.Errorf("then %d downloads, asked behind it: %v", retrs, asked)
 				}
 			})
