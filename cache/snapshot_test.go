@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"ftpfs/cache/remote"
@@ -16,7 +17,9 @@ import (
 
 // Snapshots of a file that is written at random all the time: each state that appears
 // on the server is one the file was in at one moment.
-func TestSnapshotIsAStateTheFileWasIn(t *testing.T) {
+func TestSnapshotIsAStateTheFileWasIn(t *testing.T) { synctest.Test(t, snapshots) }
+
+func snapshots(t *testing.T) {
 	store := mem.New(mem.Options{})
 	m := mountMem(t, store, func(c *Config) { c.MaxDirtyAge = time.Millisecond })
 	r := rand.New(rand.NewPCG(7, 7))
