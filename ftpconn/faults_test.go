@@ -256,6 +256,12 @@ func (c cell) run(t *testing.T) {
 	// Lifted, all is well again, and the operation can be done.
 	applied.Remove()
 	close(lift)
+	// A command that was held up is carried out now, on a connection that was given up
+	// meanwhile: it is to have been, before the operation is done again.
+	settled(t, "commands given up", func() (bool, string) {
+		open := w.s.Stats().Open
+		return w.srv.Open() <= open, fmt.Sprintf("%v: %d sessions, %d connections", c, w.srv.Open(), open)
+	})
 	if err := w.heal(ctx); err != nil {
 		fail("never well again: %v", err)
 	}
@@ -323,7 +329,8 @@ func (c cell) judge(w *world, m misdeed, err error, fail func(string, ...any)) {
 	if c.op.done == nil || m.lies {
 		return
 	}
-	done, before := c.op.done(w.srv.Tree), c.op.before(w.srv.Tree)
+	before := c.op.before(w.srv.Tree) // first, as what was given up may still be carried out
+	done := c.op.done(w.srv.Tree)
 	switch {
 	case err == nil && !done:
 		fail("no error, and it is not done")
