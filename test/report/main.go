@@ -125,7 +125,7 @@ func run(in io.Reader, out io.Writer, packages []string, requireAll bool) int {
 					}
 				} else {
 					cells.take(output[t], "FAILED", "")
-					failures = append(failures, t.pkg+" "+t.name+heading)
+					failures = append(failures, t.pkg+" "+t.name+heading+first(output[t]))
 					fmt.Fprint(out, strings.Join(output[t], ""))
 					delete(output, t)
 				}
@@ -185,6 +185,22 @@ func list(out io.Writer, title string, lines []string) {
 	slices.Sort(lines)
 	lines = slices.Compact(lines) // two runs of one package skip the same
 	fmt.Fprintf(out, "%s:\n  %s\n", title, strings.Join(lines, "\n  "))
+}
+
+// first is what a failed test said first, for the list at the end: the rest of a long run
+// may have been cut off by whoever kept it.
+func first(output []string) string {
+	for _, line := range output {
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "---") || strings.HasPrefix(line, "===") {
+			continue
+		}
+		if runes := []rune(line); len(runes) > 400 {
+			line = string(runes[:400]) + " …"
+		}
+		return ": " + line
+	}
+	return ""
 }
 
 // reason is what a skipped test said last, without the place in the source.

@@ -40,7 +40,7 @@ func TestRun(t *testing.T) {
 		{"two runs", "== first\n" + start + pass + end + "== second\n" + start + pass + end, true, 0, []string{"2 passed"}},
 		{"the second run fails", "== first\n" + start + pass + end + "== second\n" + start + fail, true, 1, []string{"p TestC, second"}},
 		{"the second run broke off", "== first\n" + start + pass + end + "== second\n" + start + pass, true, 1, []string{"broke off"}},
-		{"failure", start + pass + fail, false, 1, []string{"got 1, want 2", "FAILED:\n  p TestC", "1 passed, 1 failed, 0 skipped"}},
+		{"failure", start + pass + fail, false, 1, []string{"got 1, want 2", "FAILED:\n  p TestC: got 1, want 2\n", "1 passed, 1 failed, 0 skipped"}},
 		{"a test that did not end", start + pass + say("TestC", "goroutine 7 [select]") + `{"Action":"fail","Package":"p"}` + "\n", false, 1, []string{"TestC did not end:\ngoroutine 7 [select]\n"}},
 		{"broken off", start + pass, false, 1, []string{"broke off"}},
 		{"the second run is missing", "== first\n" + start + pass + end + "== second\n", true, 1, []string{"nothing ran, second"}},
