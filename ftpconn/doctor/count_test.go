@@ -45,11 +45,14 @@ func open(t *testing.T, srv *ftpscript.Server, n int) (all []net.Conn) {
 	return all
 }
 
+// idleBeside are the commands of two logins on other connections, and less than those of three.
+const idleBeside = 20
+
 // Connections that are counted do not idle while others log in, and one that only got no
 // answer is no cap, which a mount would keep to.
 func TestConnectionsAreCountedRight(t *testing.T) {
 	t.Run("idle", func(t *testing.T) {
-		cfg := config(ftpscript.Start(t, ftpscript.IdleTimeout(400*time.Millisecond)))
+		cfg := config(ftpscript.Start(t, ftpscript.Options{IdleBeside: idleBeside}))
 		cfg.Server.MaxConns = 6
 		says(t, doctor.Run(t.Context(), cfg), "connections", doctor.OK, "6 at once; more were not asked for")
 	})

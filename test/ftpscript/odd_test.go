@@ -140,7 +140,8 @@ func TestCaps(t *testing.T) {
 
 func TestIdleTimeout(t *testing.T) {
 	s := Start(t, IdleTimeout(50*time.Millisecond))
-	c := call(t, s).login()
+	c := call(t, s)
+	c.reply() // nothing is said then: a login might take longer on a busy machine
 	if got := c.reply(); !strings.HasPrefix(got, "Idle") {
 		t.Errorf("an idle session hears %q", got)
 	}
@@ -149,9 +150,32 @@ func TestIdleTimeout(t *testing.T) {
 	}
 }
 
+func TestEndIdle(t *testing.T) {
+	s := Start(t, Options{})
+	c := call(t, s).login()
+	s.EndIdle()
+	if got := c.reply(); !strings.HasPrefix(got, "Idle") {
+		t.Errorf("an idle session hears %q", got)
+	}
+}
+
+func TestIdleBeside(t *testing.T) {
+	s := Start(t, Options{IdleBeside: 3})
+	idle, busy := call(t, s).login(), call(t, s).login()
+	idle.want("200 ", "NOOP")
+	busy.want("200 ", "NOOP", "NOOP", "NOOP")
+	idle.want("200 ", "NOOP")
+	busy.want("200 ", "NOOP", "NOOP", "NOOP", "NOOP")
+	if got := idle.reply(); !strings.HasPrefix(got, "Idle") {
+		t.Errorf("an idle session hears %q", got)
+	}
+	busy.want("200 ", "NOOP")
+}
+
 func TestOdd(t *testing.T) {
 	for _, p := range Odd() {
 		t.Run(p.Name, func(t *testing.T) {
+			p.Options.Idle *= 1000 // else a busy machine would idle for too long itself
 			s := Start(t, p.Options)
 			c := login(t, s)
 			if _, err := c.CurrentDir(); err != nil {

@@ -67,6 +67,9 @@ type Options struct {
 	Idle time.Duration
 	// IdleMute has it do so without a word.
 	IdleMute bool
+	// IdleBeside ends a session so, too, that has been without a command while others got so
+	// many: however long that takes. 0 is never.
+	IdleBeside int
 	// MaxSessions caps sessions: one more is greeted with 421. 0 is no cap.
 	MaxSessions int
 	// MaxLogins caps sessions that are logged in: one more gets 530 for its
@@ -138,6 +141,7 @@ type Server struct {
 	loggedIn    int
 	sessions    map[*session]struct{}
 	opened      int            // sessions ever, numbers them
+	beside      int            // commands ever, for IdleBeside
 	stopped     chan struct{}  // closed by Stop; renewed by Restart
 	running     sync.WaitGroup // one for each goroutine since the last start
 }
@@ -275,7 +279,8 @@ func (s *Server) admit(conn *net.TCPConn) {
 		return
 	}
 	s.opened++
-	c := &session{srv: s, id: s.opened, conn: conn, ctl: conn, upgraded: make(chan io.Reader, 1), stopped: s.stopped, killed: make(chan struct{}), gone: make(chan struct{}), cwd: "/"}
+	c := &session{srv: s, id: s.opened, conn: conn, ctl: conn, upgraded: make(chan io.Reader, 1), stopped: s.stopped, killed: make(chan struct{}), expire: make(chan struct{}), gone: make(chan struct{}), cwd: "/"}
+	c.at = s.beside
 	s.sessions[c] = struct{}{}
 	s.running.Go(func() {
 		c.serve()

@@ -20,6 +20,7 @@ type session struct {
 	stopped <-chan struct{} // closed when the server stops
 	killed  chan struct{}   // closed by kill, or when the session is over
 	once    sync.Once       // closes killed
+	expire  chan struct{}   // taken from while it waits for a command: it has idled for too long
 	gone    chan struct{}   // closed when the client has closed the control connection
 
 	ctl       net.Conn       // what is spoken through: conn, or TLS over it
@@ -28,6 +29,7 @@ type session struct {
 
 	counted bool // among srv.loggedIn; guarded by srv.mu
 	surplus bool // logged in as one too many
+	at      int  // its last command, as of srv.beside; guarded by srv.mu
 
 	cwd      string
 	utf8     bool   // OPTS UTF8 ON was said
@@ -128,29 +130,6 @@ func (c *session) serve() {
 	}
 }
 
-// next is the next command; false when there is none, or none for as long as Idle.
-func (c *session) next(lines <-chan line) (line, bool) {
-	var idle <-chan time.Time
-	if d := c.srv.opts.Idle; d > 0 {
-		timer := time.NewTimer(d)
-		defer timer.Stop()
-		idle = timer.C
-	}
-	select {
-	case l, ok := <-lines:
-		return l, ok
-	case <-idle:
-		index := c.srv.add(Command{Session: c.id, At: time.Now(), Verb: "IDLE"})
-		const farewell = "421 Idle for too long: closing the control connection."
-		if c.srv.opts.IdleMute {
-			return line{}, false
-		}
-		c.srv.answered(index, farewell, 0)
-		c.say(farewell)
-		return line{}, false
-	}
-}
-
 // command answers one command and reports whether the session goes on.
 func (c *session) command(l line) bool {
 	verb, arg, _ := strings.Cut(l.text, " ")
@@ -159,6 +138,7 @@ func (c *session) command(l line) bool {
 		word, rest, _ := strings.Cut(arg, " ")
 		verb, arg = "SITE "+strings.ToUpper(word), rest
 	}
+	c.srv.heard(c)
 	cmd := Command{Session: c.id, At: l.at, Verb: verb, Arg: arg, Path: c.about(verb, c.decode(arg))}
 	if verb == "PASS" {
 		cmd.Arg = "****"
