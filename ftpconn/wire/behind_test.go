@@ -57,6 +57,7 @@ func TestTheNextPortIsAskedForBehindADownload(t *testing.T) {
 		fails  bool
 		behind wire.Trait
 		dead   bool
+		stalls string   // after this line of the dialogue
 		next   []string // what the next one sends
 	}{
 		{name: "works", want: "content", code: 226, behind: wire.Proven, next: []string{"RETR /f", "EPSV"}},
@@ -82,7 +83,7 @@ func TestTheNextPortIsAskedForBehindADownload(t *testing.T) {
 			}},
 		{name: "refused afterwards", want: "content", code: 226, behind: wire.Off, next: []string{"EPSV", "RETR /f"},
 			epsv: func(s *server, c *session) bool { c.reply("500 what?"); return true }},
-		{name: "never answered", want: "content", code: 226, behind: wire.Off, dead: true,
+		{name: "never answered", want: "content", code: 226, behind: wire.Off, dead: true, stalls: "< 226",
 			epsv: func(s *server, c *session) bool { return true }},
 		{name: "hung up", want: "content", code: 226, behind: wire.Off, dead: true,
 			epsv: func(s *server, c *session) bool { c.Close(); return true }},
@@ -147,13 +148,15 @@ func TestTheNextPortIsAskedForBehindADownload(t *testing.T) {
 				s.plain(c, verb, arg)
 			})
 			traits := new(wire.Traits)
-			c := srv.dial(t, func(c *wire.Config) { c.Traits, c.Timeout = traits, 3*time.Second })
+			var stalling *wire.Conn
+			c := srv.dial(t, func(c *wire.Config) { c.Traits, c.Trace = traits, stallsAfter(&stalling, tt.stalls) })
 			warm(t, c)
 			if err := c.Prepare(); err != nil {
 				t.Fatal(err)
 			}
 			download(t, c, "RETR /warm") // a prepared connection has worked
 			srv.heard()
+			stalling = c
 			got, r, err := short(c, "RETR /f")
 			if sent := srv.heard(); len(sent) > 3 || !slices.Contains(sent, "RETR /f") || !tt.fails && sent[len(sent)-1] != "EPSV" {
 				t.Errorf("sent %q", sent)

@@ -8,3 +8,6 @@ func (t *Traits) LookNow() {
 	defer t.mu.Unlock()
 	t.modes.look = time.Time{}
 }
+
+// SetTimeout sets how long a step may take from now on. The goroutine that uses the connection calls it.
+func (c *Conn) SetTimeout(d time.Duration) { c.cfg.Timeout = d }

@@ -75,12 +75,22 @@ func large(t *testing.T, secure *tls.Config, head int, send func(nc net.Conn, so
 func TestADribbleIsReadInPieces(t *testing.T) { secured(t, dribble) }
 
 func dribble(t *testing.T, secure *tls.Config) {
-	const packets = 300
+	packets := 0
 	var socket *net.TCPConn
 	var want bytes.Buffer
+	gathered := make(chan struct{}) // closed when the socket was seen to wait for a piece
 	_, d := large(t, secure, 64<<10, func(nc net.Conn, _ *net.TCPConn) {
-		for i := range packets {
-			b := bytes.Repeat([]byte{byte(i)}, 1000)
+		enough := time.Now().Add(patience / 2)
+		more := func() bool { // a reader who was late found all of it there, and has waited for nothing
+			select {
+			case <-gathered:
+				return false
+			default:
+				return time.Now().Before(enough)
+			}
+		}
+		for ; packets < 300 || more(); packets++ {
+			b := bytes.Repeat([]byte{byte(packets)}, 1000)
 			want.Write(b)
 			nc.Write(b)
 			time.Sleep(200 * time.Microsecond)
@@ -94,6 +104,7 @@ func dribble(t *testing.T, secure *tls.Config) {
 		}
 	})
 	var got bytes.Buffer
+	const wanted = 32 << 10
 	reads, least, began := 0, 0, time.Now()
 	raw, err := socket.SyscallConn()
 	if err != nil {
@@ -104,6 +115,9 @@ func dribble(t *testing.T, secure *tls.Config) {
 		got.Write(p[:n])
 		raw.Control(func(fd uintptr) {
 			low, _ := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVLOWAT)
+			if least < wanted && low >= wanted {
+				close(gathered)
+			}
 			least = max(least, low)
 		})
 		if err == io.EOF {
@@ -122,7 +136,7 @@ func dribble(t *testing.T, secure *tls.Config) {
 	if most := int(time.Since(began)/(10*time.Millisecond)) + 10; reads > most { // each waits for so long, or gets a whole piece
 		t.Errorf("%d packets were read in %d steps, in the time of %d", packets, reads, most)
 	}
-	if least < 32<<10 {
+	if least < wanted {
 		t.Errorf("the socket woke us for %d bytes", least)
 	}
 }
@@ -178,15 +192,23 @@ func resetBehind(t *testing.T, secure *tls.Config) {
 func TestALargeDownloadStalls(t *testing.T) { secured(t, stalls) }
 
 func stalls(t *testing.T, secure *tls.Config) {
-	began := time.Now()
-	_, d := large(t, secure, 64<<10, func(nc net.Conn, _ *net.TCPConn) {
+	c, d := large(t, secure, 64<<10, func(nc net.Conn, _ *net.TCPConn) {
 		io.WriteString(nc, "abc")
 		nc.Read(make([]byte, 1))
-	}, func(c *wire.Config) { c.Timeout = 300 * time.Millisecond })
+	}, nil)
+	b := make([]byte, 3)
+	if _, err := io.ReadFull(d, b); err != nil || string(b) != "abc" {
+		t.Fatalf("read %q, %v", b, err)
+	}
+	c.SetTimeout(stall)
+	began := time.Now()
 	b, err := io.ReadAll(d)
 	fault(t, "read", err, wire.Stalled)
-	if took := time.Since(began); string(b) != "abc" || took < 300*time.Millisecond {
+	if took := time.Since(began); len(b) > 0 || took < stall {
 		t.Errorf("read %q, and gave up after %v", b, took)
+	}
+	if c.Dead() != nil {
+		t.Errorf("condemned: %v", c.Dead())
 	}
 }
 

@@ -28,24 +28,25 @@ func sends(c *wire.Conn, body string, eager bool) (wire.Reply, error) {
 // the server; a server that does not stand it loses nothing but the connection.
 func TestAShortUploadGoesWithItsCommand(t *testing.T) {
 	for _, tt := range []struct {
-		name  string
-		body  string
-		eager bool
-		stor  func(c *session) (done bool) // how the server answers it
-		early bool                         // it came before the 150
-		fails bool
-		known wire.Trait
+		name   string
+		body   string
+		eager  bool
+		stor   func(c *session) (done bool) // how the server answers it
+		early  bool                         // it came before the 150
+		fails  bool
+		stalls string // after this line of the dialogue
+		known  wire.Trait
 	}{
 		{name: "early", body: "content", eager: true, early: true, known: wire.Proven},
 		{name: "empty", body: "", eager: true, early: true, known: wire.Proven},
 		{name: "not to this server", body: "content", known: wire.Untried},
 		{name: "refused", body: "content", eager: true, known: wire.Untried,
 			stor: func(c *session) bool { c.data.Close(); c.reply("553 no"); return true }},
-		{name: "no end", body: "content", eager: true, fails: true, known: wire.Off,
+		{name: "no end", body: "content", eager: true, fails: true, stalls: "< 150", known: wire.Off,
 			stor: func(c *session) bool { c.reply("150 go"); return true }},
-		{name: "another connection wanted", body: "content", eager: true, fails: true, known: wire.Off,
+		{name: "another connection wanted", body: "content", eager: true, fails: true, stalls: "< 150", known: wire.Off,
 			stor: func(c *session) bool { c.reply("150 go", "425 where is it?"); return true }},
-		{name: "ended", body: "content", eager: true, fails: true, known: wire.Off,
+		{name: "ended", body: "content", eager: true, fails: true, stalls: "< 150", known: wire.Off,
 			stor: func(c *session) bool { c.reply("150 go", "426 it was cut"); return true }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -80,7 +81,8 @@ func TestAShortUploadGoesWithItsCommand(t *testing.T) {
 				plain(c, verb, arg)
 			})
 			traits := new(wire.Traits)
-			c := srv.dial(t, func(c *wire.Config) { c.Traits, c.Timeout = traits, 3*time.Second })
+			var stalling *wire.Conn
+			c := srv.dial(t, func(c *wire.Config) { c.Traits, c.Trace = traits, stallsAfter(&stalling, tt.stalls) })
 			warm(t, c)
 			for range 2 { // a prepared connection has worked once
 				if err := c.Prepare(); err != nil {
@@ -94,6 +96,7 @@ func TestAShortUploadGoesWithItsCommand(t *testing.T) {
 				}
 			}
 			srv.heard()
+			stalling = c
 			r, err := sends(c, tt.body, tt.eager)
 			switch {
 			case tt.fails:
@@ -146,12 +149,13 @@ func TestAShortUploadWithoutAPreparedConnection(t *testing.T) {
 // A part of a body never passes for the whole: what cannot be sent to its end is reset.
 func TestASpilledUploadIsNone(t *testing.T) {
 	ended := make(chan error, 1)
+	givenUp := make(chan struct{}, 10) // a data connection was closed at our end
 	plain := ordinary("content", nil)
 	srv := serve(t, "220 hi\r\n", func(c *session, verb, arg string) {
 		if verb == "STOR" {
 			nc, err := c.data.Accept()
 			if err == nil {
-				time.Sleep(1500 * time.Millisecond) // beyond the timeout
+				<-givenUp // it takes nothing as long as somebody hopes that it does
 				_, err = io.Copy(io.Discard, nc)
 				nc.Close()
 			}
@@ -163,14 +167,15 @@ func TestASpilledUploadIsNone(t *testing.T) {
 	})
 	traits := new(wire.Traits)
 	c := srv.dial(t, func(c *wire.Config) {
-		c.Traits, c.Timeout = traits, time.Second
+		c.Traits = traits
 		dial := c.Dial
 		c.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 			nc, err := dial(ctx, network, addr)
-			if err == nil {
-				nc.(*net.TCPConn).SetWriteBuffer(4 << 10)
+			if err != nil {
+				return nil, err
 			}
-			return nc, err
+			nc.(*net.TCPConn).SetWriteBuffer(4 << 10)
+			return &tellsClose{nc.(*net.TCPConn), givenUp}, nil
 		}
 	})
 	warm(t, c)
@@ -181,9 +186,28 @@ func TestASpilledUploadIsNone(t *testing.T) {
 	if err := c.Prepare(); err != nil {
 		t.Fatal(err)
 	}
+	for len(givenUp) > 0 {
+		<-givenUp
+	}
+	c.SetTimeout(stall)
 	_, err := sends(c, strings.Repeat("content", 4<<20), true)
 	fault(t, "too much for the time", err, wire.Surprise)
 	if err := <-ended; err == nil {
 		t.Error("the server saw a part of it come to its end")
 	}
+}
+
+// tellsClose tells that it is closed.
+type tellsClose struct {
+	*net.TCPConn
+	told chan<- struct{}
+}
+
+func (c *tellsClose) Close() error {
+	err := c.TCPConn.Close()
+	select {
+	case c.told <- struct{}{}:
+	default:
+	}
+	return err
 }

@@ -15,6 +15,13 @@ import (
 	"ftpfs/ftpconn/wire"
 )
 
+// stall is the timeout of a step that is to stall. What is to succeed has patience: this machine may stand still
+// for seconds.
+const (
+	patience = time.Minute
+	stall    = 300 * time.Millisecond
+)
+
 // server answers one connection after the other as a test says.
 type server struct {
 	ln   net.Listener
@@ -139,7 +146,7 @@ func (s *server) heard() []string {
 
 func (s *server) config() wire.Config {
 	return wire.Config{Host: "127.0.0.1", Port: s.port, Dial: new(net.Dialer).DialContext,
-		Timeout: 5 * time.Second, Traits: new(wire.Traits)}
+		Timeout: patience, Traits: new(wire.Traits)}
 }
 
 func (s *server) dial(t *testing.T, change func(*wire.Config)) *wire.Conn {
@@ -154,6 +161,16 @@ func (s *server) dial(t *testing.T, change func(*wire.Config)) *wire.Conn {
 	}
 	t.Cleanup(func() { c.Close() })
 	return c
+}
+
+// stallsAfter has c lose its patience once its dialogue has come to a line that begins so, which is what the
+// returned Trace is for.
+func stallsAfter(c **wire.Conn, line string) func(int, string) {
+	return func(_ int, said string) {
+		if *c != nil && line != "" && strings.HasPrefix(said, line) {
+			(*c).SetTimeout(stall)
+		}
+	}
 }
 
 // ordinary answers what a plain server answers; content is what RETR and LIST

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"ftpfs/ftpconn/wire"
 )
@@ -37,6 +36,7 @@ func TestCommandsBehindAShortUpload(t *testing.T) {
 		told   []int                        // codes of the replies; nil: none
 		ends   string                       // code of the upload, or the fault if there is none that is believed
 		dead   bool
+		stalls string // after this line of the dialogue
 		known  wire.Trait
 	}{
 		{name: "answered", behind: []string{"SIZE /f", "MDTM /g"}, sent: "STOR EPSV SIZE MDTM", told: []int{213, 550}, ends: "226", known: wire.Proven},
@@ -55,7 +55,7 @@ func TestCommandsBehindAShortUpload(t *testing.T) {
 		{name: "refused behind the upload", behind: []string{"SIZE /f"}, then: map[string]string{"EPSV": "503 under way", "SIZE": "503 under way"},
 			sent: "STOR EPSV SIZE", ends: "226", dead: true, known: wire.Off},
 		{name: "lost behind the upload", behind: []string{"SIZE /f"}, then: map[string]string{"EPSV": "", "SIZE": ""},
-			sent: "STOR EPSV SIZE", ends: "226", dead: true, known: wire.Off},
+			sent: "STOR EPSV SIZE", ends: "226", dead: true, stalls: "< 226", known: wire.Off},
 		{name: "the end told twice", behind: []string{"SIZE /f"}, stor: func(c *session) bool {
 			c.reply("150 go")
 			c.receive()
@@ -63,7 +63,7 @@ func TestCommandsBehindAShortUpload(t *testing.T) {
 			return true
 		}, sent: "STOR EPSV SIZE", ends: "226", dead: true, known: wire.Off},
 		{name: "no end", behind: []string{"SIZE /f"}, stor: func(c *session) bool { c.reply("150 go"); c.receive(); return true }, then: map[string]string{"EPSV": "", "SIZE": ""},
-			sent: "STOR EPSV SIZE", ends: "Stalled", dead: true, known: wire.Off},
+			sent: "STOR EPSV SIZE", ends: "Stalled", dead: true, stalls: "< 150", known: wire.Off},
 		{name: "closed instead of an end", behind: []string{"SIZE /f"}, stor: func(c *session) bool { c.reply("150 go"); c.receive(); c.Close(); return true },
 			sent: "STOR EPSV SIZE", ends: "Lost", dead: true, known: wire.Off},
 		{name: "421 instead of an end", behind: []string{"SIZE /f"}, stor: func(c *session) bool { c.reply("150 go"); c.receive(); c.reply("421 bye"); return true },
@@ -95,10 +95,13 @@ func TestCommandsBehindAShortUpload(t *testing.T) {
 				}
 			})
 			traits := new(wire.Traits)
+			var stalling *wire.Conn
 			var sent []string // as we have it: the server may not have read all of it when it ends
 			c := srv.dial(t, func(c *wire.Config) {
-				c.Traits, c.Timeout = traits, 3*time.Second
-				c.Trace = func(_ int, line string) {
+				c.Traits = traits
+				stalls := stallsAfter(&stalling, tt.stalls)
+				c.Trace = func(id int, line string) {
+					stalls(id, line)
 					if cmd, ok := strings.CutPrefix(line, "> "); ok {
 						verb, _, _ := strings.Cut(cmd, " ")
 						sent = append(sent, verb)
@@ -120,6 +123,7 @@ func TestCommandsBehindAShortUpload(t *testing.T) {
 			}
 			prepare()
 			sent = nil
+			stalling = c
 			script.Store(true)
 			r, told, err := sendsWith(c, "content", tt.behind...)
 			script.Store(false)

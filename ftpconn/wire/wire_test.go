@@ -349,7 +349,8 @@ func TestDrippingReply(t *testing.T) {
 		}
 		c.reply("213 end")
 	})
-	c := srv.dial(t, func(c *wire.Config) { c.Timeout = 200 * time.Millisecond })
+	c := srv.dial(t, nil)
+	c.SetTimeout(stall)
 	_, err := c.Cmd("STAT")
 	fault(t, "a reply without end", err, wire.Stalled)
 }
@@ -375,15 +376,21 @@ func TestStalledData(t *testing.T) {
 		c.data.Close()
 		c.reply("426 gone")
 	})
-	c := srv.dial(t, func(c *wire.Config) { c.Timeout = 200 * time.Millisecond })
+	c := srv.dial(t, nil)
 	out, err := c.Transfer(wire.Transfer{Verb: "RETR /stuck"})
 	if err != nil || out.Data == nil {
 		t.Fatal(out.Refusal, err)
 	}
-	b, err := io.ReadAll(out.Data)
+	b := make([]byte, 3)
+	if _, err := io.ReadFull(out.Data, b); err != nil {
+		t.Fatal(err)
+	}
+	c.SetTimeout(stall)
+	more, err := io.ReadAll(out.Data)
 	fault(t, "read", err, wire.Stalled)
-	if r, err := out.Data.Finish(); string(b) != "abc" || err == nil && r.OK() {
-		t.Errorf("read %q, then %v, %v", b, r, err)
+	c.SetTimeout(patience)
+	if r, err := out.Data.Finish(); string(b) != "abc" || len(more) > 0 || err == nil && r.OK() {
+		t.Errorf("read %q and %q, then %v, %v", b, more, r, err)
 	}
 	if c.Dead() != nil {
 		t.Fatalf("condemned: %v", c.Dead())
@@ -411,8 +418,20 @@ func TestJointRetreat(t *testing.T) {
 			plain(c, verb, arg)
 		})
 		traits := new(wire.Traits)
-		change := func(c *wire.Config) { c.Traits = traits; c.Timeout = time.Second }
-		c := srv.dial(t, change)
+		var c *wire.Conn
+		dials := 0
+		change := func(cfg *wire.Config) {
+			cfg.Traits = traits
+			dial := cfg.Dial
+			cfg.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				nc, err := dial(ctx, network, addr)
+				if dials++; dials == 3 && refusal == "" { // the data connection of the second transfer
+					c.SetTimeout(stall)
+				}
+				return nc, err
+			}
+		}
+		c = srv.dial(t, change)
 		library(t, c) // proves segments
 		download(t, c, "RETR /f")
 		_, err := c.Transfer(wire.Transfer{Verb: "RETR /f"})
