@@ -26,7 +26,7 @@ func TestUploadGoesOnThoughItsDirectoryIsJustBeingRenamed(t *testing.T) {
 					smallSpool(c)
 					c.StateDir, c.CacheDir = path.Join(dir, "state"), path.Join(dir, "cache")
 				})
-				data, more := pattern(3, 2<<20), pattern(4, 200<<10)
+				data, more := pattern(3, 2<<20), pattern(4, 2<<20) // more than can be written without it
 				h := m.make("/a/big")
 				m.writeAt(h, data, 0)
 				f := m.fileAt("/a/big")
@@ -39,7 +39,10 @@ func TestUploadGoesOnThoughItsDirectoryIsJustBeingRenamed(t *testing.T) {
 				hold := store.Hold(func(op, p string) bool { return op == mem.OpWrite && isTemp(path.Base(p)) })
 				written := make(chan error, 1)
 				go func() {
-					_, err := h.WriteAt(t.Context(), more, int64(len(data)))
+					var err error
+					for off := 0; off < len(more) && err == nil; off += 128 << 10 {
+						_, err = h.WriteAt(t.Context(), more[off:off+128<<10], int64(len(data)+off))
+					}
 					written <- err
 				}()
 				<-hold.Arrived() // it goes on, under the old name
