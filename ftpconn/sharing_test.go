@@ -178,10 +178,14 @@ func TestAnUploadGivesWayToAnotherProgram(t *testing.T) {
 	for range 2 {
 		ctx, cancel := context.WithTimeout(t.Context(), 3*soon)
 		defer cancel()
+		mark := srv.Mark()
 		_, err := b.Stat(ctx, "/f")
 		ok(t, "stat during an upload", err)
-		mark := srv.Mark()
-		if got, err := srv.Await(ctx, mark, func(c ftpscript.Commands) bool { return len(c.Verbs("APPE")) > 0 }); err != nil {
+		goesOn := func(c ftpscript.Commands) bool { // it may do so before we look
+			asked := slices.IndexFunc(c, func(c ftpscript.Command) bool { return c.Verb == "MLST" && c.Path == "/f" })
+			return asked >= 0 && len(c[asked:].Verbs("APPE")) > 0
+		}
+		if got, err := srv.Await(ctx, mark, goesOn); err != nil {
 			t.Fatalf("the upload goes on: %v\n%s", err, got)
 		}
 	}

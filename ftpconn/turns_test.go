@@ -89,7 +89,7 @@ func TestTransfersLeaveOne(t *testing.T) {
 		}
 		runtime.Gosched()
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), cellMost) // the uploads are held for as long
 	defer cancel()
 	for range 3 {
 		if _, err := s.Stat(ctx, "/"); err != nil {
