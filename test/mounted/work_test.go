@@ -83,6 +83,7 @@ func (w work) behind(path string) string { return w.srv.Root + path[len(w.Dir):]
 func (w work) there(t *testing.T, dir string) {
 	t.Helper()
 	syncNow(t, w.Mount)
+	noTemporaryNames(t, w.behind(dir))
 	same(t, w.behind(dir), dir)
 }
 
