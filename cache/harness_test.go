@@ -213,7 +213,7 @@ func (m *mount) listDoubt(p string) error {
 
 func (m *mount) sync() {
 	m.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute) // against hanging
 	defer cancel()
 	if out, err := m.Sync(ctx, "/", func(Progress) {}); out != AllThere || err != nil {
 		m.t.Fatalf("Sync: outcome %v, err %v; status %+v", out, err, m.Status())
