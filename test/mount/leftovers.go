@@ -192,7 +192,7 @@ func othersAlive(rest string) bool {
 func leftovers() []string {
 	left := mountsBelow(filepath.Join(os.TempDir(), prefix))
 	for _, pid := range children() {
-		if !ended(pid, 5*time.Second) {
+		if !ended(pid, time.Minute) {
 			left = append(left, fmt.Sprintf("process %d (%s)", pid, CommandLine(pid)))
 			_ = unix.Kill(pid, unix.SIGKILL)
 		}
