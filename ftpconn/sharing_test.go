@@ -126,10 +126,11 @@ func TestBusyProgramsTakeTurns(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			var wg sync.WaitGroup
 			begun := time.Now()
-			for _, s := range []*ftpconn.Store{a, b} {
-				wg.Go(func() {
-					waits := 0 // of more than half a second: for the other's turn
-					for waits < 3 && ctx.Err() == nil {
+			var waits [2]atomic.Int64 // of more than half a second: for the other's turn
+			enough := func() bool { return waits[0].Load() >= 3 && waits[1].Load() >= 3 }
+			for i, s := range []*ftpconn.Store{a, b} {
+				wg.Go(func() { // for as long as the other needs somebody to wait for
+					for !enough() && ctx.Err() == nil {
 						from := time.Now()
 						if err := work(ctx, s); err != nil {
 							if ctx.Err() == nil {
@@ -142,7 +143,7 @@ func TestBusyProgramsTakeTurns(t *testing.T) {
 							t.Errorf("one waited for %v", took)
 						}
 						if took > 500*time.Millisecond {
-							waits++
+							waits[i].Add(1)
 						}
 					}
 				})
