@@ -301,7 +301,7 @@ func tryStart(t *testing.T, o order) (*daemon, string) {
 	}()
 	t.Cleanup(func() {
 		in.Close()
-		timer := time.AfterFunc(30*time.Second, func() {
+		timer := time.AfterFunc(2*time.Minute, func() {
 			t.Errorf("the daemon did not end; its goroutines follow")
 			cmd.Process.Signal(syscall.SIGQUIT)
 			unix.Unmount(mnt, unix.MNT_DETACH)

@@ -47,7 +47,7 @@ func TestAPanicUnderTheTreesLockEndsTheDaemon(t *testing.T) {
 			hit, next := make(chan error, 1), make(chan error, 1)
 			go func() { hit <- unix.Lstat(d.path(".bug"), &unix.Stat_t{}) }()
 			go func() { next <- <-hit; next <- unix.Lstat(d.path("odd/unsized"), &unix.Stat_t{}) }()
-			late := time.AfterFunc(10*time.Second, func() {
+			late := time.AfterFunc(2*time.Minute, func() {
 				t.Error("the daemon goes on after the panic")
 				d.cmd.Process.Kill()
 			})

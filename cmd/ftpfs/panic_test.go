@@ -174,7 +174,7 @@ func lines(t *testing.T) (said func(words string) string, w *os.File) {
 	return func(words string) string {
 		t.Helper()
 		buf := make([]byte, 4096)
-		_ = r.SetReadDeadline(time.Now().Add(20 * time.Second))
+		_ = r.SetReadDeadline(time.Now().Add(2 * time.Minute))
 		for words == "" || !strings.Contains(all.String(), words) {
 			n, err := r.Read(buf)
 			all.Write(buf[:n])
