@@ -38,35 +38,37 @@ func TestWriteDuringTheBirthOfAConflictCopyIsKept(t *testing.T) {
 
 // Two attempts in a row end without an answer: the first had arrived, the second not.
 func TestOwnPublicationIsRecognisedAfterTwoLostAnswers(t *testing.T) {
-	store := mem.New(mem.Options{})
-	m := mountMem(t, store, nil)
-	m.must(store.Disk().WriteFile("/f", []byte("base")))
-	m.wantRead("/f", "base")
-	n := 0
-	store.HookAfter(func(op, _ string) error {
-		if op == mem.OpPublish && n == 0 {
-			n++
-			return &remote.Error{Kind: remote.Down}
+	synctest.Test(t, func(t *testing.T) {
+		store := mem.New(mem.Options{})
+		m := mountMem(t, store, nil)
+		m.must(store.Disk().WriteFile("/f", []byte("base")))
+		m.wantRead("/f", "base")
+		n := 0
+		store.HookAfter(func(op, _ string) error {
+			if op == mem.OpPublish && n == 0 {
+				n++
+				return &remote.Error{Kind: remote.Down}
+			}
+			return nil
+		})
+		m.must(m.write("/f", []byte("first")))
+		m.waitFailed("/f")
+		store.HookAfter(nil)
+		store.Hook(func(op, _ string) error {
+			if op == mem.OpPublish {
+				return &remote.Error{Kind: remote.Timeout}
+			}
+			return nil
+		})
+		m.must(m.write("/f", []byte("second and last")))
+		m.waitFailed("/f")
+		store.Hook(nil)
+		m.sync()
+		m.onServer("/f", "second and last")
+		if got := store.Disk().Paths(); len(got) != 1 {
+			t.Errorf("server has %q, want /f alone: nobody but us wrote", got)
 		}
-		return nil
 	})
-	m.must(m.write("/f", []byte("first")))
-	m.waitFailed("/f")
-	store.HookAfter(nil)
-	store.Hook(func(op, _ string) error {
-		if op == mem.OpPublish {
-			return &remote.Error{Kind: remote.Timeout}
-		}
-		return nil
-	})
-	m.must(m.write("/f", []byte("second and last")))
-	m.waitFailed("/f")
-	store.Hook(nil)
-	m.sync()
-	m.onServer("/f", "second and last")
-	if got := store.Disk().Paths(); len(got) != 1 {
-		t.Errorf("server has %q, want /f alone: nobody but us wrote", got)
-	}
 }
 
 // waitFailed waits until the last attempt to publish p has failed.

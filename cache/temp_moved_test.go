@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"ftpfs/cache/remote"
@@ -25,61 +26,63 @@ func TestUploadIsFoundInADirectoryThatWasRenamed(t *testing.T) {
 		"not killed": func(m *mount, _ string) {},
 	} {
 		t.Run(name, func(t *testing.T) {
-			store := mem.New(mem.Options{})
-			for _, d := range []string{"/a", "/b"} {
-				if err := store.Disk().Mkdir(d); err != nil {
-					t.Fatal(err)
+			synctest.Test(t, func(t *testing.T) {
+				store := mem.New(mem.Options{})
+				for _, d := range []string{"/a", "/b"} {
+					if err := store.Disk().Mkdir(d); err != nil {
+						t.Fatal(err)
+					}
 				}
-			}
-			m := mountMem(t, store, func(c *Config) { smallSpool(c); c.Timeout, c.pauseAfter = 3*time.Second, 20*time.Millisecond })
-			data := pattern(3, 2<<20)
-			h := m.make("/a/big")
-			m.writeAt(h, data, 0)
-			f := m.fileAt("/a/big")
-			m.until("it waits for more", func() bool { m.mu.Lock(); defer m.mu.Unlock(); return f.ship == nil })
-			killed := filepath.Join(t.TempDir(), "state")
-			store.Hook(func(op, _ string) error {
-				if op == mem.OpWrite || op == mem.OpPublish {
-					return &remote.Error{Kind: remote.Temporary, Text: "cut"}
+				m := mountMem(t, store, func(c *Config) { smallSpool(c); c.Timeout, c.pauseAfter = 3*time.Second, 20*time.Millisecond })
+				data := pattern(3, 2<<20)
+				h := m.make("/a/big")
+				m.writeAt(h, data, 0)
+				f := m.fileAt("/a/big")
+				m.until("it waits for more", func() bool { m.mu.Lock(); defer m.mu.Unlock(); return f.ship == nil })
+				killed := filepath.Join(t.TempDir(), "state")
+				store.Hook(func(op, _ string) error {
+					if op == mem.OpWrite || op == mem.OpPublish {
+						return &remote.Error{Kind: remote.Temporary, Text: "cut"}
+					}
+					return nil
+				})
+				store.HookAfter(func(op, _ string) error {
+					if op == mem.OpRename {
+						return os.CopyFS(killed, os.DirFS(m.cfg.StateDir))
+					}
+					return nil
+				})
+				ctx, cancel := context.WithCancel(t.Context())
+				cancel()
+				h.Flush(ctx)
+				h.Release()
+				m.must(m.rename("/a/big", "/b/big"))
+				m.mu.Lock()
+				for _, n := range m.root.eachKid() { // as if much else had been listed since
+					if n.list != nil {
+						m.lists.dropLocked(n)
+					}
+					m.releaseLocked(n)
 				}
-				return nil
+				m.mu.Unlock()
+				m.must(m.rename("/a", "/a2"))
+				store.HookAfter(nil)
+				then(m, killed)
+				store.Hook(nil)
+				<-m.loaded
+				m.until("it arrives", func() bool {
+					m.retryNow(m.fileAt("/b/big"))
+					s := m.Status()
+					if s.Parked > 0 {
+						t.Fatalf("status %+v", s)
+					}
+					return len(s.Owed) == 0
+				})
+				m.holdsNow("/b/big", data)
+				if left := m.tempsThere(); len(left) > 0 {
+					t.Errorf("left on the server: %q", left)
+				}
 			})
-			store.HookAfter(func(op, _ string) error {
-				if op == mem.OpRename {
-					return os.CopyFS(killed, os.DirFS(m.cfg.StateDir))
-				}
-				return nil
-			})
-			ctx, cancel := context.WithCancel(t.Context())
-			cancel()
-			h.Flush(ctx)
-			h.Release()
-			m.must(m.rename("/a/big", "/b/big"))
-			m.mu.Lock()
-			for _, n := range m.root.eachKid() { // as if much else had been listed since
-				if n.list != nil {
-					m.lists.dropLocked(n)
-				}
-				m.releaseLocked(n)
-			}
-			m.mu.Unlock()
-			m.must(m.rename("/a", "/a2"))
-			store.HookAfter(nil)
-			then(m, killed)
-			store.Hook(nil)
-			<-m.loaded
-			m.until("it arrives", func() bool {
-				m.retryNow(m.fileAt("/b/big"))
-				s := m.Status()
-				if s.Parked > 0 {
-					t.Fatalf("status %+v", s)
-				}
-				return len(s.Owed) == 0
-			})
-			m.holdsNow("/b/big", data)
-			if left := m.tempsThere(); len(left) > 0 {
-				t.Errorf("left on the server: %q", left)
-			}
 		})
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"ftpfs/cache/remote"
@@ -442,19 +443,21 @@ func TestInodeNumbersStayAndAreNotShared(t *testing.T) {
 }
 
 func TestWriteWaitsForSpoolAndThenFails(t *testing.T) {
-	store := mem.New(mem.Options{})
-	m := mountMem(t, store, func(c *Config) { c.SpoolSize = 100_000; c.Timeout = 100 * time.Millisecond })
-	m.names("/")
-	store.SetOnline(false)
-	m.must(m.write("/a", make([]byte, 90_000)))
-	err := m.write("/b", make([]byte, 90_000))
-	m.wantKind(err, remote.NoSpace)
-	m.wantRead("/a", string(make([]byte, 90_000)))
-	store.SetOnline(true)
-	m.sync()
-	m.must(m.write("/c", make([]byte, 90_000)))
-	m.sync()
-	m.onServer("/a", string(make([]byte, 90_000)))
+	synctest.Test(t, func(t *testing.T) {
+		store := mem.New(mem.Options{})
+		m := mountMem(t, store, func(c *Config) { c.SpoolSize = 100_000; c.Timeout = 100 * time.Millisecond })
+		m.names("/")
+		store.SetOnline(false)
+		m.must(m.write("/a", make([]byte, 90_000)))
+		err := m.write("/b", make([]byte, 90_000))
+		m.wantKind(err, remote.NoSpace)
+		m.wantRead("/a", string(make([]byte, 90_000)))
+		store.SetOnline(true)
+		m.sync()
+		m.must(m.write("/c", make([]byte, 90_000)))
+		m.sync()
+		m.onServer("/a", string(make([]byte, 90_000)))
+	})
 }
 
 func TestCleanContentIsEvicted(t *testing.T) {
